@@ -1,0 +1,86 @@
+//! A distribution of times in fixed buckets.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counts times in fixed buckets: no lock and no allocation per sample, any number of writers and readers.
+///
+/// A reader may see a sample in its bucket and not yet in the sum, for as long as [`record`](Self::record) runs. The sum holds 584 years.
+#[derive(Debug)]
+pub struct Histogram {
+    /// Upper bounds, ascending; the last bucket has none.
+    bounds: Box<[Duration]>,
+    counts: Box<[AtomicU64]>,
+    sum_ns: AtomicU64,
+}
+
+impl Histogram {
+    /// A histogram with these upper bounds (inclusive), sorted here; a last bucket without bound is added.
+    #[must_use]
+    pub fn new(bounds: impl Into<Vec<Duration>>) -> Self {
+        let mut bounds = bounds.into();
+        bounds.sort_unstable();
+        bounds.dedup();
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self { bounds: bounds.into(), counts, sum_ns: AtomicU64::new(0) }
+    }
+
+    /// Buckets for frame times: 1 ms to 1 s, dense around 60 and 30 frames per second.
+    #[must_use]
+    pub fn for_frames() -> Self {
+        Self::new(
+            [
+                1_000, 2_000, 4_000, 6_000, 8_400, 11_200, 16_700, 20_000, 25_000, 33_400, 50_000, 100_000, 250_000,
+                1_000_000,
+            ]
+            .map(Duration::from_micros),
+        )
+    }
+
+    /// Buckets for work on the GPU: 50 us to 250 ms.
+    #[must_use]
+    pub fn for_gpu_work() -> Self {
+        Self::new(
+            [50, 100, 250, 500, 1_000, 2_000, 4_000, 8_000, 12_000, 16_700, 25_000, 33_400, 50_000, 100_000, 250_000]
+                .map(Duration::from_micros),
+        )
+    }
+
+    /// Counts one time.
+    #[inline]
+    pub fn record(&self, time: Duration) {
+        let bucket = self.bounds.partition_point(|&bound| bound < time);
+        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The counts up to now.
+    #[must_use]
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        let mut count = 0;
+        let buckets = self
+            .bounds
+            .iter()
+            .map(|&bound| Some(bound))
+            .chain([None])
+            .zip(&self.counts)
+            .map(|(bound, counted)| {
+                count += counted.load(Ordering::Relaxed);
+                (bound, count)
+            })
+            .collect();
+        HistogramSnapshot { buckets, sum: Duration::from_nanos(self.sum_ns.load(Ordering::Relaxed)), count }
+    }
+}
+
+/// What a [`Histogram`] had counted at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistogramSnapshot {
+    /// Upper bound (`None`: no bound) and how many samples lay at or below it: cumulative, ascending.
+    pub buckets: Vec<(Option<Duration>, u64)>,
+    /// Sum of all samples.
+    pub sum: Duration,
+    /// Number of samples.
+    pub count: u64,
+}

@@ -1,0 +1,26 @@
+//! What all rooms speak: the monitor traits, their reports, and the description of a metric.
+//!
+//! This room owns vocabulary and nothing else. It depends on no other room, keeps no state of its own (a [`Histogram`] is a value that
+//! its monitor owns) and knows nothing of how a figure is collected or shown.
+//!
+//! - [`ResourceMonitor`] and its specialisations [`MemoryMonitor`], [`GpuMonitor`], [`VramMonitor`], [`LifecycleMonitor`]
+//! - the reports they give: [`MemoryReport`], [`GpuReport`], [`VramReport`], [`LifecycleReport`], [`ResourceUsageReport`]
+//! - what a monitor exports: it describes its figures once in a [`Series`] and writes their values in a [`Row`]
+//!
+//! Units are bytes (`u64`) and [`std::time::Duration`]. A figure that is not known is `None`; zero means that zero was measured.
+
+mod figures;
+mod histogram;
+mod monitor;
+mod reports;
+
+pub use figures::{Figure, FigureKind, Reading, Row, Series, SeriesOverflow, Unit, Value};
+pub use histogram::{Histogram, HistogramSnapshot};
+pub use monitor::{
+    Cadence, GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitorRef, MonitoredResourceType, ResourceMonitor,
+    VramMonitor, VramProvider,
+};
+pub use reports::{
+    FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport, ResourceUsageReport,
+    VramReport, bytes_to_mb,
+};

@@ -1,0 +1,443 @@
+//! The reports that monitors give, and what can be calculated from them.
+
+use std::time::Duration;
+
+/// Bytes in MiB (2^20 bytes), for people to read.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a figure for people, exact to 2^53 bytes")]
+pub fn bytes_to_mb(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
+
+/// How much of a resource is used. A figure that is not known, or that the resource does not have, is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResourceUsageReport {
+    /// Bytes in use now.
+    pub current_bytes: Option<u64>,
+    /// The most bytes that were in use at once.
+    pub peak_bytes: Option<u64>,
+    /// Bytes that there are to use.
+    pub total_capacity_bytes: Option<u64>,
+}
+
+impl ResourceUsageReport {
+    /// A report of these figures.
+    #[must_use]
+    pub fn new(current_bytes: Option<u64>, peak_bytes: Option<u64>, total_capacity_bytes: Option<u64>) -> Self {
+        Self { current_bytes, peak_bytes, total_capacity_bytes }
+    }
+
+    /// Usage in percent of the capacity; `None` when either is unknown or there is no capacity.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a percentage")]
+    pub fn usage_percent(&self) -> Option<f64> {
+        let capacity = self.total_capacity_bytes.filter(|&bytes| bytes > 0)?;
+        Some(self.current_bytes? as f64 / capacity as f64 * 100.0)
+    }
+}
+
+/// The heap of this process, as its allocator counted it.
+///
+/// It exists only once something was allocated, so that no ratio in it divides by zero. A reallocation adds its old size to the bytes
+/// deallocated and its new size to the bytes allocated (in the size class of the new size), and counts as neither an allocation nor a
+/// deallocation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct MemoryReport {
+    /// Bytes live at the time of the report.
+    pub current_usage_bytes: u64,
+    /// The most bytes live at once since the start or the last reset, within the bound that the allocator's documentation gives.
+    pub peak_usage_bytes: u64,
+    /// Change of the live bytes since the report before this one; negative when memory was given back.
+    pub allocation_delta_bytes: i64,
+    /// How many reports this monitor has made, this one included.
+    pub sample_count: u64,
+    /// Allocations over life.
+    pub total_allocations: u64,
+    /// Deallocations over life.
+    pub total_deallocations: u64,
+    /// Reallocations over life.
+    pub total_reallocations: u64,
+    /// Bytes allocated over life.
+    pub bytes_allocated_lifetime: u64,
+    /// Bytes deallocated over life.
+    pub bytes_deallocated_lifetime: u64,
+    /// Allocations of 1 MiB and more.
+    pub large_allocations: u64,
+    /// Bytes allocated in blocks of 1 MiB and more.
+    pub large_allocation_bytes: u64,
+    /// Allocations below 1 MiB.
+    pub small_allocations: u64,
+    /// Bytes allocated in blocks below 1 MiB.
+    pub small_allocation_bytes: u64,
+    /// Share of the allocator's resident memory that is not allocated (1 - allocated / resident), from the allocator's own figures;
+    /// `None` where it has none.
+    pub fragmentation_ratio: Option<f64>,
+    /// Bytes live as a share of the bytes allocated over life, 0 to 1.
+    pub allocation_efficiency: f64,
+    /// Bytes allocated over life per allocation.
+    pub average_allocation_size: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people: ratios and mebibytes")]
+impl MemoryReport {
+    /// A report with these totals; the derived ratios are calculated. `None` when nothing was ever allocated.
+    #[must_use]
+    pub fn from_totals(
+        totals: HeapTotals,
+        peak_usage_bytes: u64,
+        allocation_delta_bytes: i64,
+        sample_count: u64,
+    ) -> Option<Self> {
+        let allocations = totals.large_allocations + totals.small_allocations;
+        let allocated = totals.large_allocation_bytes + totals.small_allocation_bytes;
+        if allocations == 0 || allocated == 0 {
+            return None;
+        }
+        let live = allocated.checked_sub(totals.deallocated_bytes)?;
+        Some(Self {
+            current_usage_bytes: live,
+            peak_usage_bytes: peak_usage_bytes.max(live),
+            allocation_delta_bytes,
+            sample_count,
+            total_allocations: allocations,
+            total_deallocations: totals.deallocations,
+            total_reallocations: totals.reallocations,
+            bytes_allocated_lifetime: allocated,
+            bytes_deallocated_lifetime: totals.deallocated_bytes,
+            large_allocations: totals.large_allocations,
+            large_allocation_bytes: totals.large_allocation_bytes,
+            small_allocations: totals.small_allocations,
+            small_allocation_bytes: totals.small_allocation_bytes,
+            fragmentation_ratio: totals.fragmentation_ratio,
+            allocation_efficiency: live as f64 / allocated as f64,
+            average_allocation_size: allocated as f64 / allocations as f64,
+        })
+    }
+
+    /// Live bytes in MiB.
+    #[must_use]
+    pub fn current_usage_mb(&self) -> f64 {
+        bytes_to_mb(self.current_usage_bytes)
+    }
+
+    /// Peak in MiB.
+    #[must_use]
+    pub fn peak_usage_mb(&self) -> f64 {
+        bytes_to_mb(self.peak_usage_bytes)
+    }
+
+    /// Change since the report before this one in KiB.
+    #[must_use]
+    pub fn allocation_delta_kb(&self) -> f64 {
+        self.allocation_delta_bytes as f64 / 1024.0
+    }
+
+    /// Allocations and deallocations per report.
+    #[must_use]
+    pub fn memory_turnover_rate(&self) -> f64 {
+        (self.total_allocations + self.total_deallocations) as f64 / self.sample_count.max(1) as f64
+    }
+
+    /// Share of the allocations that were of 1 MiB and more, in percent.
+    #[must_use]
+    pub fn large_allocation_percentage(&self) -> f64 {
+        self.large_allocations as f64 / self.total_allocations.max(1) as f64 * 100.0
+    }
+
+    /// [`allocation_efficiency`](Self::allocation_efficiency) in percent.
+    #[must_use]
+    pub fn memory_utilization_efficiency(&self) -> f64 {
+        self.allocation_efficiency * 100.0
+    }
+
+    /// Bytes per allocation in MiB.
+    #[must_use]
+    pub fn average_allocation_size_mb(&self) -> f64 {
+        self.average_allocation_size / (1024.0 * 1024.0)
+    }
+
+    /// `Low` below 0.1, `Moderate` below 0.3, `High` below 0.6, else `Critical`; `Unknown` where the ratio is absent.
+    #[must_use]
+    pub fn fragmentation_status(&self) -> &'static str {
+        match self.fragmentation_ratio {
+            None => "Unknown",
+            Some(ratio) if ratio < 0.1 => "Low",
+            Some(ratio) if ratio < 0.3 => "Moderate",
+            Some(ratio) if ratio < 0.6 => "High",
+            Some(_) => "Critical",
+        }
+    }
+}
+
+/// What a tracking allocator has counted since the process began. All figures only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct HeapTotals {
+    /// Allocations of 1 MiB and more.
+    pub large_allocations: u64,
+    /// Bytes allocated in blocks of 1 MiB and more, by allocations and reallocations.
+    pub large_allocation_bytes: u64,
+    /// Allocations below 1 MiB.
+    pub small_allocations: u64,
+    /// Bytes allocated in blocks below 1 MiB, by allocations and reallocations.
+    pub small_allocation_bytes: u64,
+    /// Deallocations.
+    pub deallocations: u64,
+    /// Bytes deallocated, by deallocations and reallocations.
+    pub deallocated_bytes: u64,
+    /// Reallocations.
+    pub reallocations: u64,
+    /// Allocations and reallocations that the inner allocator refused.
+    pub failed_allocations: u64,
+    /// 1 - allocated / resident from the inner allocator's own figures, where it has them.
+    pub fragmentation_ratio: Option<f64>,
+}
+
+impl HeapTotals {
+    /// Allocations of every size.
+    #[must_use]
+    pub fn allocations(&self) -> u64 {
+        self.large_allocations + self.small_allocations
+    }
+
+    /// Bytes allocated over life.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> u64 {
+        self.large_allocation_bytes + self.small_allocation_bytes
+    }
+
+    /// Bytes live; `None` if more was freed than allocated, which means that the counting is broken.
+    #[must_use]
+    pub fn live_bytes(&self) -> Option<u64> {
+        self.allocated_bytes().checked_sub(self.deallocated_bytes)
+    }
+
+    /// Blocks live; `None` if more was freed than allocated, which means that the counting is broken.
+    #[must_use]
+    pub fn live_allocations(&self) -> Option<u64> {
+        self.allocations().checked_sub(self.deallocations)
+    }
+}
+
+/// The four places of a frame at which its time on the GPU is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum GpuHook {
+    /// Before the frame's first work.
+    FrameStart = 0,
+    /// Before the main pass.
+    MainPassBegin = 1,
+    /// After the main pass.
+    MainPassEnd = 2,
+    /// After the frame's last work.
+    FrameEnd = 3,
+}
+
+impl GpuHook {
+    /// All hooks in the order of a frame.
+    pub const ALL: [Self; 4] = [Self::FrameStart, Self::MainPassBegin, Self::MainPassEnd, Self::FrameEnd];
+}
+
+/// The times of one frame, as an engine's own timer or `FrameTimer` hands them in. What was not measured is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FrameStats {
+    /// Number of the frame.
+    pub frame_number: u64,
+    /// Time on the GPU of each [`GpuHook`], since the first of the frame's hooks.
+    pub hooks: [Option<Duration>; 4],
+    /// Time on the CPU from the frame's begin to its submission.
+    pub cpu_preparation: Option<Duration>,
+    /// Time on the CPU spent in submitting.
+    pub cpu_submission: Option<Duration>,
+}
+
+/// The times of one finished frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuReport {
+    /// Number of the frame.
+    pub frame_number: u64,
+    /// Microseconds on the GPU since the first hook, of FrameStart, MainPassBegin, MainPassEnd, FrameEnd; `None` without timestamps.
+    pub hook_timings_us: [Option<u32>; 4],
+    /// Microseconds on the CPU from the frame's begin to its submission.
+    pub cpu_preparation_time_us: Option<u32>,
+    /// Microseconds on the CPU spent in submitting.
+    pub cpu_submission_time_us: Option<u32>,
+}
+
+impl From<FrameStats> for GpuReport {
+    fn from(stats: FrameStats) -> Self {
+        Self {
+            frame_number: stats.frame_number,
+            hook_timings_us: stats.hooks.map(|time| time.and_then(micros)),
+            cpu_preparation_time_us: stats.cpu_preparation.and_then(micros),
+            cpu_submission_time_us: stats.cpu_submission.and_then(micros),
+        }
+    }
+}
+
+impl GpuReport {
+    /// Time on the GPU of a hook, since the frame's first.
+    #[must_use]
+    pub fn hook(&self, hook: GpuHook) -> Option<Duration> {
+        self.hook_timings_us[hook as usize].map(|us| Duration::from_micros(us.into()))
+    }
+
+    /// Microseconds from FrameStart to FrameEnd.
+    #[must_use]
+    pub fn frame_total_duration_us(&self) -> Option<u32> {
+        self.between(GpuHook::FrameStart, GpuHook::FrameEnd)
+    }
+
+    /// Microseconds from MainPassBegin to MainPassEnd.
+    #[must_use]
+    pub fn main_pass_duration_us(&self) -> Option<u32> {
+        self.between(GpuHook::MainPassBegin, GpuHook::MainPassEnd)
+    }
+
+    /// Time from FrameStart to FrameEnd.
+    #[must_use]
+    pub fn frame_total_duration(&self) -> Option<Duration> {
+        self.frame_total_duration_us().map(|us| Duration::from_micros(us.into()))
+    }
+
+    /// Time from MainPassBegin to MainPassEnd.
+    #[must_use]
+    pub fn main_pass_duration(&self) -> Option<Duration> {
+        self.main_pass_duration_us().map(|us| Duration::from_micros(us.into()))
+    }
+
+    /// Time on the CPU from the frame's begin to its submission.
+    #[must_use]
+    pub fn cpu_preparation_time(&self) -> Option<Duration> {
+        self.cpu_preparation_time_us.map(|us| Duration::from_micros(us.into()))
+    }
+
+    /// Time on the CPU spent in submitting.
+    #[must_use]
+    pub fn cpu_submission_time(&self) -> Option<Duration> {
+        self.cpu_submission_time_us.map(|us| Duration::from_micros(us.into()))
+    }
+
+    /// `None` when a hook is missing or the end lies before the begin.
+    fn between(&self, begin: GpuHook, end: GpuHook) -> Option<u32> {
+        self.hook_timings_us[end as usize]?.checked_sub(self.hook_timings_us[begin as usize]?)
+    }
+}
+
+/// `None` beyond `u32::MAX` microseconds, 71 minutes: no frame takes that long.
+fn micros(time: Duration) -> Option<u32> {
+    u32::try_from(time.as_micros()).ok()
+}
+
+/// The memory of a graphics adapter, from one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VramReport {
+    /// Bytes in use.
+    pub current_usage_bytes: u64,
+    /// The most bytes seen in use.
+    pub peak_usage_bytes: Option<u64>,
+    /// Bytes that the memory holds.
+    pub capacity_bytes: Option<u64>,
+    /// Bytes that this process may use before the system takes some away.
+    pub budget_bytes: Option<u64>,
+    /// Bytes given out by an allocator inside the process.
+    pub allocated_bytes: Option<u64>,
+    /// Bytes taken from the driver by an allocator inside the process.
+    pub reserved_bytes: Option<u64>,
+}
+
+impl VramReport {
+    /// A report of the usage alone; the other figures are unknown until set.
+    #[must_use]
+    pub fn new(current_usage_bytes: u64) -> Self {
+        Self {
+            current_usage_bytes,
+            peak_usage_bytes: None,
+            capacity_bytes: None,
+            budget_bytes: None,
+            allocated_bytes: None,
+            reserved_bytes: None,
+        }
+    }
+
+    /// Bytes in use, in MiB.
+    #[must_use]
+    pub fn current_usage_mb(&self) -> f64 {
+        bytes_to_mb(self.current_usage_bytes)
+    }
+
+    /// Peak in MiB.
+    #[must_use]
+    pub fn peak_usage_mb(&self) -> Option<f64> {
+        self.peak_usage_bytes.map(bytes_to_mb)
+    }
+
+    /// Capacity in MiB.
+    #[must_use]
+    pub fn capacity_mb(&self) -> Option<f64> {
+        self.capacity_bytes.map(bytes_to_mb)
+    }
+}
+
+/// What a lifecycle monitor knows of one kind of resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KindUsage {
+    /// Name of the kind.
+    pub kind: &'static str,
+    /// Resources created over life.
+    pub created: u64,
+    /// Resources released over life.
+    pub destroyed: u64,
+    /// Resources live: handle held, not destroyed.
+    pub live: u64,
+    /// Bytes of the live.
+    pub live_bytes: u64,
+    /// Resources whose handle is gone or that were destroyed, and that something still references.
+    pub pending: u64,
+    /// Bytes of the pending.
+    pub pending_bytes: u64,
+}
+
+impl KindUsage {
+    /// The usage of a kind of which nothing was ever created.
+    #[must_use]
+    pub fn none(kind: &'static str) -> Self {
+        Self { kind, created: 0, destroyed: 0, live: 0, live_bytes: 0, pending: 0, pending_bytes: 0 }
+    }
+}
+
+/// The life of all tracked resources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LifecycleReport {
+    /// Resources created over life.
+    pub created: u64,
+    /// Resources released over life.
+    pub destroyed: u64,
+    /// Resources live.
+    pub live: u64,
+    /// Bytes of the live, without suballocations.
+    pub live_bytes: u64,
+    /// The most bytes live at once, within the bound that the book documents.
+    pub peak_live_bytes: u64,
+    /// Bytes of the pending, without suballocations.
+    pub pending_bytes: u64,
+    /// The kinds of which at least one resource was created.
+    pub kinds: Vec<KindUsage>,
+    /// Packets begun.
+    pub packets_queued: u64,
+    /// Packets presented.
+    pub packets_presented: u64,
+    /// Packets dropped.
+    pub packets_dropped: u64,
+    /// Submissions begun.
+    pub submissions: u64,
+    /// Submissions completed.
+    pub submissions_completed: u64,
+    /// Events that a ring overwrote before the book's own reader had them.
+    pub events_lost: u64,
+}
