@@ -1,0 +1,66 @@
+//! `cargo xtask soak [NAME]`: the long campaigns. `cargo xtask test` runs one round of each.
+//!
+//! A campaign repeats a test in release until its time is up. Each round gets another `ENGINE_VITALS_SEED`; the round
+//! that fails prints it, so that it can be run again.
+
+use crate::shell::Shell;
+use anyhow::{Context, Result, bail};
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The campaign (all of them, one after the other, without a name)
+    name: Option<String>,
+    /// How long each campaign lasts; a round that has begun is finished
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// The seed of the first round
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// List the campaigns
+    #[arg(long)]
+    list: bool,
+}
+
+struct Campaign {
+    name: &'static str,
+    about: &'static str,
+    /// What follows `cargo test --release`.
+    test: &'static [&'static str],
+}
+
+const CAMPAIGNS: &[Campaign] = &[];
+
+pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
+    if options.list {
+        for campaign in CAMPAIGNS {
+            println!("{:<10} {}", campaign.name, campaign.about);
+        }
+        return Ok(());
+    }
+    let wanted = |campaign: &&Campaign| options.name.as_deref().is_none_or(|name| name == campaign.name);
+    let campaigns: Vec<_> = CAMPAIGNS.iter().filter(wanted).collect();
+    if campaigns.is_empty() {
+        bail!("no such campaign; `cargo xtask soak --list` names them");
+    }
+    campaigns.into_iter().try_for_each(|one| repeat(shell, one, Duration::from_secs(options.seconds), options.seed))
+}
+
+/// One round of each campaign.
+pub(crate) fn short(shell: &Shell) -> Result<()> {
+    CAMPAIGNS.iter().try_for_each(|campaign| repeat(shell, campaign, Duration::ZERO, 1))
+}
+
+fn repeat(shell: &Shell, campaign: &Campaign, length: Duration, first_seed: u64) -> Result<()> {
+    println!("--- {}: {}", campaign.name, campaign.about);
+    let start = Instant::now();
+    let mut rounds = 0;
+    while rounds == 0 || start.elapsed() < length {
+        let seed = (first_seed + rounds).to_string();
+        let round = shell.cargo(["test", "--release"]).args(campaign.test).env("ENGINE_VITALS_SEED", &seed).watch();
+        round.with_context(|| format!("{}: the round with seed {seed} failed", campaign.name))?;
+        rounds += 1;
+    }
+    println!("--- {}: {rounds} rounds in {:.0} s, none failed", campaign.name, start.elapsed().as_secs_f64());
+    Ok(())
+}
