@@ -1,2 +1,4 @@
 //! Core.
 pub mod contract;
+pub mod memory;
+pub mod monitor;

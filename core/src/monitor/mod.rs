@@ -1,0 +1,10 @@
+//! The standard monitors.
+//!
+//! A monitor reads one source, keeps what it read last, and describes its figures. This room knows the contract and the rooms that its
+//! monitors read; it knows nothing of the registry that runs them or of who shows their figures.
+
+mod memory;
+mod process;
+
+pub use memory::MemoryResourceMonitor;
+pub use process::ProcessMemoryMonitor;
