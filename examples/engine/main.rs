@@ -1,0 +1,75 @@
+//! The demo engine: a small but real wgpu renderer that is measured by engine-vitals.
+//!
+//! ```text
+//! cargo run --release --example engine -- --frames 600 --screenshot scene.png
+//! ```
+//!
+//! Walk it from here: [`options`] is the command line, [`device`] finds the best adapter, [`engine`] renders frames
+//! with [`renderer`] (passes), [`targets`] (what follows the picture's size), [`pipelines`], [`world`] (what moves),
+//! [`mesh`] and [`material`] (procedural content); [`headless`] and [`window`] are the two loops around it.
+//! [`tracked`] is where each resource is reported, [`transients`] are the resources with a bad life on purpose.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+
+mod device;
+mod engine;
+mod failure;
+mod headless;
+mod material;
+mod mesh;
+mod options;
+mod pace;
+mod pipelines;
+mod renderer;
+mod screenshot;
+mod status;
+mod targets;
+mod tracked;
+mod transients;
+mod window;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::options::Options;
+
+/// Set by Ctrl-C (and by SIGTERM).
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("engine: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed))
+        .map_err(|error| Failure::Running(format!("no handler for Ctrl-C: {error}")))?;
+    let engine = if options.window { window::run(options, &STOP)? } else { run_headless(options)? };
+    println!("rendered {} frames", engine.frames());
+    if let Some(path) = &options.screenshot {
+        screenshot::write(&engine, path)?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+fn run_headless(options: &Options) -> Result<Engine, Failure> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let open = device::open(&instance, None, |_| wgpu::Features::empty())?;
+    let info = open.adapter.get_info();
+    println!("adapter: {} ({:?}, {})", info.name, info.backend, info.driver_info);
+    let mut engine = Engine::new(open, options)?;
+    headless::run(&mut engine, options, &STOP)?;
+    Ok(engine)
+}

@@ -1,0 +1,327 @@
+//! The passes: shadow map, main pass with MSAA and depth, bloom chain, composition.
+
+use crate::material::{Layer, layer_mips};
+use crate::mesh::Mesh;
+use crate::options::Size;
+use crate::pipelines::{DEPTH, HDR, Pipelines};
+use crate::targets::Targets;
+use crate::tracked::{Maker, Tracked};
+use crate::world::{self, Globals, Instance, Instances};
+
+const SHADOW_SIZE: u32 = 1024;
+const LAYER_SIZE: u32 = 256;
+
+/// Draws the world into its picture.
+#[derive(Debug)]
+pub(crate) struct Renderer {
+    maker: Maker,
+    pipelines: Pipelines,
+    targets: Targets,
+    samples: u32,
+    linear: Tracked<wgpu::Sampler>,
+    meshes: Meshes,
+    globals: Tracked<wgpu::Buffer>,
+    instances: Tracked<wgpu::Buffer>,
+    globals_group: Tracked<wgpu::BindGroup>,
+    scene_group: Tracked<wgpu::BindGroup>,
+    shadow_view: Tracked<wgpu::TextureView>,
+    _shadow: Tracked<wgpu::Texture>,
+    _albedo: Tracked<wgpu::Texture>,
+    _albedo_view: Tracked<wgpu::TextureView>,
+    _samplers: [Tracked<wgpu::Sampler>; 2],
+    frame: Instances,
+}
+
+/// All meshes in one vertex and one index buffer.
+#[derive(Debug)]
+struct Meshes {
+    vertices: Tracked<wgpu::Buffer>,
+    indices: Tracked<wgpu::Buffer>,
+    /// The index range and the base vertex of: pillar, sphere, knot, floor.
+    draws: Vec<(std::ops::Range<u32>, i32)>,
+}
+
+impl Renderer {
+    pub(crate) fn new(maker: Maker, adapter: &wgpu::Adapter, queue: &wgpu::Queue, size: Size) -> Self {
+        let multisampled = [HDR, DEPTH]
+            .iter()
+            .all(|&format| adapter.get_texture_format_features(format).flags.sample_count_supported(4));
+        let samples = if multisampled { 4 } else { 1 };
+        let pipelines = Pipelines::new(&maker, samples);
+
+        let linear = maker.sampler(&wgpu::SamplerDescriptor {
+            label: Some("linear"),
+            mag_filter: wgpu::FilterMode::Linear,
+            min_filter: wgpu::FilterMode::Linear,
+            ..Default::default()
+        });
+        let repeat = maker.sampler(&wgpu::SamplerDescriptor {
+            label: Some("albedo"),
+            address_mode_u: wgpu::AddressMode::Repeat,
+            address_mode_v: wgpu::AddressMode::Repeat,
+            mag_filter: wgpu::FilterMode::Linear,
+            min_filter: wgpu::FilterMode::Linear,
+            mipmap_filter: wgpu::MipmapFilterMode::Linear,
+            ..Default::default()
+        });
+        let comparison = maker.sampler(&wgpu::SamplerDescriptor {
+            label: Some("shadow"),
+            mag_filter: wgpu::FilterMode::Linear,
+            min_filter: wgpu::FilterMode::Linear,
+            compare: Some(wgpu::CompareFunction::LessEqual),
+            ..Default::default()
+        });
+
+        let usage = wgpu::BufferUsages::COPY_DST;
+        let globals = maker.buffer(&wgpu::BufferDescriptor {
+            label: Some("globals"),
+            size: size_of::<Globals>() as u64,
+            usage: usage | wgpu::BufferUsages::UNIFORM,
+            mapped_at_creation: false,
+        });
+        let instances = maker.buffer(&wgpu::BufferDescriptor {
+            label: Some("instances"),
+            size: (world::instance_count() * size_of::<Instance>()) as u64,
+            usage: usage | wgpu::BufferUsages::VERTEX,
+            mapped_at_creation: false,
+        });
+        let shadow = maker.texture(&wgpu::TextureDescriptor {
+            label: Some("shadow map"),
+            size: wgpu::Extent3d { width: SHADOW_SIZE, height: SHADOW_SIZE, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: DEPTH,
+            usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::TEXTURE_BINDING,
+            view_formats: &[],
+        });
+        let shadow_view = maker.view(&shadow, &wgpu::TextureViewDescriptor::default());
+        let (albedo, albedo_view) = upload_albedo(&maker, queue);
+
+        let globals_entry = wgpu::BindGroupEntry { binding: 0, resource: globals.as_entire_binding() };
+        let globals_group = maker.bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("globals"),
+            layout: &pipelines.globals_layout,
+            entries: std::slice::from_ref(&globals_entry),
+        });
+        let scene_group = maker.bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("scene"),
+            layout: &pipelines.scene_layout,
+            entries: &[
+                globals_entry.clone(),
+                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(&shadow_view) },
+                wgpu::BindGroupEntry { binding: 2, resource: wgpu::BindingResource::Sampler(&comparison) },
+                wgpu::BindGroupEntry { binding: 3, resource: wgpu::BindingResource::TextureView(&albedo_view) },
+                wgpu::BindGroupEntry { binding: 4, resource: wgpu::BindingResource::Sampler(&repeat) },
+            ],
+        });
+        let targets = Targets::new(&maker, &pipelines, &linear, samples, size);
+        let meshes = Meshes::new(&maker);
+        Self {
+            maker,
+            pipelines,
+            targets,
+            samples,
+            linear,
+            meshes,
+            globals,
+            instances,
+            globals_group,
+            scene_group,
+            shadow_view,
+            _shadow: shadow,
+            _albedo: albedo,
+            _albedo_view: albedo_view,
+            _samplers: [repeat, comparison],
+            frame: Instances::default(),
+        }
+    }
+
+    /// Rebuilds the targets when the size differs.
+    pub(crate) fn resize(&mut self, size: Size) {
+        if size != self.targets.size {
+            self.targets = Targets::new(&self.maker, &self.pipelines, &self.linear, self.samples, size);
+        }
+    }
+
+    pub(crate) fn size(&self) -> Size {
+        self.targets.size
+    }
+
+    /// The texture that holds the finished picture.
+    pub(crate) fn picture(&self) -> &wgpu::Texture {
+        &self.targets.picture.texture
+    }
+
+    /// A view of the finished picture.
+    pub(crate) fn picture_view(&self) -> &wgpu::TextureView {
+        &self.targets.picture.view
+    }
+
+    /// Uploads what the frame at `seconds` needs.
+    pub(crate) fn prepare(&mut self, queue: &wgpu::Queue, seconds: f32) {
+        let aspect = self.targets.size.width as f32 / self.targets.size.height as f32;
+        world::animate(seconds, &mut self.frame);
+        queue.write_buffer(&self.globals, 0, bytemuck::bytes_of(&world::globals(seconds, aspect)));
+        queue.write_buffer(&self.instances, 0, bytemuck::cast_slice(&self.frame.all));
+    }
+
+    /// Records the passes of the prepared frame.
+    pub(crate) fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        main_pass: Option<wgpu::RenderPassTimestampWrites<'_>>,
+    ) {
+        self.shadow_pass(encoder);
+        self.main_pass(encoder, main_pass);
+        self.bloom_passes(encoder);
+        let (source, picture) = (&self.targets.composition, &self.targets.picture.view);
+        let clear = wgpu::LoadOp::Clear(wgpu::Color::BLACK);
+        post_pass(encoder, "compose", &self.pipelines.compose, source, picture, clear);
+    }
+
+    fn shadow_pass(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            label: Some("shadow"),
+            depth_stencil_attachment: Some(depth_attachment(&self.shadow_view, wgpu::StoreOp::Store)),
+            ..Default::default()
+        });
+        pass.set_pipeline(&self.pipelines.shadow);
+        pass.set_bind_group(0, &*self.globals_group, &[]);
+        self.draw_meshes(&mut pass);
+    }
+
+    fn main_pass(&self, encoder: &mut wgpu::CommandEncoder, timestamps: Option<wgpu::RenderPassTimestampWrites<'_>>) {
+        let hdr = &self.targets.hdr.view;
+        let (view, resolve_target, store) = match &self.targets.multisampled {
+            Some(multisampled) => (&multisampled.view, Some(&**hdr), wgpu::StoreOp::Discard),
+            None => (hdr, None, wgpu::StoreOp::Store),
+        };
+        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            label: Some("main"),
+            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                view,
+                depth_slice: None,
+                resolve_target,
+                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store },
+            })],
+            depth_stencil_attachment: Some(depth_attachment(&self.targets.depth.view, wgpu::StoreOp::Discard)),
+            timestamp_writes: timestamps,
+            ..Default::default()
+        });
+        pass.set_pipeline(&self.pipelines.main);
+        pass.set_bind_group(0, &*self.scene_group, &[]);
+        self.draw_meshes(&mut pass);
+        pass.set_pipeline(&self.pipelines.sky);
+        pass.set_bind_group(0, &*self.globals_group, &[]);
+        pass.draw(0..3, 0..1);
+    }
+
+    fn draw_meshes(&self, pass: &mut wgpu::RenderPass<'_>) {
+        pass.set_vertex_buffer(0, self.meshes.vertices.slice(..));
+        pass.set_vertex_buffer(1, self.instances.slice(..));
+        pass.set_index_buffer(self.meshes.indices.slice(..), wgpu::IndexFormat::Uint32);
+        let mut first = 0;
+        for ((indices, base), count) in self.meshes.draws.iter().zip(self.frame.counts) {
+            pass.draw_indexed(indices.clone(), *base, first..first + count);
+            first += count;
+        }
+    }
+
+    fn bloom_passes(&self, encoder: &mut wgpu::CommandEncoder) {
+        let (levels, sources) = (&self.targets.bloom, &self.targets.sources);
+        let clear = wgpu::LoadOp::Clear(wgpu::Color::BLACK);
+        post_pass(encoder, "bloom bright", &self.pipelines.bright, &sources[0], &levels[0], clear);
+        for level in 1..levels.len() {
+            post_pass(encoder, "bloom down", &self.pipelines.down, &sources[level], &levels[level], clear);
+        }
+        for level in (1..levels.len()).rev() {
+            let below = &levels[level - 1];
+            post_pass(encoder, "bloom up", &self.pipelines.up, &sources[level + 1], below, wgpu::LoadOp::Load);
+        }
+    }
+}
+
+impl Meshes {
+    fn new(maker: &Maker) -> Self {
+        let meshes = [Mesh::pillar(), Mesh::sphere(16, 24), Mesh::torus_knot(220, 20), Mesh::disc(48)];
+        let (mut vertices, mut indices, mut draws) = (Vec::new(), Vec::<u32>::new(), Vec::new());
+        for mesh in &meshes {
+            let first = indices.len() as u32;
+            draws.push((first..first + mesh.indices.len() as u32, vertices.len() as i32));
+            vertices.extend_from_slice(&mesh.vertices);
+            indices.extend_from_slice(&mesh.indices);
+        }
+        Self {
+            vertices: maker.buffer_init("vertices", bytemuck::cast_slice(&vertices), wgpu::BufferUsages::VERTEX),
+            indices: maker.buffer_init("indices", bytemuck::cast_slice(&indices), wgpu::BufferUsages::INDEX),
+            draws,
+        }
+    }
+}
+
+fn upload_albedo(maker: &Maker, queue: &wgpu::Queue) -> (Tracked<wgpu::Texture>, Tracked<wgpu::TextureView>) {
+    let texture = maker.texture(&wgpu::TextureDescriptor {
+        label: Some("albedo"),
+        size: wgpu::Extent3d { width: LAYER_SIZE, height: LAYER_SIZE, depth_or_array_layers: Layer::ALL.len() as u32 },
+        mip_level_count: LAYER_SIZE.ilog2() + 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba8UnormSrgb,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    });
+    for layer in Layer::ALL {
+        for (level, texels) in layer_mips(layer, LAYER_SIZE).iter().enumerate() {
+            let extent = LAYER_SIZE >> level;
+            queue.write_texture(
+                wgpu::TexelCopyTextureInfo {
+                    texture: &texture,
+                    mip_level: level as u32,
+                    origin: wgpu::Origin3d { x: 0, y: 0, z: layer as u32 },
+                    aspect: wgpu::TextureAspect::All,
+                },
+                texels,
+                wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(extent * 4), rows_per_image: None },
+                wgpu::Extent3d { width: extent, height: extent, depth_or_array_layers: 1 },
+            );
+        }
+    }
+    let view = maker.view(
+        &texture,
+        &wgpu::TextureViewDescriptor { dimension: Some(wgpu::TextureViewDimension::D2Array), ..Default::default() },
+    );
+    (texture, view)
+}
+
+fn depth_attachment(view: &wgpu::TextureView, store: wgpu::StoreOp) -> wgpu::RenderPassDepthStencilAttachment<'_> {
+    wgpu::RenderPassDepthStencilAttachment {
+        view,
+        depth_ops: Some(wgpu::Operations { load: wgpu::LoadOp::Clear(1.0), store }),
+        stencil_ops: None,
+    }
+}
+
+/// One full-screen triangle from `source` into `target`.
+fn post_pass(
+    encoder: &mut wgpu::CommandEncoder,
+    label: &str,
+    pipeline: &wgpu::RenderPipeline,
+    source: &wgpu::BindGroup,
+    target: &wgpu::TextureView,
+    load: wgpu::LoadOp<wgpu::Color>,
+) {
+    let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+        label: Some(label),
+        color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+            view: target,
+            depth_slice: None,
+            resolve_target: None,
+            ops: wgpu::Operations { load, store: wgpu::StoreOp::Store },
+        })],
+        ..Default::default()
+    });
+    pass.set_pipeline(pipeline);
+    pass.set_bind_group(0, source, &[]);
+    pass.draw(0..3, 0..1);
+}

@@ -1,0 +1,67 @@
+//! The picture, read back and written as a PNG file.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::mpsc;
+
+use crate::engine::Engine;
+use crate::failure::Failure;
+
+/// Writes the engine's last picture to `path`.
+///
+/// # Errors
+/// When the picture cannot be read back or the file cannot be written.
+pub(crate) fn write(engine: &Engine, path: &Path) -> Result<(), Failure> {
+    let pixels = read_back(engine)?;
+    let size = engine.renderer().size();
+    let failed = |what: &dyn std::fmt::Display| Failure::Running(format!("--screenshot {}: {what}", path.display()));
+    let file = File::create(path).map_err(|error| failed(&error))?;
+    let mut encoder = png::Encoder::new(BufWriter::new(file), size.width, size.height);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_source_srgb(png::SrgbRenderingIntent::Perceptual);
+    let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
+    writer.write_image_data(&pixels).map_err(|error| failed(&error))?;
+    writer.finish().map_err(|error| failed(&error))
+}
+
+/// The picture's texels, tightly packed, RGBA8 in sRGB.
+fn read_back(engine: &Engine) -> Result<Vec<u8>, Failure> {
+    let size = engine.renderer().size();
+    let row = size.width * 4;
+    let padded = row.next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
+    let device = engine.device();
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("screenshot"),
+        size: u64::from(padded) * u64::from(size.height),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("screenshot") });
+    encoder.copy_texture_to_buffer(
+        engine.renderer().picture().as_image_copy(),
+        wgpu::TexelCopyBufferInfo {
+            buffer: &buffer,
+            layout: wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(padded), rows_per_image: None },
+        },
+        wgpu::Extent3d { width: size.width, height: size.height, depth_or_array_layers: 1 },
+    );
+    engine.queue().submit([encoder.finish()]);
+    let (sender, receiver) = mpsc::channel();
+    buffer.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+        // The receiver is gone only when the wait below has failed.
+        let _ = sender.send(result);
+    });
+    engine.finish()?;
+    match receiver.try_recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(Failure::Running(format!("reading the picture back: {error}"))),
+        Err(_) => return Err(Failure::Running("reading the picture back: no answer from the GPU".to_owned())),
+    }
+    let mapped = buffer
+        .slice(..)
+        .get_mapped_range()
+        .map_err(|error| Failure::Running(format!("reading the picture back: {error}")))?;
+    Ok(mapped.chunks_exact(padded as usize).flat_map(|line| &line[..row as usize]).copied().collect())
+}

@@ -1,0 +1,51 @@
+//! Resources with a bad life on purpose: some live for one frame, some for ever.
+
+use crate::tracked::{Maker, Tracked};
+
+/// Bytes of a leaked buffer.
+const LEAKED_BYTES: u64 = 1024;
+
+/// What `--churn` and `--leak` ask for.
+#[derive(Debug)]
+pub(crate) struct Transients {
+    maker: Maker,
+    churn: u32,
+    leak: u32,
+    leaked: Vec<Tracked<wgpu::Buffer>>,
+}
+
+impl Transients {
+    pub(crate) fn new(maker: Maker, churn: u32, leak: u32) -> Self {
+        Self { maker, churn, leak, leaked: Vec::new() }
+    }
+
+    /// Makes one frame's resources. The transient ones are used once and dropped: three buffers to a texture.
+    pub(crate) fn frame(&mut self, queue: &wgpu::Queue) {
+        for index in 0..self.churn {
+            if index % 4 == 3 {
+                drop(self.maker.texture(&wgpu::TextureDescriptor {
+                    label: Some("transient texture"),
+                    size: wgpu::Extent3d { width: 64, height: 64, depth_or_array_layers: 1 },
+                    mip_level_count: 1,
+                    sample_count: 1,
+                    dimension: wgpu::TextureDimension::D2,
+                    format: wgpu::TextureFormat::Rgba8Unorm,
+                    usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+                    view_formats: &[],
+                }));
+            } else {
+                let buffer = self.buffer("transient buffer", 4096 << (index % 3));
+                queue.write_buffer(&buffer, 0, &index.to_le_bytes());
+            }
+        }
+        for _ in 0..self.leak {
+            let leaked = self.buffer("leaked buffer", LEAKED_BYTES);
+            self.leaked.push(leaked);
+        }
+    }
+
+    fn buffer(&self, label: &str, size: u64) -> Tracked<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        self.maker.buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+    }
+}
