@@ -1,0 +1,131 @@
+//! The sampler thread: runs monitors that cost too much for the frame.
+//!
+//! One worker runs the jobs as they fall due. A job that hangs holds up its worker alone: whoever next updates or reads the registry sees
+//! that others are overdue and starts another worker, up to [`MOST_WORKERS`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::entry::Entry;
+use crate::log::warning;
+
+const MOST_WORKERS: usize = 8;
+/// A job so late, with no worker idle, asks for another worker.
+const LATE: Duration = Duration::from_millis(250);
+/// How long dropping the registry waits for its workers. One that hangs in a monitor is left behind.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Default)]
+pub(super) struct Sampler {
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: Vec<Job>,
+    workers: usize,
+    idle: usize,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    entry: Arc<Entry>,
+    due: Instant,
+    running: bool,
+}
+
+impl Sampler {
+    /// Has the sampler thread run an entry from now on, until it is not sampled or not registered any more.
+    pub(super) fn schedule(&self, entry: &Arc<Entry>, due: Instant) {
+        let mut state = self.pool.state.lock();
+        if state.jobs.iter().any(|job| job.entry.key == entry.key) {
+            return;
+        }
+        state.jobs.push(Job { entry: Arc::clone(entry), due, running: false });
+        if state.workers == 0 {
+            self.start_worker(&mut state);
+        }
+        drop(state);
+        self.pool.changed.notify_one();
+    }
+
+    /// Starts another worker if a job is overdue because every worker is held up.
+    pub(super) fn attend(&self, now: Instant) {
+        let mut state = self.pool.state.lock();
+        let late = state.jobs.iter().any(|job| !job.running && now.saturating_duration_since(job.due) > LATE);
+        if late && state.idle == 0 {
+            self.start_worker(&mut state);
+        }
+    }
+
+    fn start_worker(&self, state: &mut State) {
+        if state.workers >= MOST_WORKERS || state.stopping {
+            return;
+        }
+        let pool = Arc::clone(&self.pool);
+        match std::thread::Builder::new().name("vitals-sampler".to_owned()).spawn(move || pool.work()) {
+            Ok(_) => state.workers += 1,
+            Err(error) => warning!("cannot start a sampler thread: {error}; sampled figures stay absent"),
+        }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        let mut state = self.pool.state.lock();
+        state.stopping = true;
+        state.jobs.clear();
+        self.pool.changed.notify_all();
+        let until = Instant::now() + FAREWELL;
+        while state.workers > 0 && !self.pool.changed.wait_until(&mut state, until).timed_out() {}
+    }
+}
+
+impl Pool {
+    fn work(&self) {
+        let mut state = self.state.lock();
+        while !state.stopping {
+            state.jobs.retain(|job| job.running || (job.entry.is_registered() && job.entry.is_sampled()));
+            let next = state.jobs.iter_mut().filter(|job| !job.running).min_by_key(|job| job.due);
+            let now = Instant::now();
+            match next {
+                Some(job) if job.due <= now => {
+                    job.running = true;
+                    let entry = Arc::clone(&job.entry);
+                    drop(state);
+                    entry.run(now);
+                    let interval = entry.interval();
+                    state = self.state.lock();
+                    if let Some(job) = state.jobs.iter_mut().find(|job| job.entry.key == entry.key) {
+                        job.running = false;
+                        job.due = Instant::now() + interval;
+                    }
+                }
+                next => {
+                    let due = next.map(|job| job.due);
+                    if state.idle > 0 {
+                        // Another worker waits for what falls due: this one was an addition and is not needed any more.
+                        break;
+                    }
+                    state.idle += 1;
+                    match due {
+                        Some(due) => drop(self.changed.wait_until(&mut state, due)),
+                        None => self.changed.wait(&mut state),
+                    }
+                    state.idle -= 1;
+                }
+            }
+        }
+        state.workers -= 1;
+        self.changed.notify_all();
+    }
+}
