@@ -99,13 +99,10 @@ impl MonitorSnapshot {
         let mut figures = Vec::new();
         let mut histograms = Vec::new();
         for (figure, &value) in part.figures.iter().zip(part.values) {
-            match &figure.kind {
-                crate::contract::FigureKind::Histogram(histogram) => {
-                    histograms.push((figure.clone(), histogram.snapshot()))
-                }
-                crate::contract::FigureKind::Gauge | crate::contract::FigureKind::Counter => {
-                    figures.push((figure.clone(), value))
-                }
+            if let crate::contract::FigureKind::Histogram(histogram) = &figure.kind {
+                histograms.push((figure.clone(), histogram.snapshot()));
+            } else {
+                figures.push((figure.clone(), value));
             }
         }
         Self { id: part.id.to_owned(), resource_type, state: part.state, usage, figures, histograms }
