@@ -113,13 +113,12 @@ impl Call<'_> {
     }
 
     /// Runs it with our terminal.
-    pub(crate) fn run(mut self) -> Result<()> {
-        println!("$ {}", self.shown);
-        let status = self.command.status().with_context(|| format!("cannot start `{}`", self.shown))?;
-        if !status.success() {
-            bail!("`{}` ended with {status}", self.shown);
+    pub(crate) fn run(self) -> Result<()> {
+        let shown = self.shown.clone();
+        match self.code()? {
+            0 => Ok(()),
+            code => bail!("`{shown}` ended with exit code {code}"),
         }
-        Ok(())
     }
 
     /// Runs it, passes its output on and keeps the names of the tests that it skipped.
@@ -144,6 +143,13 @@ impl Call<'_> {
             bail!("`{}` ended with {status}", self.shown);
         }
         Ok(())
+    }
+
+    /// Runs it with our terminal: its exit code, -1 when a signal ended it.
+    pub(crate) fn code(mut self) -> Result<i32> {
+        println!("$ {}", self.shown);
+        let status = self.command.status().with_context(|| format!("cannot start `{}`", self.shown))?;
+        Ok(status.code().unwrap_or(-1))
     }
 
     /// Runs it silently: whether it succeeded, and what it printed to its standard output.
