@@ -55,7 +55,7 @@ fn render(figures: &Figures) -> Result<String> {
         write!(page, "\n## `{file}`\n\n| metric | kind | unit | labels | meaning |\n|---|---|---|---|---|\n")?;
         for (name, metric) in metrics {
             let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-            let (kind, unit, help) = (metric.kind, &metric.unit, metric.help.replace('|', "\\|"));
+            let (kind, unit, help) = (metric.kind, metric.unit, metric.help.replace('|', "\\|"));
             writeln!(page, "| `{name}` | {kind} | {unit} | {} | {help} |", labels.join(", "))?;
         }
     }
@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn each_metric_is_a_row_of_its_file() -> Result<()> {
-        let text = r#"fn d(s: &mut S) { s.gauge("vitals_b_bytes", Unit::Bytes, "B | b.").label("pool", p);
-            s.counter("vitals_a_total", Unit::Count, "A."); }"#;
+        let text = r#"fn d(s: &mut S) { s.gauge("vitals_b_bytes", Unit::Bytes, "Bytes | b.").label("pool", p);
+            s.counter("vitals_a_total", Unit::Count, "All of it."); }"#;
         let page = render(&figures::read(&[File { path: "core/src/x.rs".into(), text: text.into() }])?)?;
         let rows: Vec<_> = page.lines().skip_while(|line| !line.starts_with("## ")).collect();
         assert_eq!(
@@ -80,8 +80,8 @@ mod tests {
                 "",
                 "| metric | kind | unit | labels | meaning |",
                 "|---|---|---|---|---|",
-                "| `vitals_a_total` | counter | count |  | A. |",
-                "| `vitals_b_bytes` | gauge | bytes | `pool` | B \\| b. |",
+                "| `vitals_a_total` | counter | count |  | All of it. |",
+                "| `vitals_b_bytes` | gauge | bytes | `pool` | Bytes \\| b. |",
             ]
         );
         Ok(())

@@ -1,10 +1,14 @@
 //! The metrics that the code describes, read from the code: `series.gauge("vitals_…", Unit::Bytes, "…")` and its kin.
+//!
+//! A description is an argument list or a tuple that holds a metric's name and its meaning, as literals or constants of
+//! the same file.
 
 use super::File;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprMethodCall, Lit, LitStr};
+use syn::{Attribute, Expr, ExprMethodCall, ExprTuple, Lit, LitStr, Token};
 
 /// The prefix of every metric of ours.
 pub(crate) const PREFIX: &str = "vitals_";
@@ -13,7 +17,7 @@ pub(crate) const PREFIX: &str = "vitals_";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Metric {
     pub(crate) kind: &'static str,
-    pub(crate) unit: String,
+    pub(crate) unit: &'static str,
     pub(crate) help: String,
     pub(crate) labels: BTreeSet<String>,
     pub(crate) file: String,
@@ -36,7 +40,9 @@ pub(crate) fn read(files: &[File]) -> Result<Figures> {
     let mut figures = Figures::default();
     for file in files.iter().filter(|file| is_library(&file.path)) {
         let parsed = syn::parse_file(&file.text).with_context(|| format!("cannot parse {}", file.path))?;
-        Reader { file: &file.path, figures: &mut figures }.visit_file(&parsed);
+        let mut constants = Constants::default();
+        constants.visit_file(&parsed);
+        Reader { file: &file.path, constants, labels: BTreeSet::new(), figures: &mut figures }.visit_file(&parsed);
     }
     Ok(figures)
 }
@@ -56,31 +62,79 @@ fn is_library(path: &str) -> bool {
     shipped && path.ends_with(".rs") && !path.contains("/tests/") && !path.ends_with("/tests.rs")
 }
 
+/// The string constants of a file, by name.
+#[derive(Default)]
+struct Constants(BTreeMap<String, String>);
+
+impl<'ast> Visit<'ast> for Constants {
+    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
+        self.0.extend(literal(&item.expr).map(|text| (item.ident.to_string(), text)));
+    }
+}
+
+impl Constants {
+    /// The text that an expression stands for: a literal, a constant, or either inside a call such as `Cow::Borrowed`.
+    fn text(&self, expression: &Expr) -> Option<String> {
+        match expression {
+            Expr::Path(path) => self.0.get(&path.path.segments.last()?.ident.to_string()).cloned(),
+            Expr::Call(call) => call.args.iter().find_map(|argument| self.text(argument)),
+            other => literal(other),
+        }
+    }
+}
+
+/// The labels that a function writes as a field `labels: vec![(name, value), …]` of what it describes.
+struct LabelFields<'a> {
+    constants: &'a Constants,
+    labels: BTreeSet<String>,
+}
+
+impl<'ast> Visit<'ast> for LabelFields<'_> {
+    fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
+        let named = matches!(&field.member, syn::Member::Named(name) if name == "labels");
+        if let (true, Expr::Macro(list)) = (named, &field.expr) {
+            let pairs = list.mac.parse_body_with(Punctuated::<ExprTuple, Token![,]>::parse_terminated);
+            let names = pairs.into_iter().flatten().filter_map(|pair| self.constants.text(pair.elems.first()?));
+            self.labels.extend(names);
+        }
+        visit::visit_field_value(self, field);
+    }
+}
+
 struct Reader<'a> {
     file: &'a str,
+    constants: Constants,
+    /// Labels of everything that the function at hand describes.
+    labels: BTreeSet<String>,
     figures: &'a mut Figures,
 }
 
 impl Reader<'_> {
-    /// Notes the metric if this call describes one; its labels are calls around it.
-    fn describe(&mut self, call: &ExprMethodCall, labels: BTreeSet<String>) {
-        let kind = match call.method.to_string().as_str() {
-            "gauge" => "gauge",
-            "counter" => "counter",
-            "histogram" => "histogram",
-            _ => return,
-        };
-        let mut arguments = call.args.iter();
-        let Some(name) = arguments.next().and_then(literal).filter(|name| is_name(name)) else { return };
-        let unit = match kind {
-            "histogram" => "seconds".to_owned(),
-            _ => arguments.next().and_then(last_word).unwrap_or_default().to_lowercase(),
-        };
-        let help = arguments.next().and_then(literal).unwrap_or_default();
+    /// Notes the metric if these are the arguments that describe one: its name and, as another text, its meaning.
+    fn describe<'e>(&mut self, by: &str, arguments: impl Iterator<Item = &'e Expr>, labels: &BTreeSet<String>) {
+        let (mut name, mut help, mut kind) = (None, None, kind_in(by));
+        for argument in arguments {
+            match self.constants.text(argument) {
+                Some(text) if is_name(&text) => name = name.or(Some(text)),
+                Some(text) if text.contains(' ') => help = help.or(Some(text)),
+                Some(text) => kind = kind.or(kind_in(&text)),
+                None => kind = kind.or_else(|| kind_in(&last_word(argument)?)),
+            }
+        }
+        let (Some(name), Some(help)) = (name, help) else { return };
+        let kind = kind.unwrap_or(if name.ends_with("_total") { "counter" } else { "gauge" });
         let file = self.file.to_owned();
-        let metric =
-            self.figures.described.entry(name).or_insert(Metric { kind, unit, help, labels: BTreeSet::new(), file });
-        metric.labels.extend(labels);
+        let metric = Metric { kind, unit: unit(&name), help, labels: BTreeSet::new(), file };
+        let metric = self.figures.described.entry(name).or_insert(metric);
+        metric.labels.extend(labels.iter().chain(&self.labels).cloned());
+    }
+
+    fn inside_function(&mut self, block: &syn::Block, visit: impl FnOnce(&mut Self)) {
+        let mut fields = LabelFields { constants: &self.constants, labels: BTreeSet::new() };
+        fields.visit_block(block);
+        let outside = std::mem::replace(&mut self.labels, fields.labels);
+        visit(self);
+        self.labels = outside;
     }
 }
 
@@ -91,16 +145,35 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.inside_function(&item.block, |reader| visit::visit_item_fn(reader, item));
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.inside_function(&item.block, |reader| visit::visit_impl_item_fn(reader, item));
+    }
+
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
         let mut labels = BTreeSet::new();
         let mut inner = call;
         while inner.method == "label" {
-            labels.extend(inner.args.first().and_then(literal));
+            labels.extend(inner.args.first().and_then(|name| self.constants.text(name)));
             let Expr::MethodCall(receiver) = &*inner.receiver else { break };
             inner = receiver;
         }
-        self.describe(inner, labels);
+        self.describe(&inner.method.to_string(), inner.args.iter(), &labels);
         visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        let by = last_word(&call.func).unwrap_or_default();
+        self.describe(&by, call.args.iter(), &BTreeSet::new());
+        visit::visit_expr_call(self, call);
+    }
+
+    fn visit_expr_tuple(&mut self, tuple: &'ast ExprTuple) {
+        self.describe("", tuple.elems.iter(), &BTreeSet::new());
+        visit::visit_expr_tuple(self, tuple);
     }
 
     fn visit_lit_str(&mut self, literal: &'ast LitStr) {
@@ -109,6 +182,18 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             self.figures.mentioned.push((text, self.file.to_owned(), literal.span().start().line));
         }
     }
+}
+
+/// The kind that a word names.
+fn kind_in(word: &str) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    ["gauge", "counter", "histogram"].into_iter().find(|kind| word.contains(kind))
+}
+
+/// Prometheus has the unit at the end of the name.
+fn unit(name: &str) -> &'static str {
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    ["bytes", "seconds", "ratio"].into_iter().find(|unit| name.ends_with(unit)).unwrap_or("count")
 }
 
 pub(super) fn attributes(item: &syn::Item) -> &[Attribute] {
@@ -148,23 +233,28 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn figures(text: &str) -> Figures {
+        read(&[File { path: "core/src/monitor/heap.rs".into(), text: text.into() }]).unwrap()
+    }
+
     #[test]
-    fn descriptions_are_read_with_their_labels_and_tests_are_not() -> Result<()> {
-        let text = r#"
+    fn descriptions_are_read_with_their_labels_and_tests_are_not() {
+        let figures = figures(
+            r#"
+            const LANE: &str = "lane";
             fn describe(series: &mut Series) {
                 series.gauge("vitals_heap_bytes", Unit::Bytes, "Live bytes.");
                 for lane in lanes {
-                    series.counter("vitals_frames_total", Unit::Count, "Frames.").label("lane", lane).label("b", "c");
+                    series.counter("vitals_frames_total", Unit::Count, "All frames.").label(LANE, lane).label("b", "c");
                 }
-                series.histogram("vitals_frame_seconds", "Time.", &times);
+                series.histogram("vitals_frame_seconds", "Time of a frame.", &times);
                 other("vitals_loose_bytes");
             }
             #[cfg(test)]
             mod tests { const N: &str = "vitals_planted_bytes"; }
-        "#;
-        let figures = read(&[File { path: "core/src/monitor/heap.rs".into(), text: text.into() }])?;
-        let names: Vec<_> =
-            figures.described.iter().map(|(name, m)| (name.as_str(), m.kind, m.unit.as_str())).collect();
+            "#,
+        );
+        let names: Vec<_> = figures.described.iter().map(|(name, m)| (name.as_str(), m.kind, m.unit)).collect();
         let expected = [
             ("vitals_frame_seconds", "histogram", "seconds"),
             ("vitals_frames_total", "counter", "count"),
@@ -173,9 +263,34 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(figures.described["vitals_frames_total"].labels, ["b", "lane"].map(String::from).into());
         assert_eq!(figures.described["vitals_heap_bytes"].help, "Live bytes.");
+        assert!(figures.described["vitals_heap_bytes"].labels.is_empty());
         let mentioned: Vec<_> = figures.mentioned.iter().map(|(name, _, line)| (name.as_str(), *line)).collect();
-        assert!(mentioned.contains(&("vitals_loose_bytes", 8)), "{mentioned:?}");
+        assert!(mentioned.contains(&("vitals_loose_bytes", 9)), "{mentioned:?}");
         assert!(!mentioned.iter().any(|(name, _)| *name == "vitals_planted_bytes"));
-        Ok(())
+    }
+
+    #[test]
+    fn tables_and_constants_describe_too() {
+        let figures = figures(
+            r#"
+            const OPEN: &str = "vitals_open";
+            fn table(id: &str) {
+                [("vitals_use_bytes", "Bytes in use.", Unit::Bytes, Gauge), ("vitals_runs_total", "Its runs.", Counter)]
+                    .map(|(name, help)| Figure { name, labels: vec![(Cow::Borrowed("monitor"), id)] });
+            }
+            fn page() { plain(OPEN, "gauge", "Open connections."); }
+            "#,
+        );
+        let rows: Vec<_> =
+            figures.described.iter().map(|(n, m)| (n.as_str(), m.kind, m.labels.iter().next().cloned())).collect();
+        let monitor = Some("monitor".to_owned());
+        assert_eq!(
+            rows,
+            [
+                ("vitals_open", "gauge", None),
+                ("vitals_runs_total", "counter", monitor.clone()),
+                ("vitals_use_bytes", "gauge", monitor),
+            ]
+        );
     }
 }

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn code_page_and_dashboards_agree() -> Result<()> {
         let code = r#"fn d(s: &mut S) { s.gauge("vitals_heap_bytes", Unit::Bytes, "Live bytes.");
-            s.histogram("vitals_frame_seconds", "Time.", &t); }"#;
+            s.histogram("vitals_frame_seconds", "Time of it.", &t); }"#;
         let files = [
             file("core/src/monitor/heap.rs", code),
             file("grafana/dashboards/a.json", "rate(vitals_frame_seconds_bucket[1m]) + vitals_heap_bytes"),
@@ -89,7 +89,10 @@ mod tests {
     #[test]
     fn planted_names_are_found_on_all_three_sides() -> Result<()> {
         let files = [
-            file("core/src/monitor/heap.rs", r#"fn d(s: &mut S) { s.gauge("vitals_heap_bytes", Unit::Bytes, "B."); }"#),
+            file(
+                "core/src/monitor/heap.rs",
+                r#"fn d(s: &mut S) { s.gauge("vitals_heap_bytes", Unit::Bytes, "All bytes."); }"#,
+            ),
             file("src/gpu/mod.rs", "\n\nconst PLANTED: &str = \"vitals_planted_total\";"),
             file("grafana/rules/a.yml", "ok: vitals_heap_bytes\nexpr: vitals_heap_bytes_count > vitals_gone_bytes"),
         ];
