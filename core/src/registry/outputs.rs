@@ -12,15 +12,15 @@ use crate::contract::{Figure, FigureKind, Unit, Value};
 ///
 /// Handles are made once, on a figure's first value, from the recorder given (never from the global one), and only changed values are
 /// set. A recorder cannot withdraw a series: an absent gauge is set to NaN, and the keys of absent counters are in
-/// [`absent_counters`](Self::absent_counters). A counter that begins anew (its monitor was registered again) goes on from where it was,
-/// so that the series never falls. The facade knows neither histograms with fixed buckets nor counters of fractions (seconds), so both are
+/// [`absent_counters`](Self::absent_counters). A counter that begins anew (lower than it was, its monitor registered again or not) goes on
+/// from where it was, so that the series never falls. The facade knows neither histograms with fixed buckets nor counters of fractions (seconds), so both are
 /// left out here: whoever shows the table reads those from it.
 #[derive(Debug)]
 pub struct MetricsOutput<R> {
     recorder: R,
     monitors: HashMap<MonitorKey, Handles>,
-    /// What counters had reached when their monitor was removed.
-    retired: HashMap<Key, u64>,
+    /// Where counters stood when their monitor was removed.
+    retired: HashMap<Key, Reached>,
     absent: HashSet<Key>,
 }
 
@@ -42,9 +42,26 @@ enum Slot {
     Counter {
         key: Key,
         handle: Counter,
-        base: u64,
-        last: Option<u64>,
+        reached: Option<Reached>,
     },
+}
+
+/// Where a counter stands: what its source said last, on top of what earlier sources had reached.
+#[derive(Debug, Clone, Copy, Default)]
+struct Reached {
+    base: u64,
+    last: u64,
+}
+
+impl Reached {
+    /// Takes the next value and returns the sum. As Prometheus has it, a value below the last is a new beginning.
+    fn advance(&mut self, value: u64) -> u64 {
+        if value < self.last {
+            self.base += self.last;
+        }
+        self.last = value;
+        self.base + value
+    }
 }
 
 const METADATA: Metadata<'static> = Metadata::new("engine_vitals", Level::INFO, None);
@@ -84,8 +101,8 @@ impl<R: Recorder> MetricsOutput<R> {
             FigureKind::Counter if figure.unit != Unit::Seconds => {
                 self.recorder.describe_counter(name, Some(unit), help);
                 let handle = self.recorder.register_counter(&key, &METADATA);
-                let base = self.retired.get(&key).copied().unwrap_or(0);
-                Slot::Counter { key, handle, base, last: None }
+                let reached = self.retired.get(&key).copied();
+                Slot::Counter { key, handle, reached }
             }
             FigureKind::Counter | FigureKind::Histogram(_) => Slot::Unused,
         }
@@ -96,8 +113,8 @@ impl<R: Recorder> MetricsOutput<R> {
             match slot {
                 Slot::Unused => {}
                 Slot::Gauge { handle, .. } => handle.set(f64::NAN),
-                Slot::Counter { key, base, last, .. } => {
-                    self.retired.insert(key.clone(), base + last.unwrap_or(0));
+                Slot::Counter { key, reached, .. } => {
+                    self.retired.insert(key.clone(), reached.unwrap_or_default());
                     self.absent.insert(key);
                 }
             }
@@ -131,25 +148,20 @@ impl<R: Recorder> Output for MetricsOutput<R> {
                         *last = value;
                     }
                 }
-                Slot::Counter { key, handle, base, last } => {
-                    let value = value.map(counted);
-                    if let (Some(value), Some(before)) = (value, *last)
-                        && value < before
-                    {
-                        *base += before;
-                    }
-                    match value {
-                        Some(_) if last.is_some() && value == *last && !self.absent.contains(key) => {}
-                        Some(value) => {
-                            handle.absolute(*base + value);
+                Slot::Counter { key, handle, reached } => match value.map(counted) {
+                    Some(value) => {
+                        if reached.is_none_or(|reached| reached.last != value) {
+                            handle.absolute(reached.get_or_insert_default().advance(value));
+                        }
+                        if !self.absent.is_empty() {
                             self.absent.remove(key);
-                            *last = Some(value);
-                        }
-                        None => {
-                            self.absent.insert(key.clone());
                         }
                     }
-                }
+                    None if self.absent.contains(key) => {}
+                    None => {
+                        self.absent.insert(key.clone());
+                    }
+                },
             }
         }
         self.monitors.insert(part.key, handles);
