@@ -441,3 +441,79 @@ pub struct LifecycleReport {
     /// Events that a ring overwrote before the book's own reader had them.
     pub events_lost: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two blocks of 3 MiB and 1 MiB, three of 512 KiB in all, one of them grown to 1 MiB; the 3 MiB went back.
+    const TOTALS: HeapTotals = HeapTotals {
+        large_allocations: 2,
+        large_allocation_bytes: (3 + 1 + 1) << 20,
+        small_allocations: 3,
+        small_allocation_bytes: 512 << 10,
+        deallocations: 1,
+        deallocated_bytes: (3 << 20) + (128 << 10),
+        reallocations: 1,
+        failed_allocations: 0,
+        fragmentation_ratio: None,
+    };
+
+    fn close(value: f64, expected: f64) {
+        assert!((value - expected).abs() < 1e-12, "{value}, expected {expected}");
+    }
+
+    #[test]
+    fn a_memory_report_follows_the_formulas() {
+        let report = MemoryReport::from_totals(TOTALS, 5 << 20, -3 << 10, 4).unwrap();
+        // 5.5 MiB allocated, 3.125 MiB freed.
+        assert_eq!(report.current_usage_bytes, 2_490_368);
+        assert_eq!((report.total_allocations, report.total_deallocations, report.total_reallocations), (5, 1, 1));
+        assert_eq!((report.bytes_allocated_lifetime, report.bytes_deallocated_lifetime), (5_767_168, 3_276_800));
+        close(report.allocation_efficiency, 2.375 / 5.5);
+        close(report.memory_utilization_efficiency(), 237.5 / 5.5);
+        close(report.average_allocation_size, 5_767_168.0 / 5.0);
+        close(report.average_allocation_size_mb(), 1.1);
+        close(report.memory_turnover_rate(), 1.5);
+        close(report.large_allocation_percentage(), 40.0);
+        close(report.current_usage_mb(), 2.375);
+        close(report.peak_usage_mb(), 5.0);
+        close(report.allocation_delta_kb(), -3.0);
+    }
+
+    #[test]
+    fn a_peak_never_lies_below_the_live_bytes() {
+        let report = MemoryReport::from_totals(TOTALS, 1, 0, 1).unwrap();
+        assert_eq!(report.peak_usage_bytes, report.current_usage_bytes);
+    }
+
+    #[test]
+    fn there_is_no_report_of_nothing_and_none_of_broken_counts() {
+        assert_eq!(MemoryReport::from_totals(HeapTotals::default(), 0, 0, 1), None);
+        let broken = HeapTotals { deallocated_bytes: TOTALS.allocated_bytes() + 1, deallocations: 6, ..TOTALS };
+        assert_eq!((broken.live_bytes(), broken.live_allocations()), (None, None));
+        assert_eq!(MemoryReport::from_totals(broken, 0, 0, 1), None);
+        let all_freed = HeapTotals { deallocated_bytes: TOTALS.allocated_bytes(), deallocations: 5, ..TOTALS };
+        assert_eq!((all_freed.live_bytes(), all_freed.live_allocations()), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn fragmentation_has_four_degrees_and_unknown() {
+        let status = |ratio| {
+            let totals = HeapTotals { fragmentation_ratio: ratio, ..TOTALS };
+            MemoryReport::from_totals(totals, 0, 0, 1).unwrap().fragmentation_status()
+        };
+        let degrees = [0.0, 0.099, 0.1, 0.299, 0.3, 0.599, 0.6, 1.0].map(|ratio| status(Some(ratio)));
+        assert_eq!(degrees, ["Low", "Low", "Moderate", "Moderate", "High", "High", "Critical", "Critical"]);
+        assert_eq!(status(None), "Unknown");
+    }
+
+    #[test]
+    fn a_percentage_needs_a_usage_and_a_capacity() {
+        let percent = |used, capacity| ResourceUsageReport::new(used, None, capacity).usage_percent();
+        assert_eq!(percent(Some(3), Some(4)), Some(75.0));
+        assert_eq!(percent(Some(3), None), None);
+        assert_eq!(percent(None, Some(4)), None);
+        assert_eq!(percent(Some(3), Some(0)), None);
+    }
+}

@@ -134,3 +134,85 @@ pub(super) enum PeakMode {
     /// One shared total, touched by every operation.
     Exact,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr::null_mut;
+
+    use super::*;
+    use crate::contract::HeapTotals;
+    use crate::memory::{
+        get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, reset_peak,
+    };
+
+    /// Refuses everything.
+    struct Full;
+
+    // SAFETY: null is an allowed answer, and nothing is ever handed out.
+    unsafe impl GlobalAlloc for Full {
+        unsafe fn alloc(&self, _layout: Layout) -> *mut u8 {
+            null_mut()
+        }
+        unsafe fn dealloc(&self, _block: *mut u8, _layout: Layout) {}
+        unsafe fn realloc(&self, _block: *mut u8, _layout: Layout, _new_size: usize) -> *mut u8 {
+            null_mut()
+        }
+    }
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
+    }
+
+    /// The one test that counts into the totals of this process, so that none disturbs another.
+    #[test]
+    fn the_totals_of_the_process() {
+        assert_eq!(
+            (get_extended_memory_stats(), get_currently_allocated_bytes(), get_peak_allocated_bytes()),
+            Default::default()
+        );
+
+        let (heap, exact, full) =
+            (TrackingAllocator::system(), TrackingAllocator::system().with_exact_peak(), TrackingAllocator::new(Full));
+        // SAFETY: the size is not 0.
+        let first = unsafe { heap.alloc(layout(100, 1)) };
+        // SAFETY: the size is not 0.
+        let zeroed = unsafe { heap.alloc_zeroed(layout(4_096, 4_096)) };
+        assert!(zeroed.addr().is_multiple_of(4_096));
+        // SAFETY: the block has 4096 bytes, zeroed.
+        assert!(unsafe { std::slice::from_raw_parts(zeroed, 4_096) }.iter().all(|&byte| byte == 0));
+        // SAFETY: the block is `heap`'s with this layout, and the size is not 0.
+        let grown = unsafe { heap.realloc(first, layout(100, 1), 2 << 20) };
+        // SAFETY: the block is `heap`'s with this layout.
+        unsafe { heap.dealloc(zeroed, layout(4_096, 4_096)) };
+        // SAFETY: the size is not 0.
+        assert!(unsafe { full.alloc(layout(1, 1)) }.is_null());
+        // SAFETY: the size is not 0.
+        assert!(unsafe { full.alloc_zeroed(layout(1, 1)) }.is_null());
+        // SAFETY: `Full` does not look at the block.
+        assert!(unsafe { full.realloc(grown, layout(2 << 20, 1), 1) }.is_null());
+
+        let expected = HeapTotals {
+            small_allocations: 2,
+            small_allocation_bytes: 4_196,
+            large_allocation_bytes: 2 << 20,
+            deallocations: 1,
+            deallocated_bytes: 4_196,
+            reallocations: 1,
+            failed_allocations: 3,
+            ..HeapTotals::default()
+        };
+        let telemetry = cfg!(feature = "telemetry");
+        assert_eq!(get_extended_memory_stats(), telemetry.then_some(expected));
+        assert_eq!(get_currently_allocated_bytes(), telemetry.then_some(2 << 20));
+
+        reset_peak();
+        // SAFETY: the size is not 0.
+        let block = unsafe { exact.alloc(layout(7, 1)) };
+        // SAFETY: the block is the system allocator's with this layout.
+        unsafe { exact.dealloc(block, layout(7, 1)) };
+        // SAFETY: the block is the system allocator's with this layout.
+        unsafe { exact.dealloc(grown, layout(2 << 20, 1)) };
+        assert_eq!(get_peak_allocated_bytes(), telemetry.then_some((2 << 20) + 7));
+        assert_eq!(get_currently_allocated_bytes(), telemetry.then_some(0));
+    }
+}

@@ -173,3 +173,139 @@ impl Total {
         self.peak.fetch_max(live, Ordering::Release);
     }
 }
+
+// Where the loom models include this file, they are its tests.
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SMALL: usize = 100;
+    const LARGE: usize = LARGE_ALLOCATION_BYTES;
+
+    fn counters() -> Counters<4> {
+        Counters {
+            shards: std::array::from_fn(|_| Shard {
+                small_allocations: AtomicU64::new(0),
+                small_bytes: AtomicU64::new(0),
+                large_allocations: AtomicU64::new(0),
+                large_bytes: AtomicU64::new(0),
+                deallocations: AtomicU64::new(0),
+                deallocated_bytes: AtomicU64::new(0),
+                reallocations: AtomicU64::new(0),
+                failures: AtomicU64::new(0),
+                unfolded: AtomicI64::new(0),
+            }),
+            total: Total { live: AtomicI64::new(0), peak: AtomicI64::new(0) },
+        }
+    }
+
+    #[test]
+    fn a_block_is_large_from_one_mebibyte_on() {
+        let counters = counters();
+        for size in [LARGE - 1, LARGE, LARGE + 1] {
+            counters.allocated(0, size, PeakMode::Bounded);
+        }
+        let sums = counters.sums();
+        assert_eq!((sums.small_allocations, sums.small_bytes), (1, LARGE as u64 - 1));
+        assert_eq!((sums.large_allocations, sums.large_bytes), (2, 2 * LARGE as u64 + 1));
+    }
+
+    #[test]
+    fn a_reallocation_moves_bytes_and_counts_as_neither() {
+        let counters = counters();
+        counters.allocated(0, SMALL, PeakMode::Bounded);
+        counters.reallocated(1, SMALL, LARGE, PeakMode::Bounded);
+        counters.reallocated(2, LARGE, SMALL + 1, PeakMode::Bounded);
+        let expected = Sums {
+            small_allocations: 1,
+            small_bytes: 2 * SMALL as u64 + 1,
+            large_bytes: LARGE as u64,
+            deallocated_bytes: (SMALL + LARGE) as u64,
+            reallocations: 2,
+            ..Sums::default()
+        };
+        assert_eq!(counters.sums(), expected);
+        counters.deallocated(3, SMALL + 1, PeakMode::Bounded);
+        let sums = counters.sums();
+        assert_eq!(sums.deallocations, 1);
+        assert_eq!(sums.small_bytes + sums.large_bytes, sums.deallocated_bytes);
+    }
+
+    #[test]
+    fn any_number_finds_a_shard() {
+        let counters = counters();
+        for shard in [0, 3, 4, 63, usize::MAX] {
+            counters.allocated(shard, SMALL, PeakMode::Bounded);
+            counters.failed(shard);
+        }
+        assert_eq!((counters.sums().small_allocations, counters.sums().failures), (5, 5));
+    }
+
+    #[test]
+    fn bytes_reach_the_total_at_the_fold_and_not_before() {
+        let counters = counters();
+        counters.allocated(0, FOLD_BYTES as usize - 1, PeakMode::Bounded);
+        assert_eq!(counters.peak(), 0);
+        counters.allocated(0, 1, PeakMode::Bounded);
+        assert_eq!(counters.peak(), FOLD_BYTES as u64);
+        counters.deallocated(0, FOLD_BYTES as usize, PeakMode::Bounded);
+        assert_eq!(counters.total.live.load(Ordering::Relaxed), 0);
+        assert_eq!(counters.peak(), FOLD_BYTES as u64);
+    }
+
+    #[test]
+    fn a_reset_starts_the_peak_from_what_is_live_unfolded_bytes_included() {
+        let counters = counters();
+        counters.allocated(0, LARGE, PeakMode::Bounded);
+        counters.allocated(1, SMALL, PeakMode::Bounded);
+        counters.deallocated(0, LARGE, PeakMode::Bounded);
+        assert_eq!(counters.peak(), LARGE as u64);
+        counters.reset_peak();
+        assert_eq!(counters.peak(), SMALL as u64);
+        counters.deallocated(2, SMALL, PeakMode::Bounded);
+        counters.reset_peak();
+        assert_eq!(counters.peak(), 0);
+    }
+
+    /// One operation of a random history: which shard, and whether it frees (a block of a random index) or makes one of this size.
+    fn history() -> impl Strategy<Value = Vec<(usize, Option<usize>, usize)>> {
+        let size = prop_oneof![1..200_usize, 60_000..70_000_usize, LARGE - 2..LARGE + 2];
+        prop::collection::vec((0..4_usize, prop::option::of(size), any::<usize>()), 0..200)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 1 } else { 256 }, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn the_peak_is_exact_or_within_its_bound(history in history(), reset_at in 0..200_usize) {
+            let (bounded, exact) = (counters(), counters());
+            let bound = 4 * FOLD_BYTES.unsigned_abs();
+            let (mut blocks, mut live, mut peak) = (Vec::new(), 0_u64, 0_u64);
+            for (step, (shard, make, pick)) in history.into_iter().enumerate() {
+                if step == reset_at {
+                    bounded.reset_peak();
+                    exact.reset_peak();
+                    peak = live;
+                }
+                if let Some(size) = make {
+                    blocks.push(size);
+                    live += size as u64;
+                    bounded.allocated(shard, size, PeakMode::Bounded);
+                    exact.allocated(shard, size, PeakMode::Exact);
+                } else if !blocks.is_empty() {
+                    let size = blocks.swap_remove(pick % blocks.len());
+                    live -= size as u64;
+                    bounded.deallocated(shard, size, PeakMode::Bounded);
+                    exact.deallocated(shard, size, PeakMode::Exact);
+                }
+                peak = peak.max(live);
+                prop_assert_eq!(exact.peak(), peak);
+                prop_assert!(bounded.peak().abs_diff(peak) <= bound, "{} for {}", bounded.peak(), peak);
+                let sums = bounded.sums();
+                prop_assert_eq!(sums.small_bytes + sums.large_bytes - sums.deallocated_bytes, live);
+                prop_assert_eq!(sums.small_allocations + sums.large_allocations - sums.deallocations, blocks.len() as u64);
+                prop_assert_eq!(sums, exact.sums());
+            }
+        }
+    }
+}

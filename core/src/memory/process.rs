@@ -76,7 +76,7 @@ mod on {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(miri)))]
     mod tests {
         use super::*;
 
