@@ -29,7 +29,11 @@ struct Campaign {
     test: &'static [&'static str],
 }
 
-const CAMPAIGNS: &[Campaign] = &[];
+const CAMPAIGNS: &[Campaign] = &[Campaign {
+    name: "heap",
+    about: "a million random heap operations on 8 threads against an oracle (ENGINE_VITALS_SOAK_OPS: another number)",
+    test: &["--package", "engine-vitals-core", "--test", "heap_oracle", "--test", "heap_oracle_mimalloc"],
+}];
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     if options.list {

@@ -136,7 +136,7 @@ fn with_adapter_rule(call: crate::shell::Call<'_>) -> Result<()> {
 
 fn loom(shell: &Shell) -> Result<()> {
     let target = shell.root().join("target/loom");
-    let arguments = ["test", "--package", "engine-vitals-core", "--release", "--lib", "loom"];
+    let arguments = ["test", "--package", "engine-vitals-core", "--release", "--test", "loom*"];
     shell.cargo(arguments).env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", &target.to_string_lossy()).watch()
 }
 

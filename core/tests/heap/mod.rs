@@ -482,8 +482,14 @@ impl Random {
 
 /// Prints a test's name and what it did, as the standard harness would, and how long it took.
 ///
+/// Leaves it out when the command line filters by another name, as the standard harness does.
 /// A panic on any thread ends the process, since the other threads of a load would wait for ever.
 pub(crate) fn run(name: &str, test: impl FnOnce() -> String) {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if filter.is_some_and(|filter| !name.contains(&filter)) {
+        println!("test {name} ... filtered out");
+        return;
+    }
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
