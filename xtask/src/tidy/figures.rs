@@ -42,7 +42,11 @@ pub(crate) fn read(files: &[File]) -> Result<Figures> {
         let parsed = syn::parse_file(&file.text).with_context(|| format!("cannot parse {}", file.path))?;
         let mut constants = Constants::default();
         constants.visit_file(&parsed);
-        Reader { file: &file.path, constants, labels: BTreeSet::new(), figures: &mut figures }.visit_file(&parsed);
+        let mut functions = Functions { constants: &constants, labels: BTreeMap::new() };
+        functions.visit_file(&parsed);
+        let (functions, labels) = (&functions.labels, BTreeSet::new());
+        Reader { file: &file.path, constants: &constants, functions, labels, figures: &mut figures }
+            .visit_file(&parsed);
     }
     Ok(figures)
 }
@@ -62,13 +66,20 @@ fn is_library(path: &str) -> bool {
     shipped && path.ends_with(".rs") && !path.contains("/tests/") && !path.ends_with("/tests.rs")
 }
 
-/// The string constants of a file, by name.
+/// The texts of a file that have a name, as a constant or by `let`.
 #[derive(Default)]
 struct Constants(BTreeMap<String, String>);
 
 impl<'ast> Visit<'ast> for Constants {
     fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
         self.0.extend(literal(&item.expr).map(|text| (item.ident.to_string(), text)));
+    }
+
+    fn visit_local(&mut self, local: &'ast syn::Local) {
+        if let (syn::Pat::Ident(name), Some(init)) = (&local.pat, &local.init) {
+            self.0.extend(literal(&init.expr).map(|text| (name.ident.to_string(), text)));
+        }
+        visit::visit_local(self, local);
     }
 }
 
@@ -81,15 +92,27 @@ impl Constants {
             other => literal(other),
         }
     }
+
+    /// The call below any `.label(name, value)` or `.and(name, value)`, with the names of these labels.
+    fn labelled<'e>(&self, mut call: &'e ExprMethodCall) -> (&'e ExprMethodCall, BTreeSet<String>) {
+        let mut labels = BTreeSet::new();
+        while call.method == "label" || call.method == "and" {
+            labels.extend(call.args.first().and_then(|name| self.text(name)));
+            let Expr::MethodCall(receiver) = &*call.receiver else { break };
+            call = receiver;
+        }
+        (call, labels)
+    }
 }
 
-/// The labels that a function writes as a field `labels: vec![(name, value), …]` of what it describes.
-struct LabelFields<'a> {
+/// The labels that a function gives to all that it describes: by a field `labels: vec![(name, value), …]`, or by
+/// `.label(name, value)` on a metric whose name is a variable, as in a loop over a table.
+struct SharedLabels<'a> {
     constants: &'a Constants,
     labels: BTreeSet<String>,
 }
 
-impl<'ast> Visit<'ast> for LabelFields<'_> {
+impl<'ast> Visit<'ast> for SharedLabels<'_> {
     fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
         let named = matches!(&field.member, syn::Member::Named(name) if name == "labels");
         if let (true, Expr::Macro(list)) = (named, &field.expr) {
@@ -99,11 +122,35 @@ impl<'ast> Visit<'ast> for LabelFields<'_> {
         }
         visit::visit_field_value(self, field);
     }
+
+    fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
+        let (described, labels) = self.constants.labelled(call);
+        let name = described.args.first().and_then(|name| self.constants.text(name));
+        if name.is_none_or(|name| !is_name(&name)) {
+            self.labels.extend(labels);
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+}
+
+/// The labels that each function of a file gives to all that it describes.
+struct Functions<'a> {
+    constants: &'a Constants,
+    labels: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl<'ast> Visit<'ast> for Functions<'_> {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        let mut shared = SharedLabels { constants: self.constants, labels: BTreeSet::new() };
+        shared.visit_block(&item.block);
+        self.labels.insert(item.sig.ident.to_string(), shared.labels);
+    }
 }
 
 struct Reader<'a> {
     file: &'a str,
-    constants: Constants,
+    constants: &'a Constants,
+    functions: &'a BTreeMap<String, BTreeSet<String>>,
     /// Labels of everything that the function at hand describes.
     labels: BTreeSet<String>,
     figures: &'a mut Figures,
@@ -126,11 +173,12 @@ impl Reader<'_> {
         let file = self.file.to_owned();
         let metric = Metric { kind, unit: unit(&name), help, labels: BTreeSet::new(), file };
         let metric = self.figures.described.entry(name).or_insert(metric);
-        metric.labels.extend(labels.iter().chain(&self.labels).cloned());
+        let by_function = self.functions.get(by).into_iter().flatten();
+        metric.labels.extend(labels.iter().chain(&self.labels).chain(by_function).cloned());
     }
 
     fn inside_function(&mut self, block: &syn::Block, visit: impl FnOnce(&mut Self)) {
-        let mut fields = LabelFields { constants: &self.constants, labels: BTreeSet::new() };
+        let mut fields = SharedLabels { constants: self.constants, labels: BTreeSet::new() };
         fields.visit_block(block);
         let outside = std::mem::replace(&mut self.labels, fields.labels);
         visit(self);
@@ -154,14 +202,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
-        let mut labels = BTreeSet::new();
-        let mut inner = call;
-        while inner.method == "label" {
-            labels.extend(inner.args.first().and_then(|name| self.constants.text(name)));
-            let Expr::MethodCall(receiver) = &*inner.receiver else { break };
-            inner = receiver;
-        }
-        self.describe(&inner.method.to_string(), inner.args.iter(), &labels);
+        let (described, labels) = self.constants.labelled(call);
+        self.describe(&described.method.to_string(), described.args.iter(), &labels);
         visit::visit_expr_method_call(self, call);
     }
 
@@ -278,7 +320,17 @@ mod tests {
                 [("vitals_use_bytes", "Bytes in use.", Unit::Bytes, Gauge), ("vitals_runs_total", "Its runs.", Counter)]
                     .map(|(name, help)| Figure { name, labels: vec![(Cow::Borrowed("monitor"), id)] });
             }
-            fn page() { plain(OPEN, "gauge", "Open connections."); }
+            fn rows(series: &mut Series) {
+                for (name, help) in [("vitals_used_bytes", "Bytes used.")] {
+                    series.gauge(name, Unit::Bytes, help).label("monitor", self.id);
+                }
+            }
+            fn page() {
+                let help = "Refused requests.";
+                plain(OPEN, "gauge", "Open connections.");
+                by_reason("vitals_refused_total", help);
+            }
+            fn by_reason(name: &str, help: &str) { family(name, help, labels.and("reason", reason)); }
             "#,
         );
         let rows: Vec<_> =
@@ -288,8 +340,10 @@ mod tests {
             rows,
             [
                 ("vitals_open", "gauge", None),
+                ("vitals_refused_total", "counter", Some("reason".to_owned())),
                 ("vitals_runs_total", "counter", monitor.clone()),
-                ("vitals_use_bytes", "gauge", monitor),
+                ("vitals_use_bytes", "gauge", monitor.clone()),
+                ("vitals_used_bytes", "gauge", monitor),
             ]
         );
     }
