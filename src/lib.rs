@@ -1,1 +1,4 @@
 //! Map.
+
+pub mod gpu;
+pub mod vram;

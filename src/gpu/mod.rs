@@ -1,0 +1,47 @@
+//! Time and submissions on a wgpu queue, and what there is to know about a device without asking it twice.
+//!
+//! This room owns the query sets, read-back buffers and completion callbacks that figures about the GPU are made of:
+//!
+//! - [`FrameTimer`]: four hooks a frame on the GPU, preparation and submission time on the CPU
+//! - [`Timestamps`]: the time stamps under it, for any other pass that is to be timed
+//! - [`Submissions`]: numbered submissions, when they complete, how many are in flight
+//! - [`wanted_features`], [`AdapterFacts`]: what to ask of an adapter, and what it is called
+//! - [`texture_bytes`]: how many bytes a texture's texels take
+//!
+//! It must not know of monitors, the registry or who shows a figure. The pure parts (`ticks`, `slots`, `ledger`,
+//! `footprint`) know nothing of a device and are tested without one. No call in this room waits for the GPU, and no
+//! lock of this room is held while it calls into wgpu: wgpu runs other people's callbacks there.
+
+mod adapter;
+mod footprint;
+#[cfg(feature = "telemetry")]
+mod frame_timer;
+#[cfg(feature = "telemetry")]
+mod ledger;
+#[cfg(not(feature = "telemetry"))]
+mod off;
+#[cfg(feature = "telemetry")]
+mod slots;
+#[cfg(feature = "telemetry")]
+mod submissions;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(feature = "telemetry")]
+mod ticks;
+#[cfg(feature = "telemetry")]
+mod timestamps;
+
+pub use adapter::{AdapterFacts, TimestampSupport, wanted_features};
+pub use footprint::texture_bytes;
+#[cfg(feature = "telemetry")]
+pub use frame_timer::{FrameSink, FrameTimer, FrameTimerStats, TimedFrame};
+#[cfg(not(feature = "telemetry"))]
+pub use off::{
+    FrameSink, FrameTimer, FrameTimerStats, Submission, SubmissionId, SubmissionStats, Submissions, TimedFrame,
+};
+#[cfg(feature = "telemetry")]
+pub use submissions::{Submission, SubmissionId, SubmissionStats, Submissions};
+#[cfg(feature = "telemetry")]
+pub use timestamps::{
+    Batch, PassStamps, ReadbackError, Readings, Stamp, Timestamps, TimestampsConfig, TimestampsStats,
+};

@@ -1,0 +1,208 @@
+//! Numbered submissions and their completion.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::ledger::Ledger;
+
+/// Submits to a queue, numbers the submissions and learns when each is done. Cheap to clone; clones share everything.
+///
+/// Completion is learnt inside whatever call polls the device (`Queue::submit` does), so a latency is from the call of
+/// [`submit`](Self::submit) to the poll that found the work done: an upper bound. One of these per queue, shared by all
+/// that submit to it. Nothing here waits, and no lock is held while wgpu is called.
+#[derive(Clone, Debug, Default)]
+pub struct Submissions {
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+/// The number of a submission: 1, 2, 3, … for each [`Submissions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubmissionId(u64);
+
+impl SubmissionId {
+    /// The number itself.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A submission, under our number and under wgpu's index.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Submission {
+    /// Our number.
+    pub id: SubmissionId,
+    /// What `Device::poll` takes to wait for it.
+    pub index: wgpu::SubmissionIndex,
+}
+
+/// What has become of the submissions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubmissionStats {
+    /// Submissions begun.
+    pub submitted: u64,
+    /// Submissions known to be done.
+    pub completed: u64,
+    /// Submissions of which it will never be known: the device was lost, or `Queue::submit` panicked.
+    pub abandoned: u64,
+    /// Submissions that are neither.
+    pub in_flight: u64,
+    /// Latency of the submission that was completed last.
+    pub last_latency: Option<Duration>,
+}
+
+impl Submissions {
+    /// No submissions yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Submits to `queue`.
+    ///
+    /// # Panics
+    /// As `Queue::submit` does, for invalid command buffers with wgpu's default error handler.
+    pub fn submit(
+        &self,
+        queue: &wgpu::Queue,
+        command_buffers: impl IntoIterator<Item = wgpu::CommandBuffer>,
+    ) -> Submission {
+        let number = self.ledger.lock().begin(Instant::now());
+        let completion = Completion { ledger: Arc::clone(&self.ledger), number: Some(number) };
+        let index = queue.submit(command_buffers);
+        queue.on_submitted_work_done(move || completion.completed());
+        Submission { id: SubmissionId(number), index }
+    }
+
+    /// Whether a submission is done. False for one that is in flight, or that is not from here.
+    #[must_use]
+    pub fn is_done(&self, id: SubmissionId) -> bool {
+        self.ledger.lock().is_done(id.0)
+    }
+
+    /// The newest submission of which it is known that it and all before it are done; `None` while the first is in flight.
+    #[must_use]
+    pub fn done_up_to(&self) -> Option<SubmissionId> {
+        let number = self.ledger.lock().done_up_to();
+        (number > 0).then_some(SubmissionId(number))
+    }
+
+    /// What has become of the submissions so far.
+    #[must_use]
+    pub fn stats(&self) -> SubmissionStats {
+        let ledger = self.ledger.lock();
+        SubmissionStats {
+            submitted: ledger.submitted(),
+            completed: ledger.completed(),
+            abandoned: ledger.abandoned(),
+            in_flight: ledger.in_flight() as u64,
+            last_latency: ledger.last_latency(),
+        }
+    }
+}
+
+/// Ends a submission's entry in the ledger, at the latest when it is dropped.
+struct Completion {
+    ledger: Arc<Mutex<Ledger>>,
+    number: Option<u64>,
+}
+
+impl Completion {
+    fn completed(mut self) {
+        if let Some(number) = self.number.take() {
+            self.ledger.lock().complete(number, Instant::now());
+        }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if let Some(number) = self.number.take() {
+            self.ledger.lock().abandon(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::testing;
+
+    #[test]
+    fn submissions_are_numbered_and_completed_by_a_poll() {
+        let Some(gpu) = testing::gpu("submissions_are_numbered_and_completed_by_a_poll") else { return };
+        let submissions = Submissions::new();
+        assert_eq!(submissions.done_up_to(), None);
+        let target = gpu.target(256);
+        let mut last = None;
+        for number in 1..=5 {
+            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            gpu.clear(&mut encoder, &target, None);
+            let submission = submissions.submit(&gpu.queue, [encoder.finish()]);
+            assert_eq!(submission.id.get(), number);
+            last = Some(submission);
+        }
+        let stats = submissions.stats();
+        assert_eq!(stats.submitted, 5);
+        assert_eq!(stats.completed + stats.in_flight, 5);
+        gpu.wait();
+        let stats = submissions.stats();
+        assert_eq!((stats.completed, stats.in_flight, stats.abandoned), (5, 0, 0));
+        assert!(stats.last_latency.is_some());
+        let last = last.unwrap();
+        assert!(submissions.is_done(last.id));
+        assert_eq!(submissions.done_up_to(), Some(last.id));
+    }
+
+    #[test]
+    fn an_empty_submission_completes_too() {
+        let Some(gpu) = testing::gpu("an_empty_submission_completes_too") else { return };
+        let submissions = Submissions::new();
+        let submission = submissions.submit(&gpu.queue, []);
+        gpu.wait();
+        assert!(submissions.is_done(submission.id));
+    }
+
+    #[test]
+    fn callbacks_that_submit_again_meet_no_lock() {
+        let Some(gpu) = testing::gpu("callbacks_that_submit_again_meet_no_lock") else { return };
+        let submissions = Submissions::new();
+        submissions.submit(&gpu.queue, []);
+        let (inner, queue) = (submissions.clone(), gpu.queue.clone());
+        gpu.queue.on_submitted_work_done(move || {
+            let _ = (inner.submit(&queue, []), inner.stats());
+        });
+        gpu.wait();
+        gpu.wait();
+        assert_eq!(submissions.stats().completed, 2);
+    }
+
+    #[test]
+    fn a_lost_device_leaves_nothing_in_flight() {
+        let Some(gpu) = testing::gpu("a_lost_device_leaves_nothing_in_flight") else { return };
+        gpu.device.on_uncaptured_error(Arc::new(|_: wgpu::Error| {}));
+        let submissions = Submissions::new();
+        submissions.submit(&gpu.queue, []);
+        gpu.device.destroy();
+        submissions.submit(&gpu.queue, []);
+        // What a lost device answers to a poll does not matter here.
+        let _ = gpu.device.poll(wgpu::PollType::Poll);
+        drop(gpu);
+        let stats = submissions.stats();
+        assert_eq!((stats.submitted, stats.in_flight), (2, 0), "{stats:?}");
+        assert_eq!(stats.completed + stats.abandoned, 2);
+    }
+
+    #[test]
+    fn on_a_device_without_a_gpu_submissions_complete() {
+        let (_device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let submissions = Submissions::new();
+        let submission = submissions.submit(&queue, []);
+        submissions.submit(&queue, []);
+        assert!(submissions.is_done(submission.id));
+    }
+}

@@ -1,0 +1,480 @@
+//! Time stamps on the GPU, read back without waiting.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::TimestampSupport;
+use super::slots::Slots;
+use super::ticks::Period;
+
+/// How many stamps and how many batches there can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimestampsConfig {
+    /// Stamps in a batch; 4 by default, from 1 to 4096 over all batches.
+    pub stamps_per_batch: u32,
+    /// Batches that may be recorded or in flight at once; 4 by default, from 1 to 64.
+    pub batches_in_flight: u32,
+}
+
+impl Default for TimestampsConfig {
+    fn default() -> Self {
+        Self { stamps_per_batch: 4, batches_in_flight: 4 }
+    }
+}
+
+/// Time stamps on one queue, handed out in batches: usually one batch a frame. Cheap to clone; clones share everything.
+///
+/// A batch's stamps are resolved and copied into a buffer of their own, which is mapped once its submission is done; the
+/// stamps arrive inside whatever call polls the device next (`Queue::submit` does). Nothing here waits: while all batches
+/// are in flight, [`begin`](Self::begin) gives none and counts that.
+#[derive(Clone, Debug)]
+pub struct Timestamps {
+    support: TimestampSupport,
+    shared: Option<Arc<Shared>>,
+}
+
+/// What has become of the batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimestampsStats {
+    /// Batches handed out.
+    pub begun: u64,
+    /// Batches not handed out, because all were in flight.
+    pub skipped: u64,
+    /// Batches read back.
+    pub read: u64,
+    /// Batches that were recorded and could not be read back: their commands were never submitted, or the device was lost.
+    pub failed: u64,
+    /// Stamps not handed out, because their batch was full.
+    pub refused_stamps: u64,
+}
+
+impl Timestamps {
+    /// Time stamps on `queue`. Without the features for it (see [`wanted_features`](super::wanted_features)) there are
+    /// none and nothing is created on the device.
+    #[must_use]
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, config: TimestampsConfig) -> Self {
+        let support = TimestampSupport::of(device.features());
+        let period = Period::new(queue.get_timestamp_period());
+        match (support, period) {
+            (TimestampSupport::None, _) | (_, None) => Self { support: TimestampSupport::None, shared: None },
+            (_, Some(period)) => Self { support, shared: Some(Arc::new(Shared::new(device, support, period, config))) },
+        }
+    }
+
+    /// Where stamps can be taken.
+    #[must_use]
+    pub fn support(&self) -> TimestampSupport {
+        self.support
+    }
+
+    /// A batch to record stamps in; `None` without support, and while all batches are in flight.
+    #[must_use]
+    pub fn begin(&self) -> Option<Batch> {
+        let shared = self.shared.as_ref()?;
+        let slot = shared.slots.lock().take();
+        let Some(slot) = slot else {
+            shared.counters.skipped.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        shared.counters.begun.fetch_add(1, Ordering::Relaxed);
+        Some(Batch {
+            slot: TakenSlot { shared: Arc::downgrade(shared), index: slot },
+            shared: Arc::clone(shared),
+            used: 0,
+        })
+    }
+
+    /// What has become of the batches so far.
+    #[must_use]
+    pub fn stats(&self) -> TimestampsStats {
+        self.shared.as_ref().map_or_else(TimestampsStats::default, |shared| shared.counters.snapshot())
+    }
+
+    /// Batches that are being recorded or in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.shared.as_ref().map_or(0, |shared| shared.slots.lock().taken())
+    }
+
+    /// Bytes of the buffers that stamps are resolved into and read from.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> u64 {
+        self.shared.as_ref().map_or(0, |shared| shared.buffers.iter().map(|b| b.resolve.size() + b.read.size()).sum())
+    }
+
+    pub(super) fn period(&self) -> Option<Period> {
+        self.shared.as_ref().map(|shared| shared.period)
+    }
+}
+
+/// One stamp of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp(u32);
+
+/// The stamps at the begin and the end of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PassStamps {
+    /// Taken when the pass begins.
+    pub begin: Stamp,
+    /// Taken when the pass ends.
+    pub end: Stamp,
+}
+
+/// Stamps that are recorded together and read back together. Dropped without [`resolve`](Self::resolve), it is free again.
+#[derive(Debug)]
+pub struct Batch {
+    shared: Arc<Shared>,
+    slot: TakenSlot,
+    used: u32,
+}
+
+impl Batch {
+    /// Records a stamp here. `None` when the batch is full, which is counted.
+    ///
+    /// Where stamps can only be taken in passes, this records an empty compute pass that carries it; a backend that leaves
+    /// out empty passes leaves out the stamp, and its reading is absent.
+    pub fn stamp(&mut self, encoder: &mut wgpu::CommandEncoder) -> Option<Stamp> {
+        let stamp = self.reserve(1)?;
+        let index = Some(self.query(stamp));
+        let shared = &self.shared;
+        match shared.support {
+            TimestampSupport::Encoders => encoder.write_timestamp(&shared.queries, self.query(stamp)),
+            TimestampSupport::Passes => drop(encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("timestamp"),
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &shared.queries,
+                    beginning_of_pass_write_index: index,
+                    end_of_pass_write_index: None,
+                }),
+            })),
+            TimestampSupport::None => return None,
+        }
+        Some(stamp)
+    }
+
+    /// Two stamps for a pass. `None` when the batch is full, which is counted.
+    pub fn pass(&mut self) -> Option<PassStamps> {
+        let begin = self.reserve(2)?;
+        Some(PassStamps { begin, end: Stamp(begin.0 + 1) })
+    }
+
+    /// What the description of a render pass takes, to record both stamps. Use it for one pass only.
+    #[must_use]
+    pub fn render_pass_writes(&self, stamps: PassStamps) -> wgpu::RenderPassTimestampWrites<'_> {
+        wgpu::RenderPassTimestampWrites {
+            query_set: &self.shared.queries,
+            beginning_of_pass_write_index: Some(self.query(stamps.begin)),
+            end_of_pass_write_index: Some(self.query(stamps.end)),
+        }
+    }
+
+    /// What the description of a compute pass takes, to record both stamps. Use it for one pass only.
+    #[must_use]
+    pub fn compute_pass_writes(&self, stamps: PassStamps) -> wgpu::ComputePassTimestampWrites<'_> {
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.shared.queries,
+            beginning_of_pass_write_index: Some(self.query(stamps.begin)),
+            end_of_pass_write_index: Some(self.query(stamps.end)),
+        }
+    }
+
+    /// Records the read-back, after the last stamp. `on_ready` runs exactly once: with the readings inside the call that
+    /// polls the device after the submission is done, or with an error when that cannot happen any more (the commands
+    /// were dropped unsubmitted, the device was lost). It must not block.
+    pub fn resolve(
+        self,
+        encoder: &mut wgpu::CommandEncoder,
+        on_ready: impl FnOnce(Result<Readings, ReadbackError>) + Send + 'static,
+    ) {
+        let Self { shared, slot, used } = self;
+        let pending = PendingRead { counters: Arc::clone(&shared.counters), on_ready: Some(on_ready) };
+        if used == 0 {
+            return pending.finish(Ok(Readings { ticks: Vec::new() }));
+        }
+        let buffers = &shared.buffers[slot.index as usize];
+        let first = slot.index * shared.stamps_per_batch;
+        let bytes = u64::from(used) * u64::from(wgpu::QUERY_SIZE);
+        encoder.resolve_query_set(&shared.queries, first..first + used, &buffers.resolve, 0);
+        encoder.copy_buffer_to_buffer(&buffers.resolve, 0, &buffers.read, 0, bytes);
+        encoder.map_buffer_on_submit(&buffers.read, wgpu::MapMode::Read, ..bytes, move |mapped| {
+            let readings = mapped.map_err(|error| ReadbackError(Some(error))).and_then(|()| slot.read(bytes));
+            // The slot is free before anybody learns of its readings, who may begin the next batch at once.
+            drop(slot);
+            pending.finish(readings);
+        });
+    }
+
+    fn reserve(&mut self, count: u32) -> Option<Stamp> {
+        if self.used + count > self.shared.stamps_per_batch {
+            self.shared.counters.refused_stamps.fetch_add(count.into(), Ordering::Relaxed);
+            return None;
+        }
+        let first = Stamp(self.used);
+        self.used += count;
+        Some(first)
+    }
+
+    fn query(&self, stamp: Stamp) -> u32 {
+        self.slot.index * self.shared.stamps_per_batch + stamp.0
+    }
+}
+
+/// The raw readings of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readings {
+    ticks: Vec<u64>,
+}
+
+impl Readings {
+    /// The raw ticks of a stamp (multiply by `Queue::get_timestamp_period` for nanoseconds; only differences mean
+    /// something). `None` for a stamp that was not recorded, or that the backend left out.
+    #[must_use]
+    pub fn ticks(&self, stamp: Stamp) -> Option<u64> {
+        // Unwritten queries read as zero; Metal's error value is all ones.
+        self.ticks.get(stamp.0 as usize).copied().filter(|&ticks| ticks != 0 && ticks != u64::MAX)
+    }
+}
+
+/// A batch could not be read back: its commands were dropped unsubmitted, or the device was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadbackError(Option<wgpu::BufferAsyncError>);
+
+impl fmt::Display for ReadbackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(error) => write!(f, "the time stamps could not be read back: {error}"),
+            None => f.write_str("the time stamps could not be read back: their commands were not submitted"),
+        }
+    }
+}
+
+impl std::error::Error for ReadbackError {}
+
+#[derive(Debug)]
+struct Shared {
+    support: TimestampSupport,
+    period: Period,
+    stamps_per_batch: u32,
+    queries: wgpu::QuerySet,
+    buffers: Vec<Buffers>,
+    slots: Mutex<Slots>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    begun: AtomicU64,
+    skipped: AtomicU64,
+    read: AtomicU64,
+    failed: AtomicU64,
+    refused_stamps: AtomicU64,
+}
+
+impl Counters {
+    fn snapshot(&self) -> TimestampsStats {
+        TimestampsStats {
+            begun: self.begun.load(Ordering::Relaxed),
+            skipped: self.skipped.load(Ordering::Relaxed),
+            read: self.read.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            refused_stamps: self.refused_stamps.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The buffers of one batch: queries are resolved into one and read from the other, which alone can be mapped.
+#[derive(Debug)]
+struct Buffers {
+    resolve: wgpu::Buffer,
+    read: wgpu::Buffer,
+}
+
+impl Shared {
+    fn new(device: &wgpu::Device, support: TimestampSupport, period: Period, config: TimestampsConfig) -> Self {
+        let slots = Slots::new(config.batches_in_flight);
+        let most = wgpu::QUERY_SET_MAX_QUERIES / slots.count();
+        let stamps_per_batch = config.stamps_per_batch.clamp(1, most);
+        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("engine-vitals timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count: stamps_per_batch * slots.count(),
+        });
+        let buffer = |usage| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("engine-vitals timestamps"),
+                size: u64::from(stamps_per_batch) * u64::from(wgpu::QUERY_SIZE),
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        let buffers = (0..slots.count())
+            .map(|_| Buffers {
+                resolve: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
+                read: buffer(wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ),
+            })
+            .collect();
+        Self { support, period, stamps_per_batch, queries, buffers, slots: Mutex::new(slots), counters: Arc::default() }
+    }
+}
+
+/// A slot that is free again when this is dropped. While its batch is in flight it is held by a callback that wgpu holds,
+/// so it must not keep the buffers alive: through them it would keep itself and the device alive.
+#[derive(Debug)]
+struct TakenSlot {
+    shared: Weak<Shared>,
+    index: u32,
+}
+
+impl TakenSlot {
+    /// Reads the mapped buffer and unmaps it.
+    fn read(&self, bytes: u64) -> Result<Readings, ReadbackError> {
+        let shared = self.shared.upgrade().ok_or(ReadbackError(None))?;
+        let buffer = &shared.buffers[self.index as usize].read;
+        let ticks = buffer.slice(..bytes).get_mapped_range().map(|range| {
+            range.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).map(u64::from_le_bytes).collect()
+        });
+        buffer.unmap();
+        ticks.map(|ticks| Readings { ticks }).map_err(|_| ReadbackError(None))
+    }
+}
+
+impl Drop for TakenSlot {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            let released = shared.slots.lock().release(self.index);
+            debug_assert!(released, "slot {} was released twice", self.index);
+        }
+    }
+}
+
+/// Counts a read-back and calls `on_ready`, exactly once, at the latest when it is dropped.
+struct PendingRead<F: FnOnce(Result<Readings, ReadbackError>)> {
+    counters: Arc<Counters>,
+    on_ready: Option<F>,
+}
+
+impl<F: FnOnce(Result<Readings, ReadbackError>)> PendingRead<F> {
+    fn finish(mut self, result: Result<Readings, ReadbackError>) {
+        self.conclude(result);
+    }
+
+    fn conclude(&mut self, result: Result<Readings, ReadbackError>) {
+        if let Some(on_ready) = self.on_ready.take() {
+            let counter = if result.is_ok() { &self.counters.read } else { &self.counters.failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            on_ready(result);
+        }
+    }
+}
+
+impl<F: FnOnce(Result<Readings, ReadbackError>)> Drop for PendingRead<F> {
+    fn drop(&mut self) {
+        self.conclude(Err(ReadbackError(None)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::gpu::testing;
+
+    #[test]
+    fn a_full_batch_refuses_stamps_and_counts_them() {
+        let test = "a_full_batch_refuses_stamps_and_counts_them";
+        let Some(gpu) = testing::gpu(test) else { return };
+        let config = TimestampsConfig { stamps_per_batch: 3, batches_in_flight: 1 };
+        let timestamps = Timestamps::new(&gpu.device, &gpu.queue, config);
+        let Some(mut batch) = timestamps.begin() else {
+            assert_eq!(timestamps.support(), TimestampSupport::None);
+            return testing::skipped(test, "the adapter has no time stamps");
+        };
+        assert!(timestamps.begin().is_none(), "the only batch is taken");
+        assert!(batch.pass().is_some());
+        assert!(batch.pass().is_none(), "room for one stamp, not for two");
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let stamp = batch.stamp(&mut encoder);
+        assert!(stamp.is_some() && batch.stamp(&mut encoder).is_none());
+        let stats = timestamps.stats();
+        assert_eq!((stats.begun, stats.skipped, stats.refused_stamps), (1, 1, 3));
+        drop(batch);
+        assert_eq!(timestamps.in_flight(), 0);
+        assert!(timestamps.begin().is_some());
+    }
+
+    #[test]
+    fn a_stamp_that_was_handed_out_and_not_recorded_is_absent() {
+        let test = "a_stamp_that_was_handed_out_and_not_recorded_is_absent";
+        let Some(gpu) = testing::gpu(test) else { return };
+        let timestamps = Timestamps::new(&gpu.device, &gpu.queue, TimestampsConfig::default());
+        let Some(mut batch) = timestamps.begin() else {
+            return testing::skipped(test, "the adapter has no time stamps");
+        };
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let first = batch.stamp(&mut encoder).unwrap();
+        let unused = batch.pass().unwrap();
+        let last = batch.stamp(&mut encoder).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        batch.resolve(&mut encoder, move |readings| sender.send(readings).unwrap());
+        gpu.queue.submit([encoder.finish()]);
+        gpu.wait();
+        let readings = receiver.try_recv().unwrap().unwrap();
+        assert!(readings.ticks(first).is_some() && readings.ticks(last) >= readings.ticks(first));
+        assert_eq!((readings.ticks(unused.begin), readings.ticks(unused.end)), (None, None));
+        assert_eq!(readings.ticks(Stamp(99)), None);
+    }
+
+    #[test]
+    fn commands_dropped_unsubmitted_answer_with_an_error_once() {
+        let test = "commands_dropped_unsubmitted_answer_with_an_error_once";
+        let Some(gpu) = testing::gpu(test) else { return };
+        let timestamps = Timestamps::new(&gpu.device, &gpu.queue, TimestampsConfig::default());
+        let Some(mut batch) = timestamps.begin() else {
+            return testing::skipped(test, "the adapter has no time stamps");
+        };
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        batch.stamp(&mut encoder);
+        let (sender, receiver) = mpsc::channel();
+        batch.resolve(&mut encoder, move |readings| sender.send(readings).unwrap());
+        assert_eq!(timestamps.in_flight(), 1);
+        drop(encoder.finish());
+        assert!(receiver.try_recv().unwrap().is_err());
+        assert!(receiver.try_recv().is_err(), "it answers once");
+        assert_eq!((timestamps.in_flight(), timestamps.stats().failed), (0, 1));
+    }
+
+    #[test]
+    fn read_backs_in_flight_do_not_keep_the_buffers_alive() {
+        let test = "read_backs_in_flight_do_not_keep_the_buffers_alive";
+        let Some(gpu) = testing::gpu(test) else { return };
+        let timestamps = Timestamps::new(&gpu.device, &gpu.queue, TimestampsConfig::default());
+        let Some(mut batch) = timestamps.begin() else {
+            return testing::skipped(test, "the adapter has no time stamps");
+        };
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        batch.stamp(&mut encoder);
+        batch.resolve(&mut encoder, |_| {});
+        let shared = timestamps.shared.as_ref().map(Arc::downgrade).unwrap();
+        let commands = encoder.finish();
+        drop(timestamps);
+        assert!(shared.upgrade().is_none(), "only the recorded callback is left");
+        gpu.queue.submit([commands]);
+        gpu.wait();
+    }
+
+    #[test]
+    fn any_configuration_is_brought_within_the_limits() {
+        let test = "any_configuration_is_brought_within_the_limits";
+        let Some(gpu) = testing::gpu(test) else { return };
+        for (stamps_per_batch, batches_in_flight) in [(0, 0), (u32::MAX, u32::MAX), (4096, 1)] {
+            let config = TimestampsConfig { stamps_per_batch, batches_in_flight };
+            let timestamps = Timestamps::new(&gpu.device, &gpu.queue, config);
+            assert_eq!(timestamps.begin().is_some(), timestamps.support() != TimestampSupport::None);
+        }
+    }
+}
