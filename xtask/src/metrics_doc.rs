@@ -41,8 +41,8 @@ const HEAD: &str = "\
 Written by `cargo xtask metrics-doc` from the descriptions in the code; `cargo xtask test` fails when it is out of date.
 
 Bytes and seconds are base units, counters end in `_total` and begin at zero, an unknown value has no series. A series
-carries the `monitor` label only where two monitors of one kind are registered, and the constant labels that the
-application chose.
+carries the `monitor` label only where two monitors of one kind are registered. What does not change while a program
+runs are labels of `vitals_build_info`: `version`, `app`, `app_version` and the constant labels that the program chose.
 ";
 
 fn render(figures: &Figures) -> Result<String> {
