@@ -44,7 +44,6 @@ pub struct FrameTimerStats {
 impl FrameTimer {
     /// Creates nothing.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "the signature of the real one")]
     pub fn new(_: &wgpu::Device, _: &wgpu::Queue, _: Arc<dyn FrameSink>) -> Self {
         Self
     }

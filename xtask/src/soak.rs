@@ -29,11 +29,18 @@ struct Campaign {
     test: &'static [&'static str],
 }
 
-const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "heap",
-    about: "a million random heap operations on 8 threads against an oracle (ENGINE_VITALS_SOAK_OPS: another number)",
-    test: &["--package", "engine-vitals-core", "--test", "heap_oracle", "--test", "heap_oracle_mimalloc"],
-}];
+const CAMPAIGNS: &[Campaign] = &[
+    Campaign {
+        name: "heap",
+        about: "a million random heap operations on 8 threads against an oracle (ENGINE_VITALS_SOAK_OPS: another number)",
+        test: &["--package", "engine-vitals-core", "--test", "heap_oracle", "--test", "heap_oracle_mimalloc"],
+    },
+    Campaign {
+        name: "scrape",
+        about: "scrapes beside half-open connections, trickling bytes, and scrapes at the same time",
+        test: &["--package", "engine-vitals-prometheus", "--test", "it", "flood"],
+    },
+];
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     if options.list {

@@ -95,16 +95,18 @@ const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
 /// Without features, and each feature of each library by itself: what an application can ask for must compile alone.
 fn features(shell: &Shell) -> Result<()> {
+    let mut failed = Vec::new();
     for package in libraries(shell)? {
         let name = package.name.to_string();
-        let lint = |features: &str| {
-            let arguments = ["clippy", "--package", &name, "--lib", "--no-default-features", "--features", features];
-            shell.cargo(arguments).args(DENY_WARNINGS).watch()
-        };
-        lint("")?;
-        for feature in package.features.keys() {
-            lint(feature)?;
+        for feature in std::iter::once("").chain(package.features.keys().map(String::as_str)) {
+            let arguments = ["clippy", "--package", &name, "--lib", "--no-default-features", "--features", feature];
+            if shell.cargo(arguments).args(DENY_WARNINGS).watch().is_err() {
+                failed.push(format!("{name} with `{feature}`"));
+            }
         }
+    }
+    if !failed.is_empty() {
+        bail!("not clean: {}", failed.join(", "));
     }
     shell.cargo(["clippy", "--workspace", "--all-targets"]).args(DENY_WARNINGS).watch()
 }
