@@ -4,4 +4,8 @@ pub mod contract;
 mod log;
 pub mod memory;
 pub mod monitor;
+pub mod probe;
 pub mod registry;
+#[cfg(feature = "telemetry")]
+mod sync;
+pub mod tracker;

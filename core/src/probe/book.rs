@@ -1,0 +1,405 @@
+//! The book: all state of one tracker that producers write and readers read. It is leaked, and stays reachable.
+
+use super::clock::Clock;
+use super::local::{ID_BLOCK, Local, Shard};
+use super::slots::Slots;
+use super::tables::{Names, Owners, Sites};
+use super::{Lane, Level, OwnerKind, PacketId, PacketResult, ResourceKind, Timestamp};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use std::ops::Range;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+/// Most bytes of one resource that are believed.
+pub(crate) const MAX_BYTES: u64 = 1 << 48;
+/// Marker names that are kept.
+pub(crate) const MAX_MARKERS: usize = 1024;
+
+/// Every book there is: a tracker's book outlives it, since probes and tickets are handed out for the life of the program.
+static BOOKS: Mutex<Vec<&'static Book>> = Mutex::new(Vec::new());
+
+/// What a tracker is built with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) level: Level,
+    pub(crate) ring_capacity: usize,
+    pub(crate) resources: usize,
+    pub(crate) owners: usize,
+    pub(crate) lanes: usize,
+    pub(crate) labels: usize,
+    pub(crate) user_kinds: usize,
+    pub(crate) clock: Clock,
+}
+
+/// One tracker's state.
+#[derive(Debug)]
+pub(crate) struct Book {
+    level: AtomicU8,
+    touch_lists: AtomicBool,
+    pub(crate) settings: Settings,
+    /// When the level last left Off.
+    tracked_since: AtomicU64,
+    pub(crate) slots: Slots,
+    pub(crate) owners: Owners,
+    pub(crate) lane_names: Names,
+    pub(crate) lanes: Box<[LaneCounters]>,
+    pub(crate) markers: Names,
+    pub(crate) sites: Sites,
+    shards: RwLock<Vec<&'static Shard>>,
+    idle: Mutex<Vec<Local>>,
+    shared: Mutex<Local>,
+    admitted_kinds: Admitted,
+    admitted_owner_kinds: Admitted,
+    pub(crate) peak: Peak,
+    pub(crate) submissions: Submissions,
+    ids: Padded<AtomicU64>,
+    labels: Padded<AtomicUsize>,
+    pub(crate) label_bytes: AtomicUsize,
+    pub(crate) overflows: Overflows,
+}
+
+/// On cache lines of its own.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Padded<T>(T);
+
+/// What was not kept for want of room, by what it was.
+#[derive(Debug, Default)]
+pub(crate) struct Overflows {
+    pub(crate) resources: AtomicU64,
+    pub(crate) resource_kinds: AtomicU64,
+    pub(crate) owner_kinds: AtomicU64,
+    pub(crate) owners: AtomicU64,
+    pub(crate) lanes: AtomicU64,
+    pub(crate) labels: AtomicU64,
+    pub(crate) markers: AtomicU64,
+    pub(crate) sites: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+impl Book {
+    /// A book for the rest of the program's life.
+    pub(crate) fn open(settings: Settings) -> &'static Self {
+        let shard: &'static Shard = Box::leak(Box::new(Shard::new()));
+        let book: &'static Self = Box::leak(Box::new(Self {
+            level: AtomicU8::new(settings.level as u8),
+            touch_lists: AtomicBool::new(false),
+            tracked_since: AtomicU64::new(settings.clock.now().unix_nanos()),
+            slots: Slots::new(settings.resources),
+            owners: Owners::new(settings.owners),
+            lane_names: Names::new(settings.lanes),
+            // One for no lane and one for those beyond the limit.
+            lanes: (0..settings.lanes + 2).map(|_| LaneCounters::default()).collect(),
+            markers: Names::new(MAX_MARKERS),
+            sites: Sites::default(),
+            shards: RwLock::new(vec![shard]),
+            idle: Mutex::default(),
+            shared: Mutex::new(Local::new(shard, 0)),
+            admitted_kinds: Admitted::default(),
+            admitted_owner_kinds: Admitted::default(),
+            peak: Peak::default(),
+            submissions: Submissions::default(),
+            ids: Padded(AtomicU64::new(1)),
+            labels: Padded::default(),
+            label_bytes: AtomicUsize::new(0),
+            overflows: Overflows::default(),
+            settings,
+        }));
+        BOOKS.lock().push(book);
+        book
+    }
+
+    /// How much is recorded.
+    #[inline]
+    pub(crate) fn level(&self) -> Level {
+        Level::from_bits(self.level.load(Ordering::Relaxed))
+    }
+
+    /// Sets how much is recorded.
+    pub(crate) fn set_level(&self, level: Level) {
+        let before = Level::from_bits(self.level.swap(level as u8, Ordering::Relaxed));
+        if before == Level::Off && level != Level::Off {
+            self.tracked_since.store(self.settings.clock.now().unix_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// Touches are recorded as events.
+    pub(crate) fn touch_lists(&self) -> bool {
+        self.touch_lists.load(Ordering::Relaxed)
+    }
+
+    /// Switches touch lists.
+    pub(crate) fn set_touch_lists(&self, on: bool) {
+        self.touch_lists.store(on, Ordering::Relaxed);
+    }
+
+    /// When the level last left Off, or the book was opened.
+    pub(crate) fn tracked_since(&self) -> Timestamp {
+        Timestamp::from_unix_nanos(self.tracked_since.load(Ordering::Relaxed))
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.settings.clock.now()
+    }
+
+    /// `bytes` as far as they are believed.
+    pub(crate) fn believe(&self, bytes: u64) -> u64 {
+        if bytes > MAX_BYTES {
+            count(&self.overflows.bytes);
+        }
+        bytes.min(MAX_BYTES)
+    }
+
+    /// A block of ids that nobody has had.
+    pub(crate) fn next_ids(&self) -> Range<u64> {
+        let first = self.ids.0.fetch_add(ID_BLOCK, Ordering::Relaxed);
+        first..first + ID_BLOCK
+    }
+
+    /// The number of a creation site; 0 if there is no room for it.
+    pub(crate) fn site(&self, site: &'static Location<'static>) -> u16 {
+        self.sites.intern(site).unwrap_or_else(|| {
+            count(&self.overflows.sites);
+            0
+        })
+    }
+
+    /// Takes room for one label; `false` if as many are kept as may be.
+    pub(crate) fn admit_label(&self) -> bool {
+        if self.labels.0.fetch_add(1, Ordering::Relaxed) < self.settings.labels {
+            return true;
+        }
+        self.drop_label();
+        count(&self.overflows.labels);
+        false
+    }
+
+    /// Gives back the room of one label.
+    pub(crate) fn drop_label(&self) {
+        self.labels.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The resource kind of that name.
+    pub(crate) fn kind(&self, name: &str) -> ResourceKind {
+        ResourceKind::intern(name)
+            .filter(|kind| kind.is_built_in() || self.admitted_kinds.admit(kind.index(), self.settings.user_kinds))
+            .unwrap_or_else(|| {
+                count(&self.overflows.resource_kinds);
+                ResourceKind::OTHER
+            })
+    }
+
+    /// The owner kind of that name.
+    pub(crate) fn owner_kind(&self, name: &str) -> OwnerKind {
+        OwnerKind::intern(name)
+            .filter(|kind| {
+                kind.is_built_in() || self.admitted_owner_kinds.admit(kind.index(), self.settings.user_kinds)
+            })
+            .unwrap_or_else(|| {
+                count(&self.overflows.owner_kinds);
+                OwnerKind::OTHER
+            })
+    }
+
+    /// The lane of that name.
+    pub(crate) fn lane(&self, name: &str) -> Lane {
+        // Two come before the named ones: no lane, and the lanes beyond the limit.
+        let place = self.lane_names.intern(name).and_then(|place| u8::try_from(place + 1).ok());
+        place.map(Lane::from_bits).unwrap_or_else(|| {
+            count(&self.overflows.lanes);
+            Lane::OTHER
+        })
+    }
+
+    /// The name of a lane.
+    pub(crate) fn lane_name(&self, lane: Lane) -> Option<&'static str> {
+        if lane == Lane::OTHER {
+            return Some("other");
+        }
+        self.lane_names.get(u16::from(lane.get()).checked_sub(1)?)
+    }
+
+    /// The counters of a lane; those of [`Lane::OTHER`] for a lane that this book does not have.
+    pub(crate) fn lane_counters(&self, lane: Lane) -> Option<(Lane, &LaneCounters)> {
+        let known = |lane: Lane| self.lanes.get(usize::from(lane.get())).map(|counters| (lane, counters));
+        if lane.is_none() { known(Lane::OTHER) } else { known(lane).or_else(|| known(Lane::OTHER)) }
+    }
+
+    /// The number of a marker's name; 0 if there is no room for it.
+    pub(crate) fn marker(&self, name: &str) -> u16 {
+        self.markers.intern(name).unwrap_or_else(|| {
+            count(&self.overflows.markers);
+            0
+        })
+    }
+
+    /// A thread's part: one that an ended thread left, or a new one.
+    pub(crate) fn adopt_local(&self, thread: u64) -> Local {
+        if let Some(local) = self.idle.lock().pop() {
+            return local.for_thread(thread);
+        }
+        let shard: &'static Shard = Box::leak(Box::new(Shard::new()));
+        self.shards.write().push(shard);
+        Local::new(shard, thread)
+    }
+
+    /// Keeps the part of a thread that ends.
+    pub(crate) fn return_local(&self, local: Local) {
+        self.idle.lock().push(local);
+    }
+
+    /// The part shared by threads without thread-local storage.
+    pub(crate) fn shared_local(&self) -> MutexGuard<'_, Local> {
+        self.shared.lock()
+    }
+
+    /// Runs `f` with all shards as of now.
+    pub(crate) fn with_shards<R>(&self, f: impl FnOnce(&[&'static Shard]) -> R) -> R {
+        f(&self.shards.read())
+    }
+
+    /// Bytes that the book takes.
+    pub(crate) fn footprint(&self) -> usize {
+        let shards =
+            self.with_shards(|shards| shards.iter().map(|shard| shard.footprint() + Local::FOOTPRINT).sum::<usize>());
+        size_of::<Self>()
+            + size_of_val(&*self.lanes)
+            + shards
+            + self.slots.footprint()
+            + self.owners.footprint()
+            + self.lane_names.footprint()
+            + self.markers.footprint()
+            + self.sites.footprint()
+            + self.label_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// One more of what is counted.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The program's own kinds that one book has taken.
+#[derive(Debug, Default)]
+struct Admitted(AtomicU64);
+
+impl Admitted {
+    /// Takes the kind, if fewer than `limit` are taken or it is one of them.
+    fn admit(&self, index: usize, limit: usize) -> bool {
+        let bit = 1 << (index % 64);
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+            (bits & bit != 0 || (bits.count_ones() as usize) < limit).then_some(bits | bit)
+        });
+        taken.is_ok()
+    }
+}
+
+/// The highest sum of live bytes, as far as the threads have told theirs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Peak {
+    told: AtomicI64,
+    highest: AtomicI64,
+}
+
+impl Peak {
+    /// Adds what a thread has not told yet.
+    pub(crate) fn add(&self, change: i64) {
+        let told = self.told.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+        if told > self.highest.load(Ordering::Relaxed) {
+            self.highest.fetch_max(told, Ordering::Relaxed);
+        }
+    }
+
+    /// The highest sum so far.
+    pub(crate) fn highest(&self) -> u64 {
+        u64::try_from(self.highest.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+}
+
+/// The packets of one lane.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct LaneCounters {
+    queued: AtomicU64,
+    results: [AtomicU64; PacketResult::ALL.len()],
+}
+
+impl LaneCounters {
+    /// Queues a packet.
+    pub(crate) fn queue(&self, lane: Lane) -> PacketId {
+        PacketId::of(lane, self.queued.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Ends a packet that was queued.
+    pub(crate) fn finish(&self, result: PacketResult) {
+        if let Some(counter) = self.results.get(result.index()) {
+            counter.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Results by index, then queued: never more results than packets.
+    pub(crate) fn read(&self) -> ([u64; PacketResult::ALL.len()], u64) {
+        let results = std::array::from_fn(|index| self.results.get(index).map_or(0, |r| r.load(Ordering::Acquire)));
+        (results, self.queued.load(Ordering::Relaxed))
+    }
+}
+
+/// Work that was submitted, and bytes that wait for it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Submissions {
+    submitted: AtomicU64,
+    completed: AtomicU64,
+    unmatched: AtomicU64,
+    staged: AtomicU64,
+    taken: AtomicU64,
+}
+
+/// What a reader finds in [`Submissions`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SubmissionCounts {
+    pub(crate) submitted: u64,
+    pub(crate) completed: u64,
+    pub(crate) unmatched: u64,
+    pub(crate) staged: u64,
+    pub(crate) taken: u64,
+}
+
+impl Submissions {
+    /// Bytes were staged for the next submission.
+    pub(crate) fn stage(&self, bytes: u64) {
+        self.staged.fetch_add(bytes, Ordering::Release);
+    }
+
+    /// Work was submitted. Returns the staged bytes that went with it.
+    pub(crate) fn submit(&self) -> u64 {
+        self.submitted.fetch_add(1, Ordering::Release);
+        let staged = self.staged.load(Ordering::Acquire);
+        staged.saturating_sub(self.taken.fetch_max(staged, Ordering::AcqRel))
+    }
+
+    /// Work was completed. A completion of work that was never seen submitted is counted apart.
+    pub(crate) fn complete(&self) {
+        let completed = self.completed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |completed| {
+            (completed < self.submitted.load(Ordering::Acquire)).then_some(completed + 1)
+        });
+        if completed.is_err() {
+            count(&self.unmatched);
+        }
+    }
+
+    /// Completed before submitted, taken before staged: neither difference is ever negative.
+    pub(crate) fn read(&self) -> SubmissionCounts {
+        let completed = self.completed.load(Ordering::Acquire);
+        let taken = self.taken.load(Ordering::Acquire);
+        SubmissionCounts {
+            completed,
+            taken,
+            submitted: self.submitted.load(Ordering::Acquire),
+            staged: self.staged.load(Ordering::Acquire),
+            unmatched: self.unmatched.load(Ordering::Relaxed),
+        }
+    }
+}

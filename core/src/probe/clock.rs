@@ -1,0 +1,132 @@
+//! Time: monotonic, anchored once to the wall clock.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// A moment in nanoseconds since the Unix epoch, by a monotonic clock that was anchored to the wall clock when it was
+/// made: differences are exact, and the wall clock's later adjustments are not followed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// That many nanoseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_unix_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn unix_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn unix_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// Time since the Unix epoch.
+    #[must_use]
+    pub const fn since_epoch(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+
+    /// Time from `earlier` to this moment; `None` if `earlier` is the later one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_nanos)
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timestamp({}.{:09} s)", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
+    }
+}
+
+/// Where times come from: the system's monotonic clock, or one that a test moves by hand.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System { start: Instant, unix_nanos: u64 },
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The system's monotonic clock, anchored to the wall clock now.
+    #[must_use]
+    pub fn system() -> Self {
+        // A wall clock before 1970 counts as 1970: differences stay exact.
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(Source::System { start: Instant::now(), unix_nanos: nanos(since_epoch) })
+    }
+
+    /// A clock that stands at `start` until its [`ManualClock`] moves it.
+    #[must_use]
+    pub fn manual(start: Timestamp) -> (Self, ManualClock) {
+        let now = Arc::new(AtomicU64::new(start.0));
+        (Self(Source::Manual(Arc::clone(&now))), ManualClock(now))
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System { start, unix_nanos } => Timestamp(unix_nanos.saturating_add(nanos(start.elapsed()))),
+            Source::Manual(now) => Timestamp(now.load(Ordering::Acquire)),
+        }
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+/// Moves a manual [`Clock`].
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(nanos(by), Ordering::AcqRel);
+    }
+}
+
+/// Nanoseconds, at most those of 584 years.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_stands_until_it_is_moved() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1_500_000_000));
+        assert_eq!(clock.now(), clock.now());
+        let before = clock.now();
+        hand.advance(Duration::from_millis(2));
+        assert_eq!(clock.now().since(before), Some(Duration::from_millis(2)));
+        assert_eq!(before.since(clock.now()), None);
+        assert_eq!(clock.now().unix_millis(), 1_502);
+    }
+
+    #[test]
+    fn the_system_clock_starts_at_the_wall_clock() {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let clock = Clock::system();
+        let first = clock.now();
+        assert!(first.since_epoch() >= wall);
+        assert!(clock.now() >= first);
+    }
+}

@@ -1,0 +1,115 @@
+//! In whose name the calling thread works: owner, lane and packet, which what it creates takes over.
+
+use super::{Lane, OwnerId, PacketId};
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+thread_local! {
+    // Without a destructor, so that it is there for as long as the thread is.
+    static CURRENT: Cell<Context> = const { Cell::new(Context::NONE) };
+}
+
+/// Owner, lane and packet. Copy it to hand work to another thread, and [`enter`](Self::enter) it there.
+///
+/// The ids in it are those of one tracker. A program with several trackers enters a context per tracker around the calls
+/// to that tracker's probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    owner: OwnerId,
+    lane: Lane,
+    packet: PacketId,
+}
+
+impl Context {
+    /// No owner, lane or packet: what a thread starts with.
+    pub const NONE: Self = Self { owner: OwnerId::NONE, lane: Lane::NONE, packet: PacketId::NONE };
+
+    /// The calling thread's context.
+    #[must_use]
+    pub fn current() -> Self {
+        CURRENT.get()
+    }
+
+    /// With that owner.
+    #[must_use]
+    pub fn with_owner(self, owner: OwnerId) -> Self {
+        Self { owner, ..self }
+    }
+
+    /// With that lane, and no packet.
+    #[must_use]
+    pub fn with_lane(self, lane: Lane) -> Self {
+        Self { lane, packet: PacketId::NONE, ..self }
+    }
+
+    /// With that packet and its lane.
+    #[must_use]
+    pub fn with_packet(self, packet: PacketId) -> Self {
+        Self { lane: packet.lane(), packet, ..self }
+    }
+
+    /// The owner.
+    #[must_use]
+    pub fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    /// The lane.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The packet.
+    #[must_use]
+    pub fn packet(&self) -> PacketId {
+        self.packet
+    }
+
+    /// Makes this the calling thread's context until the guard is dropped, which brings the one before back. Guards are
+    /// dropped in the reverse order of their making; another order leaves the context of the last guard dropped.
+    #[must_use = "the context ends when the guard is dropped"]
+    pub fn enter(self) -> ContextGuard {
+        ContextGuard { before: CURRENT.replace(self), here: PhantomData }
+    }
+}
+
+/// Brings the context before [`Context::enter`] back when it is dropped. Stays on its thread.
+#[derive(Debug)]
+pub struct ContextGuard {
+    before: Context,
+    here: PhantomData<*const ()>,
+}
+
+impl Drop for ContextGuard {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::OwnerKind;
+
+    #[test]
+    fn contexts_nest_and_travel_by_value() {
+        let owner = OwnerId::of(OwnerKind::TRANSIENT, 3);
+        let packet = PacketId::of(Lane::OTHER, 9);
+        let outer = Context::current().with_owner(owner).enter();
+        {
+            let _inner = Context::current().with_packet(packet).enter();
+            let here = Context::current();
+            assert_eq!((here.owner(), here.lane(), here.packet()), (owner, Lane::OTHER, packet));
+            let there = std::thread::spawn(move || {
+                assert_eq!(Context::current(), Context::NONE);
+                let _guard = here.enter();
+                Context::current()
+            });
+            assert_eq!(there.join().unwrap(), here);
+        }
+        assert_eq!((Context::current().owner(), Context::current().packet()), (owner, PacketId::NONE));
+        drop(outer);
+        assert_eq!(Context::current(), Context::NONE);
+    }
+}

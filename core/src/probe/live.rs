@@ -1,0 +1,224 @@
+//! The probe and the packet: what a program reports through.
+
+use super::book::Book;
+use super::event::{Event, EventKind, Mark};
+use super::ticket::{self, Ticket, bare_event};
+use super::{Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceKind, local};
+use std::panic::Location;
+
+/// The hook side of a tracker: a copyable handle that is given to all code that makes resources.
+///
+/// All methods may be called from any thread, from destructors too; none blocks on a reader for longer than a label's
+/// copy takes, none calls back. They must not be called by a global allocator.
+#[derive(Clone, Copy)]
+pub struct Probe(pub(crate) Option<&'static Book>);
+
+impl Probe {
+    /// A probe that belongs to no tracker and does nothing.
+    pub const OFF: Self = Self(None);
+
+    /// How much is recorded.
+    #[inline]
+    #[must_use]
+    pub fn level(self) -> Level {
+        self.0.map_or(Level::Off, Book::level)
+    }
+
+    /// A resource was created, in the calling thread's [`Context`], by the caller's line of source. The ticket goes where
+    /// the resource goes.
+    ///
+    /// At [`Level::Counters`] this takes one time stamp and, in steady state, no lock and no allocation; a label adds one
+    /// uncontended lock, one shared counter and the copy of its bytes.
+    #[inline]
+    #[track_caller]
+    pub fn create(self, new: New<'_>) -> Ticket {
+        match self.active() {
+            Some((book, level)) => ticket::create(book, level, &new, Location::caller()),
+            None => Ticket::EMPTY,
+        }
+    }
+
+    /// The owner of that kind and `key`, which is the program's own number for it. Takes a shared lock; keep the id.
+    /// Beyond the tracker's limit, or while the level is off, an id that keeps the kind alone or nothing.
+    #[must_use]
+    pub fn owner(self, kind: OwnerKind, key: u64) -> OwnerId {
+        self.intern_owner(kind, key, None)
+    }
+
+    /// [`owner`](Self::owner) with a name for people, to 64 bytes; the first name stays.
+    #[must_use]
+    pub fn owner_named(self, kind: OwnerKind, key: u64, name: &str) -> OwnerId {
+        self.intern_owner(kind, key, Some(name))
+    }
+
+    /// The owner kind of that name, made if need be, at any level; [`OwnerKind::OTHER`] beyond the limit.
+    #[must_use]
+    pub fn owner_kind(self, name: &str) -> OwnerKind {
+        self.0.map_or(OwnerKind::OTHER, |book| book.owner_kind(name))
+    }
+
+    /// The resource kind of that name, made if need be, at any level; [`ResourceKind::OTHER`] beyond the limit.
+    #[must_use]
+    pub fn kind(self, name: &str) -> ResourceKind {
+        self.0.map_or(ResourceKind::OTHER, |book| book.kind(name))
+    }
+
+    /// The lane of that name, made if need be, at any level; [`Lane::OTHER`] beyond the limit. Takes a shared lock.
+    #[must_use]
+    pub fn lane(self, name: &str) -> Lane {
+        self.0.map_or(Lane::NONE, |book| book.lane(name))
+    }
+
+    /// Queues a packet: a frame on that lane. Without a lane it counts for [`Lane::OTHER`].
+    pub fn packet(self, lane: Lane) -> Packet {
+        let entry = self.active().and_then(|(book, level)| {
+            let (lane, counters) = book.lane_counters(lane)?;
+            let id = counters.queue(lane);
+            packet_event(book, level, id, "packet queued", None);
+            Some((book, id))
+        });
+        Packet(entry)
+    }
+
+    /// Bytes were staged for the next submission: they count as unsubmitted until a [`Mark::Submit`].
+    #[inline]
+    pub fn staged(self, bytes: u64) {
+        if let Some((book, _)) = self.active() {
+            book.submissions.stage(book.believe(bytes));
+        }
+    }
+
+    /// Something happened that no ticket tells of.
+    #[inline]
+    pub fn event(self, mark: Mark<'_>) {
+        let Some(book) = self.0 else { return };
+        let level = book.level();
+        if level == Level::Off {
+            // Work submitted before the level went off still ends.
+            if let Mark::Complete { .. } = mark {
+                book.submissions.complete();
+            }
+            return;
+        }
+        report(book, level, mark);
+    }
+
+    #[inline]
+    fn active(self) -> Option<(&'static Book, Level)> {
+        let book = self.0?;
+        let level = book.level();
+        (level != Level::Off).then_some((book, level))
+    }
+
+    fn intern_owner(self, kind: OwnerKind, key: u64, name: Option<&str>) -> OwnerId {
+        let Some((book, _)) = self.active() else { return OwnerId::NONE };
+        book.owners.intern(kind, key, name).unwrap_or_else(|| {
+            super::book::count(&book.overflows.owners);
+            OwnerId::of(kind, 0)
+        })
+    }
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe").field("level", &self.level()).finish_non_exhaustive()
+    }
+}
+
+/// A frame on a lane, from when it is queued to its one result. Dropped without [`finish`](Self::finish), it counts as
+/// [`PacketResult::Dropped`].
+#[must_use = "a packet that is dropped counts as dropped"]
+pub struct Packet(Option<(&'static Book, PacketId)>);
+
+impl Packet {
+    /// The packet's id; [`PacketId::NONE`] if it was queued while the level was off.
+    #[must_use]
+    pub fn id(&self) -> PacketId {
+        self.0.map_or(PacketId::NONE, |(_, id)| id)
+    }
+
+    /// The calling thread's context with this packet in it.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        let current = Context::current();
+        if self.id().is_none() { current } else { current.with_packet(self.id()) }
+    }
+
+    /// Ends the packet. As presented, that is an [`EventKind::Present`] event.
+    pub fn finish(mut self, result: PacketResult) {
+        self.end(result);
+    }
+
+    fn end(&mut self, result: PacketResult) {
+        let Some((book, id)) = self.0.take() else { return };
+        if let Some((_, counters)) = book.lane_counters(id.lane()) {
+            counters.finish(result);
+        }
+        packet_event(book, book.level(), id, "packet finished", Some(result));
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        self.end(PacketResult::Dropped);
+    }
+}
+
+impl std::fmt::Debug for Packet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Packet").field(&self.id()).finish()
+    }
+}
+
+fn packet_event(book: &'static Book, level: Level, id: PacketId, marker: &str, result: Option<PacketResult>) {
+    if level != Level::Events {
+        return;
+    }
+    let kind = if result == Some(PacketResult::Presented) { EventKind::Present } else { EventKind::Marker };
+    let event = Event { result, ..bare_event(kind, book.now(), Context::current().with_packet(id)) };
+    let marker = if kind == EventKind::Marker { book.marker(marker) } else { 0 };
+    local::with(book, |local| local.emit(book, event, marker));
+}
+
+/// Counts what the mark says, then offers its event.
+fn report(book: &'static Book, level: Level, mark: Mark<'_>) {
+    match mark {
+        Mark::Submit { correlation, queue } => {
+            let staged = book.submissions.submit();
+            report_work(book, level, EventKind::Submit, queue, Some(correlation), Some(staged));
+        }
+        Mark::Complete { correlation, queue } => {
+            book.submissions.complete();
+            report_work(book, level, EventKind::Complete, queue, Some(correlation), None);
+        }
+        Mark::Present { surface } => report_work(book, level, EventKind::Present, surface, None, None),
+        Mark::ResizeRebuild { target, extent } => target.mark(level, EventKind::ResizeRebuild, extent),
+        Mark::Bind { resource } => resource.mark(level, EventKind::Bind, None),
+        Mark::Unbind { resource } => resource.mark(level, EventKind::Unbind, None),
+        Mark::Marker(name) => {
+            if level == Level::Events {
+                let marker = book.marker(name);
+                let event = bare_event(EventKind::Marker, book.now(), Context::current());
+                local::with(book, |local| local.emit(book, event, marker));
+            }
+        }
+    }
+}
+
+fn report_work(
+    book: &'static Book,
+    level: Level,
+    kind: EventKind,
+    resource: Option<&Ticket>,
+    correlation: Option<u64>,
+    bytes: Option<u64>,
+) {
+    if level != Level::Events {
+        return;
+    }
+    let event = resource
+        .and_then(|ticket| ticket.event(book, kind))
+        .unwrap_or_else(|| bare_event(kind, book.now(), Context::current()));
+    let event = Event { correlation, bytes, ..event };
+    local::with(book, |local| local.emit(book, event, 0));
+}

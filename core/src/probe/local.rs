@@ -1,0 +1,182 @@
+//! What belongs to one thread: its shard of the counters, its ring, its free slots and its block of ids.
+//!
+//! A thread's [`Local`] is made, or taken over from a thread that has ended, when it first reports to a book, and goes
+//! back to the book when the thread ends. A thread that reports while its thread-local storage is being torn down shares
+//! one more `Local` with others in that state, under a lock.
+
+use super::book::Book;
+use super::event::Event;
+use super::kind::ROWS;
+use super::record::{EVENT_WORDS, encode_event};
+use super::ring::Ring;
+use super::slot::Slot;
+use super::slots::LOCAL_MOST;
+use super::tally::Rows;
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+use std::panic::Location;
+use std::sync::OnceLock;
+
+/// Live bytes that a thread moves before it adds them to the total that the peak is taken from.
+pub const PEAK_FOLD_BYTES: u64 = 64 * 1024;
+
+/// Ids that a thread takes at a time.
+pub(crate) const ID_BLOCK: u64 = 64;
+
+/// The part of a thread's state that others read. Never freed.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) rows: Rows,
+    pub(crate) ring: OnceLock<Ring<EVENT_WORDS>>,
+}
+
+/// The part that only the thread itself uses.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) shard: &'static Shard,
+    free: Vec<&'static Slot>,
+    ids: Range<u64>,
+    /// Change of live bytes that the book's total does not know yet.
+    unfolded: i64,
+    /// The thread's id, hashed.
+    thread: u64,
+    /// The numbers of creation sites seen lately, by address.
+    sites: [(usize, u16); 32],
+}
+
+thread_local! {
+    static LOCALS: Locals = const { Locals(RefCell::new(Vec::new())) };
+}
+
+/// One thread's part in each book that it has reported to, the last used first.
+struct Locals(RefCell<Vec<(&'static Book, Local)>>);
+
+/// Runs `f` once with the calling thread's part in `book`. `f` must not report to any book.
+pub(crate) fn with<R>(book: &'static Book, f: impl Fn(&mut Local) -> R) -> R {
+    let done = LOCALS.try_with(|locals| {
+        // Borrowed already: an allocator that reports to a book while we allocate.
+        let mut list = locals.0.try_borrow_mut().ok()?;
+        Some(f(own(&mut list, book)))
+    });
+    match done {
+        Ok(Some(done)) => done,
+        Ok(None) | Err(_) => {
+            let mut shared = book.shared_local();
+            shared.thread = thread_number();
+            f(&mut shared)
+        }
+    }
+}
+
+fn own<'a>(list: &'a mut Vec<(&'static Book, Local)>, book: &'static Book) -> &'a mut Local {
+    let is_own = |(of, _): &(&'static Book, Local)| std::ptr::eq(*of, book);
+    if !list.first().is_some_and(is_own) {
+        let place = list.iter().position(is_own).unwrap_or_else(|| {
+            list.push((book, book.adopt_local(thread_number())));
+            list.len() - 1
+        });
+        list.swap(0, place);
+    }
+    &mut list[0].1
+}
+
+impl Drop for Locals {
+    fn drop(&mut self) {
+        for (book, mut local) in self.0.get_mut().drain(..) {
+            local.fold(book);
+            book.return_local(local);
+        }
+    }
+}
+
+impl Local {
+    /// A new thread's part, with a shard of its own.
+    pub(crate) fn new(shard: &'static Shard, thread: u64) -> Self {
+        Self { shard, free: Vec::with_capacity(LOCAL_MOST), ids: 0..0, unfolded: 0, thread, sites: [(0, 0); 32] }
+    }
+
+    /// The same part for another thread.
+    pub(crate) fn for_thread(self, thread: u64) -> Self {
+        Self { thread, ..self }
+    }
+
+    /// A free slot; `None` if as many resources are tracked as may be.
+    pub(crate) fn take_slot(&mut self, book: &Book) -> Option<&'static Slot> {
+        if self.free.is_empty() {
+            book.slots.take(&mut self.free);
+        }
+        self.free.pop()
+    }
+
+    /// Keeps a slot that was freed.
+    pub(crate) fn give_slot(&mut self, book: &Book, slot: &'static Slot) {
+        if self.free.len() >= LOCAL_MOST {
+            book.slots.give(&mut self.free);
+        }
+        self.free.push(slot);
+    }
+
+    /// A new id.
+    pub(crate) fn next_id(&mut self, book: &Book) -> u64 {
+        if self.ids.is_empty() {
+            self.ids = book.next_ids();
+        }
+        let id = self.ids.start;
+        self.ids.start += 1;
+        id
+    }
+
+    /// The number of a creation site; 0 if there is no room for it.
+    pub(crate) fn site(&mut self, book: &Book, site: &'static Location<'static>) -> u16 {
+        let address = std::ptr::from_ref(site).addr();
+        let cached = &mut self.sites[(address / align_of::<Location<'_>>()) % 32];
+        if cached.0 != address {
+            *cached = (address, book.site(site));
+        }
+        cached.1
+    }
+
+    /// Notes a change of the device's live bytes, for the peak.
+    pub(crate) fn move_live(&mut self, book: &Book, gained: u64, lost: u64) {
+        // Both are bounded far below i64::MAX.
+        self.unfolded += gained as i64 - lost as i64;
+        if self.unfolded.unsigned_abs() >= PEAK_FOLD_BYTES {
+            self.fold(book);
+        }
+    }
+
+    fn fold(&mut self, book: &Book) {
+        book.peak.add(std::mem::take(&mut self.unfolded));
+    }
+
+    /// Offers an event to the thread's ring. The counters come first.
+    pub(crate) fn emit(&mut self, book: &Book, event: Event, marker: u16) {
+        let ring = self.shard.ring.get_or_init(|| Ring::new(book.settings.ring_capacity));
+        ring.push(&encode_event(&Event { thread: self.thread, ..event }, marker));
+    }
+
+    /// Bytes that the part takes beside its shard.
+    pub(crate) const FOOTPRINT: usize = size_of::<Self>() + LOCAL_MOST * size_of::<&Slot>();
+}
+
+impl Shard {
+    /// A shard of zeros, without a ring.
+    pub(crate) fn new() -> Self {
+        Self { rows: Rows::new(ROWS), ring: OnceLock::new() }
+    }
+
+    /// Bytes that the shard takes.
+    pub(crate) fn footprint(&self) -> usize {
+        let entry = (EVENT_WORDS + 1) * size_of::<u64>();
+        let ring = self.ring.get().map_or(0, |ring| ring.capacity() as usize * entry);
+        size_of::<Self>() + self.rows.footprint() + ring
+    }
+}
+
+/// The calling thread's id, hashed.
+fn thread_number() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    std::thread::current().id().hash(&mut hasher);
+    hasher.finish()
+}

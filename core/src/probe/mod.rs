@@ -1,0 +1,72 @@
+//! The write side: what a program reports of its resources, frames and submissions, and the book that it is written in.
+//!
+//! This room owns [`Probe`], [`Ticket`], [`Packet`], [`Context`], the identities and kinds, the event schema, the clock
+//! and the book. It must not know who reads: the [`tracker`](crate::tracker) room does that, and nothing here calls it.
+//!
+//! # How it holds together
+//! * A [`Ticket`] is one resource's life. Its steps are counted in the shard of the thread that takes them
+//!   (`tally.rs`: monotone words, one writer each), so counting takes no lock and shares no cache line.
+//! * What is known of a live resource lies in a slot (`slot.rs`), written only by the ticket's holder and read through a
+//!   seqlock (`seqcell.rs`). Slots, ids and shards are handed to threads by the batch (`slots.rs`, `local.rs`).
+//! * At [`Level::Events`] each step is also offered to the thread's ring (`ring.rs`), after it is counted. Rings are
+//!   bounded and overwrite the oldest; readers count what they missed. Rings change no total.
+//! * A book is never freed: probes and tickets are valid for the life of the program.
+//!
+//! # A packet's events
+//! Queueing a packet is a [`EventKind::Marker`] named `packet queued`; its end is an [`EventKind::Present`] if it was
+//! presented, and a marker named `packet finished` with the [`PacketResult`] otherwise.
+//!
+//! Without the feature `telemetry` the same calls compile to nothing: [`Probe`], [`Ticket`], [`Packet`] and [`Context`] take
+//! no space and do no work.
+
+mod clock;
+mod counts;
+mod event;
+mod ids;
+pub(crate) mod kind;
+mod new;
+
+pub use clock::{Clock, ManualClock, Timestamp};
+pub use counts::Counts;
+pub use event::{Event, EventKind, Mark};
+pub use ids::{Lane, Level, OwnerId, PacketId, PacketResult, ResourceId};
+pub use kind::{Backend, MAX_USER_OWNER_KINDS, MAX_USER_RESOURCE_KINDS, OwnerKind, ResourceKind};
+pub use new::{Extent, New};
+
+#[cfg(feature = "telemetry")]
+pub(crate) mod book;
+#[cfg(feature = "telemetry")]
+mod context;
+#[cfg(feature = "telemetry")]
+mod live;
+#[cfg(feature = "telemetry")]
+mod local;
+#[cfg(feature = "telemetry")]
+pub(crate) mod record;
+#[cfg(feature = "telemetry")]
+pub(crate) mod ring;
+#[cfg(feature = "telemetry")]
+mod seqcell;
+#[cfg(feature = "telemetry")]
+pub(crate) mod slot;
+#[cfg(feature = "telemetry")]
+mod slots;
+#[cfg(feature = "telemetry")]
+mod tables;
+#[cfg(feature = "telemetry")]
+pub(crate) mod tally;
+#[cfg(feature = "telemetry")]
+mod ticket;
+
+#[cfg(feature = "telemetry")]
+pub use {
+    context::{Context, ContextGuard},
+    live::{Packet, Probe},
+    local::PEAK_FOLD_BYTES,
+    ticket::Ticket,
+};
+
+#[cfg(not(feature = "telemetry"))]
+mod noop;
+#[cfg(not(feature = "telemetry"))]
+pub use noop::{Context, ContextGuard, Packet, Probe, Ticket};

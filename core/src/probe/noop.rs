@@ -1,0 +1,222 @@
+//! The same calls without telemetry: nothing is stored, nothing is done.
+
+use super::{Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind};
+use std::marker::PhantomData;
+
+/// The hook side of a tracker. Without the feature `telemetry` it does nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe(());
+
+impl Probe {
+    /// A probe that does nothing.
+    pub const OFF: Self = Self(());
+
+    /// [`Level::Off`].
+    #[inline(always)]
+    #[must_use]
+    pub fn level(self) -> Level {
+        Level::Off
+    }
+
+    /// An empty ticket.
+    #[inline(always)]
+    pub fn create(self, _new: New<'_>) -> Ticket {
+        Ticket(())
+    }
+
+    /// No owner.
+    #[inline(always)]
+    #[must_use]
+    pub fn owner(self, _kind: OwnerKind, _key: u64) -> OwnerId {
+        OwnerId::NONE
+    }
+
+    /// No owner.
+    #[inline(always)]
+    #[must_use]
+    pub fn owner_named(self, _kind: OwnerKind, _key: u64, _name: &str) -> OwnerId {
+        OwnerId::NONE
+    }
+
+    /// [`OwnerKind::OTHER`].
+    #[inline(always)]
+    #[must_use]
+    pub fn owner_kind(self, _name: &str) -> OwnerKind {
+        OwnerKind::OTHER
+    }
+
+    /// [`ResourceKind::OTHER`].
+    #[inline(always)]
+    #[must_use]
+    pub fn kind(self, _name: &str) -> ResourceKind {
+        ResourceKind::OTHER
+    }
+
+    /// No lane.
+    #[inline(always)]
+    #[must_use]
+    pub fn lane(self, _name: &str) -> Lane {
+        Lane::NONE
+    }
+
+    /// An empty packet.
+    #[inline(always)]
+    pub fn packet(self, _lane: Lane) -> Packet {
+        Packet(())
+    }
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn staged(self, _bytes: u64) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn event(self, _mark: Mark<'_>) {}
+}
+
+/// The unit of truth of one resource. Without the feature `telemetry` it is empty.
+#[derive(Debug)]
+#[must_use = "dropping the ticket releases the resource"]
+pub struct Ticket(());
+
+impl Ticket {
+    /// A ticket of nothing.
+    pub const EMPTY: Self = Self(());
+
+    /// No id.
+    #[inline(always)]
+    #[must_use]
+    pub fn id(&self) -> Option<ResourceId> {
+        None
+    }
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn touch(&self, _packet: PacketId) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn resize(&mut self, _bytes: u64) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn resize_to(&mut self, _bytes: u64, _extent: Extent) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn handle_dropped(&self) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn destroyed(&self) {}
+}
+
+/// A frame on a lane. Without the feature `telemetry` it is empty.
+#[derive(Debug)]
+#[must_use = "a packet that is dropped counts as dropped"]
+pub struct Packet(());
+
+impl Packet {
+    /// [`PacketId::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub fn id(&self) -> PacketId {
+        PacketId::NONE
+    }
+
+    /// [`Context::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context::NONE
+    }
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn finish(self, _result: PacketResult) {}
+}
+
+/// Owner, lane and packet. Without the feature `telemetry` it is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context(());
+
+impl Context {
+    /// No owner, lane or packet.
+    pub const NONE: Self = Self(());
+
+    /// [`Context::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub fn current() -> Self {
+        Self::NONE
+    }
+
+    /// [`Context::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub fn with_owner(self, _owner: OwnerId) -> Self {
+        self
+    }
+
+    /// [`Context::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub fn with_lane(self, _lane: Lane) -> Self {
+        self
+    }
+
+    /// [`Context::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub fn with_packet(self, _packet: PacketId) -> Self {
+        self
+    }
+
+    /// No owner.
+    #[inline(always)]
+    #[must_use]
+    pub fn owner(&self) -> OwnerId {
+        OwnerId::NONE
+    }
+
+    /// No lane.
+    #[inline(always)]
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        Lane::NONE
+    }
+
+    /// No packet.
+    #[inline(always)]
+    #[must_use]
+    pub fn packet(&self) -> PacketId {
+        PacketId::NONE
+    }
+
+    /// A guard of nothing.
+    #[inline(always)]
+    #[must_use = "the context ends when the guard is dropped"]
+    pub fn enter(self) -> ContextGuard {
+        ContextGuard(PhantomData)
+    }
+}
+
+/// Ends a context. Stays on its thread, as with telemetry.
+#[derive(Debug)]
+pub struct ContextGuard(PhantomData<*const ()>);
+
+// A guard means something when it is dropped, here as there.
+impl Drop for ContextGuard {
+    #[inline(always)]
+    fn drop(&mut self) {}
+}
+
+impl Drop for Ticket {
+    #[inline(always)]
+    fn drop(&mut self) {}
+}
+
+impl Drop for Packet {
+    #[inline(always)]
+    fn drop(&mut self) {}
+}

@@ -1,0 +1,137 @@
+//! The place where one resource is written down. Two cache lines; the second is touched only for what few resources have.
+//!
+//! Who may write: whoever holds the ticket exclusively writes the record (creation, resize, release). Through a shared
+//! ticket only single words change, each by one atomic operation: the state, the sequence and the last packet.
+
+use super::PacketId;
+use super::record::{Record, SLOT_HOT_WORDS, SLOT_ID, SLOT_WORDS};
+use super::seqcell::SeqCell;
+use crate::probe::kind::cut;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Longest label that is kept, in bytes.
+pub(crate) const MAX_LABEL: usize = 128;
+
+/// State bit: the handle was dropped.
+pub(crate) const HANDLE_DROPPED: u32 = 1;
+/// State bit: destroyed explicitly.
+pub(crate) const DESTROYED: u32 = 2;
+
+/// One resource's place.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct Slot {
+    last_packet: AtomicU64,
+    state: AtomicU32,
+    sequence: AtomicU32,
+    cell: SeqCell<SLOT_WORDS>,
+    /// The last label that this slot has had. Its storage is used again; the record says whether it counts.
+    label: Mutex<String>,
+}
+
+// The hot words end with the first line, and a slot is two lines.
+const _: () = assert!(16 + 8 * (1 + SLOT_HOT_WORDS) == 64 && size_of::<Slot>() == 128);
+
+/// What a reader found in a slot.
+#[derive(Debug)]
+pub(crate) struct Sighting {
+    pub(crate) record: Record,
+    pub(crate) state: u32,
+    pub(crate) last_packet: PacketId,
+    pub(crate) label: Option<String>,
+}
+
+impl Slot {
+    /// A free slot.
+    pub(crate) fn new() -> Self {
+        Self {
+            last_packet: AtomicU64::new(0),
+            state: AtomicU32::new(0),
+            sequence: AtomicU32::new(0),
+            cell: SeqCell::new(),
+            label: Mutex::new(String::new()),
+        }
+    }
+
+    /// Writes a resource into a free slot. What lies beside the cell is set while the slot is still free: a reader that
+    /// sees it sees the version that freeing the slot left, too.
+    pub(crate) fn open(&self, record: &Record) {
+        self.state.store(0, Ordering::Relaxed);
+        self.sequence.store(1, Ordering::Relaxed);
+        self.last_packet.store(PacketId::NONE.get(), Ordering::Relaxed);
+        let (words, count) = record.encode();
+        self.cell.write(&words[..count]);
+    }
+
+    /// Keeps a label, for a slot that is still free. Returns the bytes that its storage grew by.
+    pub(crate) fn set_label(&self, label: &str) -> usize {
+        let mut kept = self.label.lock();
+        let before = kept.capacity();
+        kept.clear();
+        kept.push_str(cut(label, MAX_LABEL));
+        kept.capacity() - before
+    }
+
+    /// Writes a changed record over the one there.
+    pub(crate) fn rewrite(&self, record: &Record) {
+        let (words, count) = record.encode();
+        self.cell.write(&words[..count]);
+    }
+
+    /// Frees the slot.
+    pub(crate) fn close(&self) {
+        self.cell.write(&[0]);
+    }
+
+    /// The record, for the holder of the ticket.
+    pub(crate) fn record(&self) -> Record {
+        Record::decode(&std::array::from_fn(|index| self.cell.word(index)))
+    }
+
+    /// The resource's id, for the holder of the ticket.
+    pub(crate) fn id(&self) -> u64 {
+        self.cell.word(SLOT_ID)
+    }
+
+    /// The state bits.
+    pub(crate) fn state(&self) -> u32 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// Sets a state bit and returns what was set before.
+    pub(crate) fn mark(&self, bit: u32) -> u32 {
+        self.state.fetch_or(bit, Ordering::AcqRel)
+    }
+
+    /// The number of the resource's next event.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that `packet` uses the resource; `true` if the packet noted before is another.
+    pub(crate) fn touch(&self, packet: PacketId) -> bool {
+        // Most touches repeat the last one: they only read.
+        self.last_packet.load(Ordering::Relaxed) != packet.get()
+            && self.last_packet.swap(packet.get(), Ordering::Relaxed) != packet.get()
+    }
+
+    /// One look by a reader: `Err` if a writer was at work, `Ok(None)` if the slot is free.
+    pub(crate) fn look(&self) -> Result<Option<Sighting>, Busy> {
+        let beside = |words: &[u64; SLOT_WORDS]| {
+            if words.first() == Some(&0) {
+                return None;
+            }
+            let record = Record::decode(words);
+            let label = record.labelled.then(|| self.label.lock().clone());
+            let state = self.state.load(Ordering::Relaxed);
+            let last_packet = PacketId::from_bits(self.last_packet.load(Ordering::Relaxed));
+            Some(Sighting { record, state, last_packet, label })
+        };
+        self.cell.read_with(beside).map(|(_, _, sighting)| sighting).ok_or(Busy)
+    }
+}
+
+/// A writer was at work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Busy;

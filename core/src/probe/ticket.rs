@@ -1,0 +1,299 @@
+//! Tickets: the life of one resource, from creation to release.
+
+use super::book::Book;
+use super::clock::nanos;
+use super::event::{Event, EventKind};
+use super::local::{self, Local};
+use super::record::Record;
+use super::slot::{DESTROYED, HANDLE_DROPPED, Slot};
+use super::{Context, Extent, Level, New, PacketId, ResourceId, Timestamp};
+use std::panic::Location;
+use std::time::Duration;
+
+/// The unit of truth: one per resource, held by whatever keeps the resource alive. Its drop is the resource's release.
+///
+/// A ticket of a probe that is off, or that found the tracker full, is empty: it has no id and does nothing.
+/// All methods may be called from any thread. Dropping a ticket in a thread-local destructor or while the program ends is
+/// fine.
+#[must_use = "dropping the ticket releases the resource"]
+pub struct Ticket(Option<Entry>);
+
+#[derive(Clone, Copy)]
+struct Entry {
+    slot: &'static Slot,
+    book: &'static Book,
+}
+
+impl Ticket {
+    /// A ticket of nothing.
+    pub const EMPTY: Self = Self(None);
+
+    /// The resource's id; `None` if the resource is not tracked.
+    #[must_use]
+    pub fn id(&self) -> Option<ResourceId> {
+        ResourceId::new(self.0?.slot.id())
+    }
+
+    /// Notes that `packet` uses the resource. With touch lists on, at [`Level::Events`], the first touch by a packet
+    /// (after one by another) is a [`EventKind::Bind`] event.
+    #[inline]
+    pub fn touch(&self, packet: PacketId) {
+        let Some(Entry { slot, book }) = self.0 else { return };
+        let level = book.level();
+        if level == Level::Off || !slot.touch(packet) {
+            return;
+        }
+        if level == Level::Events && book.touch_lists() {
+            let context = Context::current().with_packet(packet);
+            local::with(book, |local| {
+                local.emit(book, resource_event(book, slot, EventKind::Bind, context), 0);
+            });
+        }
+    }
+
+    /// The resource's storage was rebuilt with `bytes`.
+    pub fn resize(&mut self, bytes: u64) {
+        self.rebuild(bytes, None);
+    }
+
+    /// The resource's storage was rebuilt with `bytes`, as an image of that size.
+    pub fn resize_to(&mut self, bytes: u64, extent: Extent) {
+        self.rebuild(bytes, Some(extent));
+    }
+
+    /// The program dropped its handle; views, bind groups or work in flight may still hold the resource. The resource
+    /// leaves live if it has not yet.
+    pub fn handle_dropped(&self) {
+        if let Some(entry) = self.0 {
+            entry.leave_live(HANDLE_DROPPED);
+        }
+    }
+
+    /// The program destroyed the resource explicitly. The resource leaves live if it has not yet, and is released when the
+    /// ticket is dropped.
+    pub fn destroyed(&self) {
+        if let Some(entry) = self.0 {
+            entry.leave_live(DESTROYED);
+        }
+    }
+
+    fn rebuild(&mut self, bytes: u64, extent: Option<Extent>) {
+        let Some(Entry { slot, book }) = self.0 else { return };
+        let bytes = book.believe(bytes);
+        let old = slot.record();
+        let new = Record { bytes, extent: extent.or(old.extent), ..old };
+        let pending = slot.state() != 0;
+        let level = book.level();
+        local::with(book, |local| {
+            slot.rewrite(&new);
+            for row in new.rows() {
+                local.shard.rows.row(row).resize(old.bytes, bytes, pending);
+            }
+            if new.within.is_none() && !pending {
+                local.move_live(book, bytes, old.bytes);
+            }
+            if level == Level::Events {
+                let event = resource_event(book, slot, EventKind::ResizeRebuild, Context::current());
+                local.emit(book, event, 0);
+            }
+        });
+    }
+
+    /// Reports what a mark says of this resource, at a level other than Off.
+    pub(super) fn mark(&self, level: Level, kind: EventKind, extent: Option<Extent>) {
+        let Some(Entry { slot, book }) = self.0 else { return };
+        if level != Level::Events && kind != EventKind::ResizeRebuild {
+            return;
+        }
+        local::with(book, |local| {
+            if kind == EventKind::ResizeRebuild {
+                let record = slot.record();
+                for row in record.rows() {
+                    local.shard.rows.row(row).rebuild();
+                }
+            }
+            if level == Level::Events {
+                let event = resource_event(book, slot, kind, Context::current());
+                local.emit(book, Event { extent: extent.or(event.extent), ..event }, 0);
+            }
+        });
+    }
+
+    /// An event of this resource, if it is one of `book`'s.
+    pub(super) fn event(&self, book: &'static Book, kind: EventKind) -> Option<Event> {
+        let entry = self.0.filter(|entry| std::ptr::eq(entry.book, book))?;
+        Some(resource_event(book, entry.slot, kind, Context::current()))
+    }
+}
+
+impl Drop for Ticket {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(entry) = self.0 {
+            entry.release();
+        }
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ticket").field(&self.id()).finish()
+    }
+}
+
+impl Entry {
+    fn leave_live(self, bit: u32) {
+        let Self { slot, book } = self;
+        // Whoever sets the first bit counts the step, on whatever thread; the others find it counted.
+        let before = slot.mark(bit);
+        if before & bit != 0 {
+            return;
+        }
+        let record = slot.record();
+        local::with(book, |local| {
+            for row in record.rows() {
+                let row = local.shard.rows.row(row);
+                if before == 0 {
+                    row.leave_live(record.bytes);
+                }
+                if bit == DESTROYED {
+                    row.destroy();
+                }
+            }
+            if before == 0 && record.within.is_none() {
+                local.move_live(book, 0, record.bytes);
+            }
+        });
+    }
+
+    fn release(self) {
+        let Self { slot, book } = self;
+        let record = slot.record();
+        let live = slot.state() == 0;
+        let level = book.level();
+        local::with(book, |local| {
+            for row in record.rows() {
+                let row = local.shard.rows.row(row);
+                if live {
+                    row.leave_live(record.bytes);
+                }
+                row.release(record.bytes);
+            }
+            if live && record.within.is_none() {
+                local.move_live(book, 0, record.bytes);
+            }
+            if level == Level::Events {
+                let event = resource_event(book, slot, EventKind::Destroy, Context::current());
+                // A clock that stands still or was moved back gives no lifetime below zero.
+                let lifetime = Some(event.time.since(record.created).unwrap_or(Duration::ZERO));
+                local.emit(book, Event { lifetime, ..event }, 0);
+            }
+            slot.close();
+            local.give_slot(book, slot);
+        });
+        if record.labelled {
+            book.drop_label();
+        }
+    }
+}
+
+/// Begins a resource's life, at a level other than Off.
+pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'static Location<'static>) -> Ticket {
+    let context = Context::current();
+    let bytes = book.believe(new.bytes);
+    let created = book.now();
+    let entry = local::with(book, |local| {
+        let Some(slot) = local.take_slot(book) else {
+            super::book::count(&book.overflows.resources);
+            return None;
+        };
+        let record = Record {
+            id: local.next_id(book),
+            bytes,
+            created,
+            packet: context.packet(),
+            kind: new.kind,
+            backend: new.backend,
+            owner: context.owner(),
+            site: local.site(book, site),
+            labelled: new.label.is_some_and(|label| keep_label(book, slot, label)),
+            native: new.native,
+            extent: new.extent,
+            within: new.within,
+        };
+        slot.open(&record);
+        count_creation(book, local, &record);
+        if level == Level::Events {
+            let took = new.took.map(|took| Duration::from_nanos(nanos(took)));
+            let event = event_of(&record, EventKind::Create, 0, created, context);
+            local.emit(book, Event { took, ..event }, 0);
+        }
+        Some(Entry { slot, book })
+    });
+    Ticket(entry)
+}
+
+fn count_creation(book: &Book, local: &mut Local, record: &Record) {
+    for row in record.rows() {
+        local.shard.rows.row(row).create(record.bytes);
+    }
+    if record.within.is_none() {
+        local.move_live(book, record.bytes, 0);
+    }
+}
+
+fn keep_label(book: &Book, slot: &Slot, label: &str) -> bool {
+    let kept = book.admit_label();
+    if kept {
+        let grown = slot.set_label(label);
+        if grown > 0 {
+            book.label_bytes.fetch_add(grown, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    kept
+}
+
+/// The resource's next event, now.
+fn resource_event(book: &Book, slot: &Slot, kind: EventKind, context: Context) -> Event {
+    event_of(&slot.record(), kind, slot.next_sequence(), book.now(), context)
+}
+
+fn event_of(record: &Record, kind: EventKind, sequence: u32, time: Timestamp, context: Context) -> Event {
+    Event {
+        backend: record.backend,
+        resource_kind: Some(record.kind),
+        resource: ResourceId::new(record.id),
+        native: record.native,
+        owner: (!record.owner.is_none()).then_some(record.owner),
+        extent: record.extent,
+        bytes: Some(record.bytes),
+        sequence: Some(sequence),
+        suballocation: record.within.is_some(),
+        ..bare_event(kind, time, context)
+    }
+}
+
+/// An event of no resource. The thread is filled in by the ring's owner.
+pub(super) fn bare_event(kind: EventKind, time: Timestamp, context: Context) -> Event {
+    Event {
+        time,
+        event: kind,
+        backend: super::Backend::Common,
+        resource_kind: None,
+        resource: None,
+        native: None,
+        thread: 0,
+        owner: (!context.owner().is_none()).then_some(context.owner()),
+        packet: (!context.packet().is_none()).then_some(context.packet()),
+        lane: (!context.lane().is_none()).then_some(context.lane()),
+        extent: None,
+        bytes: None,
+        sequence: None,
+        correlation: None,
+        marker: None,
+        result: None,
+        took: None,
+        lifetime: None,
+        suballocation: false,
+    }
+}

@@ -1,0 +1,8 @@
+//! The atomics of the lock-free pieces, under one name.
+//!
+//! The pieces that loom checks (`probe/seqcell.rs`, `probe/tally.rs`, `probe/ring.rs`) take their atomics from here and
+//! from nowhere else. `tests/loom.rs` compiles the same files with a `sync` module of its own that holds loom's atomics,
+//! so the library itself never depends on loom. A piece that is checked this way keeps clear of `OnceLock` and statics,
+//! which loom does not model.
+
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};

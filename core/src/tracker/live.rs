@@ -1,0 +1,392 @@
+//! The tracker and its event cursors.
+
+use super::snapshot::{Owner, ReadOutcome, ResourceRecord, Snapshot};
+use super::totals::{EventTotals, LaneTotals, OverflowTotals, PacketTotals, SubmissionTotals, Totals};
+use crate::probe::book::{Book, Settings};
+use crate::probe::kind::ROWS;
+use crate::probe::record::{EVENT_WORDS, decode_event};
+use crate::probe::ring::{Follower, Ring};
+use crate::probe::slot::{DESTROYED, HANDLE_DROPPED, Sighting, Slot};
+use crate::probe::tally::Pass;
+use crate::probe::{
+    Clock, Counts, Event, Lane, Level, MAX_USER_RESOURCE_KINDS, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The read side of a book: totals, snapshots and events. Share it in an [`Arc`](std::sync::Arc); all methods may be
+/// called from any thread, and reading resets nothing.
+///
+/// The book behind it is never freed, since probes and tickets stay valid for the life of the program: make a tracker or
+/// a few, not one per frame. Dropping the tracker sets the level to [`Level::Off`].
+#[derive(Debug)]
+pub struct Tracker {
+    book: &'static Book,
+}
+
+/// How a [`Tracker`] is made. The limits bound its memory; what goes beyond them is counted in
+/// [`Totals::overflows`].
+#[derive(Clone, Debug)]
+#[must_use = "build() makes the tracker"]
+pub struct TrackerBuilder {
+    settings: Settings,
+}
+
+impl Default for TrackerBuilder {
+    fn default() -> Self {
+        Self {
+            settings: Settings {
+                level: Level::default(),
+                ring_capacity: 4096,
+                resources: 1 << 22,
+                owners: 65_536,
+                lanes: 16,
+                labels: 65_536,
+                user_kinds: MAX_USER_RESOURCE_KINDS,
+                clock: Clock::system(),
+            },
+        }
+    }
+}
+
+impl TrackerBuilder {
+    /// How much is recorded from the start; [`Level::Counters`] by default.
+    pub fn level(mut self, level: Level) -> Self {
+        self.settings.level = level;
+        self
+    }
+
+    /// Events kept per thread at [`Level::Events`], 104 bytes each, rounded up to a power of two from 2 to 2^20; 4,096 by
+    /// default.
+    pub fn ring_capacity(mut self, events: usize) -> Self {
+        self.settings.ring_capacity = events.min(1 << 20);
+        self
+    }
+
+    /// Resources tracked at once, 128 bytes each, taken by pages of 512; 4,194,304 by default.
+    pub fn resource_capacity(mut self, resources: usize) -> Self {
+        self.settings.resources = resources;
+        self
+    }
+
+    /// Owners kept, at most 2^24; 65,536 by default.
+    pub fn owner_capacity(mut self, owners: usize) -> Self {
+        self.settings.owners = owners;
+        self
+    }
+
+    /// Lanes with a name of their own, at most 250; 16 by default.
+    pub fn lane_capacity(mut self, lanes: usize) -> Self {
+        self.settings.lanes = lanes.min(250);
+        self
+    }
+
+    /// Labels kept at once, up to 128 bytes each; 65,536 by default.
+    pub fn label_capacity(mut self, labels: usize) -> Self {
+        self.settings.labels = labels;
+        self
+    }
+
+    /// Kinds of the program's own, for resources and for owners each; all that there is room for in the process
+    /// ([`MAX_USER_RESOURCE_KINDS`], [`MAX_USER_OWNER_KINDS`](crate::probe::MAX_USER_OWNER_KINDS)) by default.
+    pub fn user_kind_capacity(mut self, kinds: usize) -> Self {
+        self.settings.user_kinds = kinds;
+        self
+    }
+
+    /// The clock; the system's by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// The tracker.
+    #[must_use]
+    pub fn build(self) -> Tracker {
+        Tracker { book: Book::open(self.settings) }
+    }
+}
+
+impl Tracker {
+    /// A tracker with the defaults of [`TrackerBuilder`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A tracker to be configured.
+    pub fn builder() -> TrackerBuilder {
+        TrackerBuilder::default()
+    }
+
+    /// The hook side: give it to whatever makes resources.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe(Some(self.book))
+    }
+
+    /// How much is recorded.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.book.level()
+    }
+
+    /// Sets how much is recorded from now on. Threads follow at their next call.
+    pub fn set_level(&self, level: Level) {
+        self.book.set_level(level);
+    }
+
+    /// Whether touches are recorded as events, at [`Level::Events`]; off at first.
+    #[must_use]
+    pub fn touch_lists(&self) -> bool {
+        self.book.touch_lists()
+    }
+
+    /// Switches the recording of touches.
+    pub fn set_touch_lists(&self, on: bool) {
+        self.book.set_touch_lists(on);
+    }
+
+    /// The clock that events and snapshots are stamped by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.book.settings.clock
+    }
+
+    /// What is known of an owner; `None` for no owner, and for those beyond the limit.
+    #[must_use]
+    pub fn owner(&self, owner: OwnerId) -> Option<Owner> {
+        let entry = self.book.owners.get(owner)?;
+        Some(Owner { kind: entry.kind, key: entry.key, name: entry.name })
+    }
+
+    /// The name of a lane.
+    #[must_use]
+    pub fn lane_name(&self, lane: Lane) -> Option<&'static str> {
+        self.book.lane_name(lane)
+    }
+
+    /// All totals. Allocates the answer; see [`read_totals`](Self::read_totals).
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.read_totals(&mut totals);
+        totals
+    }
+
+    /// Fills in all totals, at the cost of some microseconds per thread that has reported.
+    pub fn read_totals(&self, totals: &mut Totals) {
+        let book = self.book;
+        totals.time = book.now();
+        totals.rows.clear();
+        totals.rows.resize(ROWS, Counts::default());
+        for pass in Pass::ORDER {
+            // The list is read anew for each pass: see `tally.rs`.
+            book.with_shards(|shards| {
+                for shard in shards {
+                    shard.rows.sum_into(pass, &mut totals.rows);
+                }
+            });
+        }
+        let inconsistent = totals.rows.iter().filter(|counts| !counts.consistent()).count() as u64;
+        debug_assert_eq!(inconsistent, 0, "rows with a negative difference: {:?}", totals.rows);
+        totals.inconsistencies = inconsistent;
+        totals.peak_live_bytes = book.peak.highest();
+        (totals.events, totals.peak_error_bytes) = book.with_shards(|shards| {
+            let rings = shards.iter().filter_map(|shard| shard.ring.get());
+            let events = rings.fold(EventTotals::default(), |sum, ring| EventTotals {
+                produced: sum.produced + ring.produced(),
+                overwritten: sum.overwritten + ring.produced().saturating_sub(ring.capacity()),
+            });
+            (events, shards.len() as u64 * PEAK_FOLD_BYTES)
+        });
+        self.read_lanes(&mut totals.lanes);
+        totals.submissions = self.submissions();
+        totals.overflows = self.overflows();
+        totals.telemetry_bytes = book.footprint() as u64;
+    }
+
+    /// Every resource that is live or pending. Takes about 10 ms for a million resources, allocates one record each, and
+    /// holds no lock that a producer waits for longer than it takes to copy a label.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let book = self.book;
+        let level = book.level();
+        let mut snapshot = Snapshot {
+            taken: book.now(),
+            tracked_since: (level != Level::Off).then(|| book.tracked_since()),
+            level,
+            ..Snapshot::default()
+        };
+        for slot in book.slots.pages().into_iter().flatten() {
+            match look(slot) {
+                Some(Some(sighting)) => snapshot.resources.extend(self.record(sighting)),
+                Some(None) => {}
+                None => snapshot.contended += 1,
+            }
+        }
+        snapshot
+    }
+
+    /// A reader of all events from now on, with a count of its own of what it lost.
+    #[must_use]
+    pub fn events(&self) -> EventCursor {
+        let followers = self.book.with_shards(|shards| {
+            // A ring that is made later starts at 0, whichever shard it belongs to.
+            shards.iter().map(|shard| Follower::at(shard.ring.get().map_or(0, Ring::produced))).collect()
+        });
+        EventCursor { book: self.book, followers, delivered: 0, lost: 0 }
+    }
+
+    /// The last `n` events that the rings still keep, by time.
+    #[must_use]
+    pub fn recent_events(&self, n: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        for ring in self.book.with_shards(|shards| shards.iter().filter_map(|s| s.ring.get()).collect::<Vec<_>>()) {
+            let from = ring.produced().saturating_sub(n as u64);
+            Follower::at(from).drain(ring, |words| events.push(decode(self.book, words)));
+        }
+        events.sort_by_key(|event| event.time);
+        events.split_off(events.len().saturating_sub(n))
+    }
+
+    fn record(&self, sighting: Sighting) -> Option<ResourceRecord> {
+        let Sighting { record, state, last_packet, label } = sighting;
+        let book = self.book;
+        Some(ResourceRecord {
+            id: ResourceId::new(record.id)?,
+            kind: record.kind,
+            handle_dropped: state & HANDLE_DROPPED != 0,
+            destroyed: state & DESTROYED != 0,
+            bytes: record.bytes,
+            backend: record.backend,
+            label,
+            owner: (!record.owner.is_none()).then_some(record.owner),
+            native: record.native,
+            extent: record.extent,
+            within: record.within,
+            created: record.created,
+            site: book.sites.get(record.site),
+            created_in: (!record.packet.is_none()).then_some(record.packet),
+            last_packet: (!last_packet.is_none()).then_some(last_packet),
+        })
+    }
+
+    fn read_lanes(&self, lanes: &mut Vec<LaneTotals>) {
+        lanes.clear();
+        for (index, counters) in self.book.lanes.iter().enumerate().take(self.book.lane_names.len() + 2) {
+            let lane = Lane::from_bits(index as u8);
+            let ([presented, dropped, no_op, failed], queued) = counters.read();
+            let Some(name) = self.book.lane_name(lane).filter(|_| queued > 0) else { continue };
+            let packets = PacketTotals { queued, presented, dropped, no_op, failed };
+            lanes.push(LaneTotals { lane, name, packets });
+        }
+    }
+
+    fn submissions(&self) -> SubmissionTotals {
+        let counts = self.book.submissions.read();
+        SubmissionTotals {
+            submitted: counts.submitted,
+            completed: counts.completed,
+            unmatched_completions: counts.unmatched,
+            staged_bytes: counts.staged,
+            submitted_bytes: counts.taken,
+        }
+    }
+
+    fn overflows(&self) -> OverflowTotals {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let overflows = &self.book.overflows;
+        OverflowTotals {
+            resources: load(&overflows.resources),
+            resource_kinds: load(&overflows.resource_kinds),
+            owner_kinds: load(&overflows.owner_kinds),
+            owners: load(&overflows.owners),
+            lanes: load(&overflows.lanes),
+            labels: load(&overflows.labels),
+            markers: load(&overflows.markers),
+            sites: load(&overflows.sites),
+            bytes: load(&overflows.bytes),
+        }
+    }
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Tracker {
+    fn drop(&mut self) {
+        self.book.set_level(Level::Off);
+    }
+}
+
+/// One reader of a tracker's events. Several may follow the same rings; each reads all events, or counts them as lost.
+#[derive(Clone, Debug)]
+pub struct EventCursor {
+    book: &'static Book,
+    /// One per shard, in the order of the book's list.
+    followers: Vec<Follower>,
+    delivered: u64,
+    lost: u64,
+}
+
+impl EventCursor {
+    /// Appends every event since the last read to `events`, sorted by time, and says how many were overwritten first.
+    /// Delivered and lost together are exactly what was produced. One read delivers at most what the rings keep.
+    ///
+    /// Each thread's events come in its order. Events of different threads are sorted within a read; an event may still be
+    /// older than one of another thread that an earlier read delivered.
+    pub fn read(&mut self, events: &mut Vec<Event>) -> ReadOutcome {
+        let first = events.len();
+        let book = self.book;
+        let mut lost = 0;
+        let mut shard = 0;
+        // Rings are read outside the list's lock.
+        while let Some(ring) = book.with_shards(|shards| shards.get(shard).map(|shard| shard.ring.get())) {
+            if self.followers.len() <= shard {
+                self.followers.push(Follower::at(0));
+            }
+            if let (Some(ring), Some(follower)) = (ring, self.followers.get_mut(shard)) {
+                lost += follower.drain(ring, |words| events.push(decode(book, words)));
+            }
+            shard += 1;
+        }
+        if let Some(new) = events.get_mut(first..) {
+            new.sort_by_key(|event| event.time);
+        }
+        let outcome = ReadOutcome { delivered: (events.len() - first) as u64, lost };
+        self.delivered += outcome.delivered;
+        self.lost += outcome.lost;
+        outcome
+    }
+
+    /// Events delivered since the cursor was made.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Events lost since the cursor was made.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+/// Looks until the slot is whole; `None` if it was being written at every look.
+fn look(slot: &Slot) -> Option<Option<Sighting>> {
+    const LOOKS: usize = 1000;
+    (0..LOOKS).find_map(|attempt| {
+        if attempt % 16 == 15 {
+            // The writer may wait for this core.
+            std::thread::yield_now();
+        }
+        slot.look().ok()
+    })
+}
+
+fn decode(book: &Book, words: &[u64; EVENT_WORDS]) -> Event {
+    decode_event(words, |marker| book.markers.get(marker))
+}

@@ -1,0 +1,32 @@
+//! The read side of the book: totals, snapshots of every resource, and cursors over the events.
+//!
+//! This room owns [`Tracker`] and the plain data that it answers with. It reads what the [`probe`](crate::probe) room
+//! keeps and writes nothing there but the level and its switches. It must not know what the figures are used for: windows,
+//! churn, leaks and monitors are the business of those who read from here.
+//!
+//! ```
+//! use engine_vitals_core::{probe::New, tracker::Tracker};
+//!
+//! let tracker = Tracker::new();
+//! let ticket = tracker.probe().create(New::buffer(1024).label("vertices"));
+//! # #[cfg(feature = "telemetry")]
+//! assert_eq!(tracker.totals().device().live_bytes(), 1024);
+//! drop(ticket);
+//! assert_eq!(tracker.totals().device().live_bytes(), 0);
+//! ```
+
+mod snapshot;
+mod totals;
+
+pub use snapshot::{Owner, ReadOutcome, ResourceRecord, Snapshot};
+pub use totals::{EventTotals, KindTotals, LaneTotals, OverflowTotals, PacketTotals, SubmissionTotals, Totals};
+
+#[cfg(feature = "telemetry")]
+mod live;
+#[cfg(feature = "telemetry")]
+pub use live::{EventCursor, Tracker, TrackerBuilder};
+
+#[cfg(not(feature = "telemetry"))]
+mod noop;
+#[cfg(not(feature = "telemetry"))]
+pub use noop::{EventCursor, Tracker, TrackerBuilder};

@@ -1,0 +1,160 @@
+//! The same calls without telemetry: every answer is empty.
+
+use super::{Owner, ReadOutcome, Snapshot, Totals};
+use crate::probe::{Clock, Event, Lane, Level, OwnerId, Probe};
+
+/// The read side of a book. Without the feature `telemetry` there is no book, and every answer is empty.
+#[derive(Debug, Default)]
+pub struct Tracker(());
+
+/// How a [`Tracker`] is made. Without the feature `telemetry` it takes its settings and forgets them.
+#[derive(Clone, Debug, Default)]
+#[must_use = "build() makes the tracker"]
+pub struct TrackerBuilder(());
+
+impl TrackerBuilder {
+    /// Nothing.
+    pub fn level(self, _level: Level) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn ring_capacity(self, _events: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn resource_capacity(self, _resources: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn owner_capacity(self, _owners: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn lane_capacity(self, _lanes: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn label_capacity(self, _labels: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn user_kind_capacity(self, _kinds: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn clock(self, _clock: Clock) -> Self {
+        self
+    }
+
+    /// The tracker.
+    #[must_use]
+    pub fn build(self) -> Tracker {
+        Tracker(())
+    }
+}
+
+impl Tracker {
+    /// A tracker of nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+
+    /// A tracker to be configured.
+    pub fn builder() -> TrackerBuilder {
+        TrackerBuilder(())
+    }
+
+    /// [`Probe::OFF`].
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe::OFF
+    }
+
+    /// [`Level::Off`].
+    #[must_use]
+    pub fn level(&self) -> Level {
+        Level::Off
+    }
+
+    /// Nothing.
+    pub fn set_level(&self, _level: Level) {}
+
+    /// `false`.
+    #[must_use]
+    pub fn touch_lists(&self) -> bool {
+        false
+    }
+
+    /// Nothing.
+    pub fn set_touch_lists(&self, _on: bool) {}
+
+    /// `None`.
+    #[must_use]
+    pub fn owner(&self, _owner: OwnerId) -> Option<Owner> {
+        None
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn lane_name(&self, _lane: Lane) -> Option<&'static str> {
+        None
+    }
+
+    /// Zeros.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals::default()
+    }
+
+    /// Nothing.
+    pub fn read_totals(&self, _totals: &mut Totals) {}
+
+    /// An empty snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { level: Level::Off, ..Snapshot::default() }
+    }
+
+    /// A cursor that delivers nothing.
+    #[must_use]
+    pub fn events(&self) -> EventCursor {
+        EventCursor(())
+    }
+
+    /// Nothing.
+    #[must_use]
+    pub fn recent_events(&self, _n: usize) -> Vec<Event> {
+        Vec::new()
+    }
+}
+
+/// One reader of a tracker's events. Without the feature `telemetry` there are none.
+#[derive(Clone, Debug)]
+pub struct EventCursor(());
+
+impl EventCursor {
+    /// Nothing.
+    pub fn read(&mut self, _events: &mut Vec<Event>) -> ReadOutcome {
+        ReadOutcome::default()
+    }
+
+    /// 0.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        0
+    }
+
+    /// 0.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        0
+    }
+}
