@@ -13,8 +13,6 @@ mod connection;
 mod guard;
 mod routes;
 mod stats;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
