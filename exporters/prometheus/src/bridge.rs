@@ -11,7 +11,7 @@ use engine_vitals_core::registry::{MetricsOutput, MonitorKey, Output, Part, Regi
 use metrics::{Key, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::render::{Absent, Filter, Labels, family, histograms};
+use crate::render::{Absent, Labels, family, histograms, leave_out};
 
 /// A Prometheus recorder that is kept in step with a registry.
 pub(crate) struct Bridge {
@@ -58,12 +58,13 @@ impl Bridge {
         self.output.ours.begin();
         registry.read(&mut self.output);
         let absent = self.absent();
-        let mut filter = Filter::new(&absent, self.capacity + 1024);
+        let mut text = Vec::with_capacity(self.capacity);
         // Writing to memory does not fail.
-        let _ = self.handle.render_to_write(&mut filter);
-        let mut text = filter.finish();
+        let _ = self.handle.render_to_write(&mut text);
+        let mut text = leave_out(text, &absent);
         text.extend_from_slice(self.output.ours.text(&self.labels).as_bytes());
-        self.capacity = text.len();
+        // A little room for values that grow, and for what is added after this.
+        self.capacity = text.len() + 4096;
         text
     }
 

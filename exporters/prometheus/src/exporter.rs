@@ -303,8 +303,8 @@ impl Pages for Site {
     fn metrics(&self) -> Vec<u8> {
         let mut text = self.bridge.lock().render(&self.registry);
         let mut ours = String::with_capacity(4096);
-        let help = "The program that is watched, and the version of engine-vitals.";
-        family(&mut ours, "vitals_build_info", "gauge", help, [(self.build_info.clone(), 1)]);
+        let info = [(self.build_info.clone(), 1)];
+        family(&mut ours, "vitals_build_info", "gauge", "The version of engine-vitals and facts of the program.", info);
         self.stats.write(&mut ours, &self.labels);
         text.extend_from_slice(ours.as_bytes());
         text

@@ -13,6 +13,8 @@ mod connection;
 mod guard;
 mod routes;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::future::poll_fn;

@@ -68,46 +68,53 @@ impl Stats {
 
     /// Appends the counters in the Prometheus text format. A reason appears once it has happened.
     pub(crate) fn write(&self, out: &mut String, labels: &Labels) {
-        let count = |value: &AtomicU64| value.load(Relaxed);
+        let count = |value: &AtomicU64| value.load(Relaxed).to_string();
+        let seconds = Duration::from_nanos(self.gather_nanos.load(Relaxed)).as_secs_f64().to_string();
         let mut plain = |name, kind, help, value| family(out, name, kind, help, [(labels.clone(), value)]);
-        plain(CONNECTIONS, "gauge", "Open connections to the exporter.", count(&self.connections));
-        plain(ACCEPTED, "counter", "Connections that the exporter accepted.", count(&self.accepted));
-        plain(ACCEPT_ERRORS, "counter", "Connections that could not be accepted.", count(&self.accept_errors));
-        plain(REQUESTS, "counter", "Requests that the exporter read.", count(&self.requests));
-        plain(SCRAPES, "counter", "Scrapes of the metrics page that were answered.", count(&self.scrapes));
-        plain(COALESCED, "counter", "Scrapes that shared the gather of another.", count(&self.coalesced));
-        plain(GATHERS, "counter", "Times that the figures were gathered and rendered.", count(&self.gathers));
-        let seconds = Duration::from_nanos(count(&self.gather_nanos)).as_secs_f64();
-        let help = "Time spent in gathering and rendering, in seconds.";
-        family(out, GATHER_SECONDS, "counter", help, [(labels.clone(), seconds)]);
-        let closed = Closed::ALL.iter().zip(&self.closed).map(|(why, value)| (why.reason(), count(value)));
-        by_reason(out, CLOSED, "Connections that the exporter closed on its own account.", labels, closed);
-        let refused = Refusal::ALL.iter().zip(&self.refused).map(|(why, value)| (why.reason(), count(value)));
-        by_reason(out, REFUSED, "Requests that the exporter refused.", labels, refused);
+        let open = count(&self.connections);
+        plain("vitals_exporter_connections", "gauge", "Open connections to the exporter.", open);
+        let accepted = count(&self.accepted);
+        plain("vitals_exporter_connections_total", "counter", "Connections that the exporter accepted.", accepted);
+        let errors = count(&self.accept_errors);
+        plain("vitals_exporter_accept_errors_total", "counter", "Connections that could not be accepted.", errors);
+        plain("vitals_exporter_requests_total", "counter", "Requests that the exporter read.", count(&self.requests));
+        plain("vitals_exporter_scrapes_total", "counter", "Scrapes that were answered.", count(&self.scrapes));
+        let shared = count(&self.coalesced);
+        plain("vitals_exporter_scrapes_coalesced_total", "counter", "Scrapes that shared another's gather.", shared);
+        let gathers = count(&self.gathers);
+        plain("vitals_exporter_gathers_total", "counter", "Times that the figures were gathered.", gathers);
+        plain("vitals_exporter_gather_seconds_total", "counter", "Time spent in gathering, in seconds.", seconds);
+        let closed = Closed::ALL.iter().zip(&self.closed).map(|(why, value)| (why.reason(), value));
+        by_reason(
+            out,
+            labels,
+            "vitals_exporter_connections_closed_total",
+            "Connections that the exporter closed.",
+            closed,
+        );
+        let refused = Refusal::ALL.iter().zip(&self.refused).map(|(why, value)| (why.reason(), value));
+        by_reason(
+            out,
+            labels,
+            "vitals_exporter_requests_refused_total",
+            "Requests that the exporter refused.",
+            refused,
+        );
     }
 }
 
-const CONNECTIONS: &str = "vitals_exporter_connections";
-const ACCEPTED: &str = "vitals_exporter_connections_total";
-const ACCEPT_ERRORS: &str = "vitals_exporter_accept_errors_total";
-const REQUESTS: &str = "vitals_exporter_requests_total";
-const SCRAPES: &str = "vitals_exporter_scrapes_total";
-const COALESCED: &str = "vitals_exporter_scrapes_coalesced_total";
-const GATHERS: &str = "vitals_exporter_gathers_total";
-const GATHER_SECONDS: &str = "vitals_exporter_gather_seconds_total";
-const CLOSED: &str = "vitals_exporter_connections_closed_total";
-const REFUSED: &str = "vitals_exporter_requests_refused_total";
-
-fn by_reason(
+/// The reasons that have happened.
+fn by_reason<'a>(
     out: &mut String,
+    labels: &Labels,
     name: &str,
     help: &str,
-    labels: &Labels,
-    rows: impl Iterator<Item = (&'static str, u64)>,
+    rows: impl Iterator<Item = (&'static str, &'a AtomicU64)>,
 ) {
-    let mut rows = rows.filter(|(_, value)| *value > 0).peekable();
-    if rows.peek().is_some() {
-        family(out, name, "counter", help, rows.map(|(reason, value)| (labels.and("reason", reason), value)));
+    let rows = rows.map(|(reason, value)| (reason, value.load(Relaxed))).filter(|(_, value)| *value > 0);
+    let samples: Vec<_> = rows.map(|(reason, value)| (labels.and("reason", reason), value)).collect();
+    if !samples.is_empty() {
+        family(out, name, "counter", help, samples);
     }
 }
 
@@ -124,7 +131,7 @@ mod tests {
         stats.write(&mut out, &Labels::default());
         assert!(out.contains("\nvitals_exporter_connections_closed_total{reason=\"evicted\"} 2\n"), "{out}");
         assert!(!out.contains("idle_timeout"), "{out}");
-        assert!(!out.contains(REFUSED), "{out}");
+        assert!(!out.contains("requests_refused"), "{out}");
         assert!(out.contains("\nvitals_exporter_requests_total 0\n"), "{out}");
     }
 
