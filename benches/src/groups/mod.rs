@@ -1,0 +1,32 @@
+//! What is measured. Each group is a file; each says what its subjects are and what its targets mean.
+
+mod exporter;
+mod memory;
+mod registry;
+
+use std::error::Error;
+
+use crate::harness::Effort;
+use crate::report::Row;
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Group {
+    /// Allocators that count: time of an allocation and its freeing
+    Memory,
+    /// `Registry::update`
+    Registry,
+    /// A scrape of /metrics, and what it costs the frame
+    Exporter,
+}
+
+impl Group {
+    pub(crate) const ALL: &'static [Self] = &[Self::Memory, Self::Registry, Self::Exporter];
+
+    pub(crate) fn run(self, effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
+        match self {
+            Self::Memory => Ok(memory::run(effort)),
+            Self::Registry => registry::run(effort),
+            Self::Exporter => exporter::run(effort),
+        }
+    }
+}
