@@ -5,7 +5,7 @@
 //! asks only for positions below a `head` that it has seen.
 
 use super::seqcell::SeqCell;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, own};
 
 /// The ring of one thread.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl<const N: usize> Ring<N> {
 
     /// Offers one entry. The caller is the only producer.
     pub(crate) fn push(&self, words: &[u64; N]) {
-        let position = self.head.load(Ordering::Relaxed);
+        let position = own(&self.head);
         self.cell(position).write_as(version_of(position), words);
         self.head.store(position + 1, Ordering::Release);
     }

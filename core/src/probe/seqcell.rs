@@ -6,7 +6,7 @@
 //! released after them; the reader acquires the version, reads the words, and an acquire fence keeps the second look at
 //! the version behind them.
 
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, own};
 
 /// `N` words that are read as one.
 #[repr(C)]
@@ -25,8 +25,7 @@ impl<const N: usize> SeqCell<N> {
 
     /// Writes the first `values.len()` words and leaves the others as they are. The caller is the only writer.
     pub(crate) fn write(&self, values: &[u64]) {
-        let version = self.version.load(Ordering::Relaxed);
-        self.write_as(version.wrapping_add(2), values);
+        self.write_as(own(&self.version).wrapping_add(2), values);
     }
 
     /// Writes as [`write`](Self::write) does and gives the cell the version `even`.

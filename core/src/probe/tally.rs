@@ -11,7 +11,7 @@
 //! Counts and bytes of one row are separate words: a reader may see one more life in the one than in the other.
 
 use super::counts::{Counts, add_to};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, own};
 
 /// The counters of one row (a resource kind or an owner kind), on a cache line of its own. Monotone, but for wrapping.
 #[repr(align(64))]
@@ -141,7 +141,7 @@ impl Rows {
     /// Row `index`, for its one writer.
     pub(crate) fn row(&self, index: usize) -> &Tally {
         let (word, bit) = (&self.used[index / 64], 1 << (index % 64));
-        let used = word.load(Ordering::Relaxed);
+        let used = own(word);
         if used & bit == 0 {
             word.store(used | bit, Ordering::Relaxed);
         }
@@ -172,5 +172,5 @@ impl Rows {
 
 /// One writer: a load and a store are enough.
 fn add(word: &AtomicU64, amount: u64, order: Ordering) {
-    word.store(word.load(Ordering::Relaxed).wrapping_add(amount), order);
+    word.store(own(word).wrapping_add(amount), order);
 }

@@ -1,0 +1,541 @@
+//! Random lives against a naive model: totals, snapshots and events must equal what plain bookkeeping gives.
+#![cfg(feature = "telemetry")]
+
+use engine_vitals_core::probe::{
+    Clock, Context, Counts, Event, EventKind, Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, Packet, PacketId,
+    PacketResult, ResourceId, ResourceKind, Ticket, Timestamp,
+};
+use engine_vitals_core::tracker::{ResourceRecord, Tracker};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Create {
+        kind: usize,
+        bytes: u64,
+        label: Option<String>,
+        extent: Option<(u32, u32)>,
+        within: Option<usize>,
+        native: Option<u64>,
+    },
+    Resize {
+        which: usize,
+        bytes: u64,
+        extent: Option<(u32, u32)>,
+    },
+    HandleDropped(usize),
+    Destroyed(usize),
+    Touch(usize),
+    Rebuilt(usize),
+    Drop(usize),
+    Owner(Option<u64>),
+    BeginPacket,
+    EndPacket(PacketResult),
+    Stage(u64),
+    Submit,
+    Complete,
+    Level(Level),
+    TouchLists(bool),
+}
+
+const KINDS: [ResourceKind; 3] = [ResourceKind::BUFFER, ResourceKind::TEXTURE, ResourceKind::TLAS];
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let extent = || proptest::option::of((1..5000u32, 1..5000u32));
+    let which = || 0..64usize;
+    let create = (
+        0..KINDS.len(),
+        0..200_000u64,
+        proptest::option::of("[a-zé]{0,200}"),
+        extent(),
+        proptest::option::weighted(0.2, which()),
+        any::<Option<u64>>(),
+    )
+        .prop_map(|(kind, bytes, label, extent, within, native)| Op::Create {
+            kind,
+            bytes,
+            label,
+            extent,
+            within,
+            native,
+        });
+    let level = prop_oneof![1 => Just(Level::Off), 2 => Just(Level::Counters), 6 => Just(Level::Events)];
+    let result = proptest::sample::select(PacketResult::ALL.to_vec());
+    let op = prop_oneof![
+        12 => create,
+        4 => (which(), 0..200_000u64, extent()).prop_map(|(which, bytes, extent)| Op::Resize { which, bytes, extent }),
+        4 => which().prop_map(Op::HandleDropped),
+        3 => which().prop_map(Op::Destroyed),
+        4 => which().prop_map(Op::Touch),
+        1 => which().prop_map(Op::Rebuilt),
+        8 => which().prop_map(Op::Drop),
+        2 => proptest::option::of(0..3u64).prop_map(Op::Owner),
+        2 => Just(Op::BeginPacket),
+        2 => result.prop_map(Op::EndPacket),
+        1 => (0..5000u64).prop_map(Op::Stage),
+        1 => Just(Op::Submit),
+        1 => Just(Op::Complete),
+        1 => level.prop_map(Op::Level),
+        1 => any::<bool>().prop_map(Op::TouchLists),
+    ];
+    proptest::collection::vec(op, 0..200)
+}
+
+/// A tracked resource as the model knows it.
+#[derive(Clone, Debug)]
+struct Life {
+    id: ResourceId,
+    kind: ResourceKind,
+    bytes: u64,
+    owner: OwnerId,
+    label: Option<String>,
+    extent: Option<Extent>,
+    within: Option<ResourceId>,
+    native: Option<u64>,
+    created: Timestamp,
+    created_in: PacketId,
+    last_packet: PacketId,
+    handle_dropped: bool,
+    destroyed: bool,
+    sequence: u32,
+}
+
+/// What an event must say, as far as the model tells.
+type Told = (
+    Timestamp,
+    EventKind,
+    Option<ResourceId>,
+    Option<u64>,
+    Option<u32>,
+    Option<PacketId>,
+    Option<OwnerId>,
+    Option<PacketResult>,
+    Option<Duration>,
+);
+
+fn told(event: &Event) -> Told {
+    (
+        event.time,
+        event.event,
+        event.resource,
+        event.bytes,
+        event.sequence,
+        event.packet,
+        event.owner,
+        event.result,
+        event.lifetime,
+    )
+}
+
+#[derive(Default)]
+struct Model {
+    level: Level,
+    touch_lists: bool,
+    kinds: BTreeMap<(ResourceKind, bool), Counts>,
+    owners: BTreeMap<(OwnerKind, bool), Counts>,
+    events: Vec<Told>,
+    queued: u64,
+    results: [u64; 4],
+    submitted: u64,
+    completed: u64,
+    unmatched: u64,
+    staged: u64,
+    taken: u64,
+}
+
+impl Model {
+    fn counts(&mut self, life: &Life, change: impl Fn(&mut Counts)) {
+        let within = life.within.is_some();
+        change(self.kinds.entry((life.kind, within)).or_default());
+        change(self.owners.entry((life.owner.kind(), within)).or_default());
+    }
+
+    fn leave_live(&mut self, life: &Life) {
+        if !life.handle_dropped && !life.destroyed {
+            self.counts(life, |counts| {
+                counts.left_live += 1;
+                counts.left_live_bytes += life.bytes;
+            });
+        }
+    }
+
+    fn event(&mut self, now: Timestamp, kind: EventKind, life: &mut Life, packet: PacketId) {
+        if self.level == Level::Events {
+            let lifetime = (kind == EventKind::Destroy).then(|| now.since(life.created).unwrap());
+            let owner = (!life.owner.is_none()).then_some(life.owner);
+            let packet = (!packet.is_none()).then_some(packet);
+            self.events.push((
+                now,
+                kind,
+                Some(life.id),
+                Some(life.bytes),
+                Some(life.sequence),
+                packet,
+                owner,
+                None,
+                lifetime,
+            ));
+            life.sequence += 1;
+        }
+    }
+
+    fn bare(
+        &mut self,
+        now: Timestamp,
+        kind: EventKind,
+        bytes: Option<u64>,
+        packet: PacketId,
+        owner: OwnerId,
+        result: Option<PacketResult>,
+    ) {
+        if self.level == Level::Events {
+            let packet = (!packet.is_none()).then_some(packet);
+            let owner = (!owner.is_none()).then_some(owner);
+            self.events.push((now, kind, None, bytes, None, packet, owner, result, None));
+        }
+    }
+}
+
+/// Runs the same steps on a tracker and on the model.
+struct Run {
+    tracker: Tracker,
+    clock: engine_vitals_core::probe::ManualClock,
+    model: Model,
+    /// Tracked and untracked resources that are held.
+    held: Vec<(Ticket, Option<Life>)>,
+    packet: Option<Packet>,
+    lane: Lane,
+    owner: OwnerId,
+}
+
+impl Run {
+    fn new() -> Self {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1_000_000_000));
+        let tracker = Tracker::builder().clock(clock).level(Level::Events).ring_capacity(1024).build();
+        let lane = tracker.probe().lane("test");
+        let model = Model { level: Level::Events, ..Model::default() };
+        Self { tracker, clock: hand, model, held: Vec::new(), packet: None, lane, owner: OwnerId::NONE }
+    }
+
+    fn step(&mut self, op: Op) {
+        self.clock.advance(Duration::from_millis(1));
+        let packet = self.packet.as_ref().map_or(PacketId::NONE, Packet::id);
+        let mut context = Context::NONE.with_owner(self.owner);
+        if !packet.is_none() {
+            context = context.with_packet(packet);
+        }
+        let _context = context.enter();
+        match op {
+            Op::Create { .. } => self.create(op, packet),
+            Op::Owner(_) | Op::BeginPacket | Op::EndPacket(_) | Op::Stage(_) | Op::Submit | Op::Complete => {
+                self.frame(op, packet)
+            }
+            Op::Level(level) => {
+                self.tracker.set_level(level);
+                self.model.level = level;
+            }
+            Op::TouchLists(on) => {
+                self.tracker.set_touch_lists(on);
+                self.model.touch_lists = on;
+            }
+            Op::Resize { which, .. }
+            | Op::HandleDropped(which)
+            | Op::Destroyed(which)
+            | Op::Touch(which)
+            | Op::Rebuilt(which)
+            | Op::Drop(which) => {
+                if !self.held.is_empty() {
+                    let which = which % self.held.len();
+                    self.change(op, which, packet);
+                }
+            }
+        }
+    }
+
+    fn create(&mut self, op: Op, packet: PacketId) {
+        let Op::Create { kind, bytes, label, extent, within, native } = op else { unreachable!() };
+        let within =
+            within.filter(|_| !self.held.is_empty()).and_then(|which| self.held[which % self.held.len()].0.id());
+        let mut new = New::of(KINDS[kind], bytes).label_opt(label.as_deref()).within(within);
+        let extent = extent.map(|(width, height)| Extent::new(width, height).scale(1.5));
+        if let Some(extent) = extent {
+            new = new.extent(extent);
+        }
+        if let Some(native) = native {
+            new = new.native(native);
+        }
+        let ticket = self.tracker.probe().create(new);
+        assert_eq!(ticket.id().is_some(), self.model.level != Level::Off);
+        let created = self.tracker.clock().now();
+        let label = label.map(|label| label[..label.floor_char_boundary(128)].to_owned());
+        let life = ticket.id().map(|id| Life {
+            id,
+            kind: KINDS[kind],
+            bytes,
+            owner: self.owner,
+            label,
+            extent,
+            within,
+            native,
+            created,
+            created_in: packet,
+            last_packet: PacketId::NONE,
+            handle_dropped: false,
+            destroyed: false,
+            sequence: 0,
+        });
+        let life = life.map(|mut life| {
+            self.model.counts(&life, |counts| {
+                counts.created += 1;
+                counts.created_bytes += bytes;
+            });
+            self.model.event(created, EventKind::Create, &mut life, packet);
+            life.sequence = 1;
+            life
+        });
+        self.held.push((ticket, life));
+    }
+
+    fn change(&mut self, op: Op, which: usize, packet: PacketId) {
+        let now = self.tracker.clock().now();
+        let model = &mut self.model;
+        let (ticket, life) = &mut self.held[which];
+        let Some(life) = life else {
+            // Unknown for life: nothing that is done to it may show.
+            match op {
+                Op::Resize { bytes, .. } => ticket.resize(bytes),
+                Op::HandleDropped(_) => ticket.handle_dropped(),
+                Op::Destroyed(_) => ticket.destroyed(),
+                Op::Touch(_) => ticket.touch(packet),
+                Op::Drop(_) => drop(self.held.swap_remove(which)),
+                _ => {}
+            }
+            return;
+        };
+        match op {
+            Op::Resize { bytes, extent, .. } => {
+                let old = life.bytes;
+                let pending = life.handle_dropped || life.destroyed;
+                match extent {
+                    Some((width, height)) => {
+                        life.extent = Some(Extent::new(width, height));
+                        ticket.resize_to(bytes, Extent::new(width, height));
+                    }
+                    None => ticket.resize(bytes),
+                }
+                model.counts(life, |counts| {
+                    counts.rebuilds += 1;
+                    let (grown, shrunk) = (bytes.saturating_sub(old), old.saturating_sub(bytes));
+                    counts.created_bytes += grown;
+                    counts.left_live_bytes += if pending { grown } else { shrunk };
+                    counts.released_bytes += shrunk;
+                });
+                life.bytes = bytes;
+                model.event(now, EventKind::ResizeRebuild, life, packet);
+            }
+            Op::HandleDropped(_) => {
+                ticket.handle_dropped();
+                model.leave_live(life);
+                life.handle_dropped = true;
+            }
+            Op::Destroyed(_) => {
+                ticket.destroyed();
+                model.leave_live(life);
+                if !life.destroyed {
+                    model.counts(life, |counts| counts.destroyed += 1);
+                }
+                life.destroyed = true;
+            }
+            Op::Touch(_) => {
+                ticket.touch(packet);
+                if model.level != Level::Off && life.last_packet != packet {
+                    life.last_packet = packet;
+                    if model.touch_lists {
+                        model.event(now, EventKind::Bind, life, packet);
+                    }
+                }
+            }
+            Op::Rebuilt(_) => {
+                self.tracker.probe().event(Mark::ResizeRebuild { target: ticket, extent: None });
+                if model.level != Level::Off {
+                    model.counts(life, |counts| counts.rebuilds += 1);
+                    model.event(now, EventKind::ResizeRebuild, life, packet);
+                }
+            }
+            Op::Drop(_) => {
+                model.leave_live(life);
+                model.counts(life, |counts| {
+                    counts.released += 1;
+                    counts.released_bytes += life.bytes;
+                });
+                model.event(now, EventKind::Destroy, life, packet);
+                drop(self.held.swap_remove(which));
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    fn frame(&mut self, op: Op, packet: PacketId) {
+        let now = self.tracker.clock().now();
+        let (probe, on) = (self.tracker.probe(), self.model.level != Level::Off);
+        let model = &mut self.model;
+        match op {
+            Op::Owner(key) => self.owner = key.map_or(OwnerId::NONE, |key| probe.owner(OwnerKind::CHILD_VISUAL, key)),
+            Op::BeginPacket => {
+                // The packet before, if any, is dropped.
+                if let Some(packet) = self.packet.take() {
+                    let id = packet.id();
+                    drop(packet);
+                    end(model, now, id, self.owner, PacketResult::Dropped);
+                }
+                let packet = probe.packet(self.lane);
+                if on {
+                    model.queued += 1;
+                    model.bare(now, EventKind::Marker, None, packet.id(), self.owner, None);
+                }
+                self.packet = Some(packet);
+            }
+            Op::EndPacket(result) => {
+                if let Some(packet) = self.packet.take() {
+                    let id = packet.id();
+                    packet.finish(result);
+                    end(model, now, id, self.owner, result);
+                }
+            }
+            Op::Stage(bytes) => {
+                probe.staged(bytes);
+                model.staged += if on { bytes } else { 0 };
+            }
+            Op::Submit => {
+                probe.event(Mark::submit(1));
+                if on {
+                    let went = model.staged - model.taken;
+                    model.taken = model.staged;
+                    model.submitted += 1;
+                    model.bare(now, EventKind::Submit, Some(went), packet, self.owner, None);
+                }
+            }
+            Op::Complete => {
+                probe.event(Mark::complete(1));
+                if model.completed < model.submitted {
+                    model.completed += 1
+                } else {
+                    model.unmatched += 1
+                }
+                model.bare(now, EventKind::Complete, None, packet, self.owner, None);
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    fn check_totals(&self) -> Result<(), TestCaseError> {
+        let totals = self.tracker.totals();
+        let model = &self.model;
+        for kind in KINDS {
+            let found = totals.kind(kind);
+            for (within, counts) in [(false, found.device), (true, found.within)] {
+                prop_assert_eq!(
+                    counts,
+                    model.kinds.get(&(kind, within)).copied().unwrap_or_default(),
+                    "{:?} {}",
+                    kind,
+                    within
+                );
+            }
+        }
+        for kind in [OwnerKind::UNOWNED, OwnerKind::CHILD_VISUAL] {
+            let found = totals.owner_kind(kind);
+            for (within, counts) in [(false, found.device), (true, found.within)] {
+                prop_assert_eq!(
+                    counts,
+                    model.owners.get(&(kind, within)).copied().unwrap_or_default(),
+                    "{:?} {}",
+                    kind,
+                    within
+                );
+            }
+        }
+        let held: u64 = self
+            .held
+            .iter()
+            .filter_map(|(_, life)| life.as_ref())
+            .filter(|life| life.within.is_none())
+            .map(|life| life.bytes)
+            .sum();
+        prop_assert_eq!(totals.device().live_bytes() + totals.device().pending_bytes(), held);
+        let packets = totals.packets();
+        prop_assert_eq!(packets.queued, model.queued);
+        prop_assert_eq!(PacketResult::ALL.map(|result| packets.with_result(result)), model.results);
+        let submissions = totals.submissions;
+        prop_assert_eq!(
+            (submissions.submitted, submissions.completed, submissions.unmatched_completions),
+            (model.submitted, model.completed, model.unmatched)
+        );
+        prop_assert_eq!((submissions.staged_bytes, submissions.submitted_bytes), (model.staged, model.taken));
+        prop_assert_eq!(totals.inconsistencies, 0);
+        prop_assert_eq!(totals.overflows, Default::default());
+        Ok(())
+    }
+
+    fn check_snapshot(&self) -> Result<(), TestCaseError> {
+        let snapshot = self.tracker.snapshot();
+        prop_assert_eq!(snapshot.contended, 0);
+        let found: BTreeMap<ResourceId, &ResourceRecord> = snapshot.resources.iter().map(|r| (r.id, r)).collect();
+        let lives: Vec<&Life> = self.held.iter().filter_map(|(_, life)| life.as_ref()).collect();
+        prop_assert_eq!((found.len(), snapshot.resources.len()), (lives.len(), lives.len()));
+        for life in lives {
+            let record =
+                found.get(&life.id).copied().ok_or_else(|| TestCaseError::fail(format!("{life:?} is missing")))?;
+            let some = |packet: PacketId| (!packet.is_none()).then_some(packet);
+            prop_assert_eq!(
+                (record.kind, record.bytes, record.native, record.within),
+                (life.kind, life.bytes, life.native, life.within)
+            );
+            prop_assert_eq!((&record.label, record.extent, record.created), (&life.label, life.extent, life.created));
+            prop_assert_eq!((record.handle_dropped, record.destroyed), (life.handle_dropped, life.destroyed));
+            prop_assert_eq!((record.created_in, record.last_packet), (some(life.created_in), some(life.last_packet)));
+            prop_assert_eq!(record.owner, (!life.owner.is_none()).then_some(life.owner));
+            prop_assert!(record.site.is_some_and(|site| site.file().ends_with("book_model.rs")));
+        }
+        Ok(())
+    }
+}
+
+fn end(model: &mut Model, now: Timestamp, id: PacketId, owner: OwnerId, result: PacketResult) {
+    if id.is_none() {
+        return;
+    }
+    model.results[result.index()] += 1;
+    let kind = if result == PacketResult::Presented { EventKind::Present } else { EventKind::Marker };
+    model.bare(now, kind, None, id, owner, Some(result));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_book_equals_plain_bookkeeping(ops in ops()) {
+        let mut run = Run::new();
+        let mut cursor = run.tracker.events();
+        let mut events = Vec::new();
+        for (step, op) in ops.into_iter().enumerate() {
+            run.step(op);
+            if step % 16 == 0 {
+                run.check_totals()?;
+                run.check_snapshot()?;
+                prop_assert_eq!(cursor.read(&mut events).lost, 0);
+            }
+        }
+        run.check_totals()?;
+        run.check_snapshot()?;
+        prop_assert_eq!(cursor.read(&mut events).lost, 0);
+        let found: Vec<Told> = events.iter().map(told).collect();
+        prop_assert_eq!(&found, &run.model.events);
+        let mut ids: Vec<_> = events.iter().filter(|event| event.event == EventKind::Create).map(|event| event.resource).collect();
+        prop_assert!(ids.is_sorted());
+        ids.dedup();
+        prop_assert_eq!(ids.len(), events.iter().filter(|event| event.event == EventKind::Create).count());
+    }
+}
