@@ -46,7 +46,6 @@ const WINDOW: &[Need] = &[
     need(Sign::Library("libX11-xcb.so.1"), "libx11-xcb1"),
     need(Sign::Library("libXcursor.so.1"), "libxcursor1"),
     need(Sign::Library("libXi.so.6"), "libxi6"),
-    need(Sign::Library("libXrandr.so.2"), "libxrandr2"),
     need(Sign::Library("libxkbcommon-x11.so.0"), "libxkbcommon-x11-0"),
 ];
 

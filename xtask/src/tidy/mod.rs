@@ -9,8 +9,8 @@ mod words;
 
 use crate::shell::Shell;
 use anyhow::{Context, Result, bail};
+use ignore::{DirEntry, WalkBuilder};
 use std::fmt;
-use std::path::PathBuf;
 
 /// Where the arrows are written down.
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
@@ -62,16 +62,35 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Every text file that git tracks or would track.
+/// Every text file of the project but what .gitignore names.
 pub(crate) fn files(shell: &Shell) -> Result<Vec<File>> {
-    let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let listed = shell.program("git", arguments).ask().context("cannot list the project's files with git")?;
     let mut files = Vec::new();
-    for path in listed.split('\0').filter(|path| !path.is_empty()) {
-        let Ok(bytes) = std::fs::read(shell.root().join(PathBuf::from(path))) else { continue };
+    let outside = |entry: &DirEntry| entry.depth() != 1 || entry.file_name() != ".git";
+    for entry in WalkBuilder::new(shell.root()).hidden(false).require_git(false).filter_entry(outside).build() {
+        let entry = entry.context("cannot list the project's files")?;
+        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let path = entry.path().strip_prefix(shell.root()).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
+        let bytes = std::fs::read(entry.path()).with_context(|| format!("cannot read {path}"))?;
         if let Ok(text) = String::from_utf8(bytes) {
-            files.push(File { path: path.to_owned(), text });
+            files.push(File { path, text });
         }
     }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_project_is_listed_without_git_and_what_is_built() -> Result<()> {
+        let files = files(&Shell::new()?)?;
+        let listed = |path: &str| files.iter().any(|file| file.path == path);
+        assert!(listed("xtask/src/tidy/mod.rs") && listed(".cargo/config.toml") && listed(".ci/run"));
+        assert!(!files.iter().any(|file| file.path.starts_with("target/") || file.path.starts_with(".git/")));
+        Ok(())
+    }
 }
