@@ -31,7 +31,7 @@ const JOINED: Duration = Duration::from_secs(1);
 pub struct Exporter {
     // Dropped first: nothing is asked of the rest after that.
     server: Server,
-    site: Arc<Site>,
+    content: Arc<Content>,
     _upkeep: Ticker,
     _joined: Option<Ticker>,
 }
@@ -79,14 +79,14 @@ impl Exporter {
     /// The text of `/metrics` as a scrape would get it now.
     #[must_use]
     pub fn render(&self) -> String {
-        String::from_utf8(self.site.metrics()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into())
+        String::from_utf8(self.content.metrics()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into())
     }
 
     /// The recorder behind `/metrics`: what the application records in it is shown there. For
     /// [`metrics::with_local_recorder`] or a fan-out of the application's own.
     #[must_use]
     pub fn recorder(&self) -> Arc<dyn Recorder + Send + Sync> {
-        self.site.bridge.lock().recorder()
+        self.content.bridge.lock().recorder()
     }
 }
 
@@ -211,7 +211,7 @@ impl ExporterBuilder {
         let (recorder, handle) = (bridge.recorder(), bridge.handle());
         let stats = Arc::new(Stats::default());
         let labels = bridge.labels().clone();
-        let site = Arc::new(Site {
+        let content = Arc::new(Content {
             registry: self.registry.clone(),
             bridge: Mutex::new(bridge),
             stats: Arc::clone(&stats),
@@ -219,7 +219,7 @@ impl ExporterBuilder {
             labels,
             app: self.app,
         });
-        let server = Server::start(config, site.clone(), stats).map_err(StartError::Listen)?;
+        let server = Server::start(config, content.clone(), stats).map_err(StartError::Listen)?;
         let mut upkeep =
             Ticker::start("vitals-upkeep", UPKEEP, move || handle.run_upkeep()).map_err(StartError::Thread)?;
         let joined =
@@ -229,7 +229,7 @@ impl ExporterBuilder {
             // It will be recorded into for as long as the process lives.
             upkeep.forever();
         }
-        Ok(Exporter { server, site, _upkeep: upkeep, _joined: joined })
+        Ok(Exporter { server, content, _upkeep: upkeep, _joined: joined })
     }
 
     fn build_info(&self) -> Result<Labels, StartError> {
@@ -290,7 +290,7 @@ impl std::error::Error for StartError {
 }
 
 /// What the pages say.
-struct Site {
+struct Content {
     registry: Registry,
     bridge: Mutex<Bridge>,
     stats: Arc<Stats>,
@@ -299,7 +299,7 @@ struct Site {
     app: Option<(String, String)>,
 }
 
-impl Pages for Site {
+impl Pages for Content {
     fn metrics(&self) -> Vec<u8> {
         let mut text = self.bridge.lock().render(&self.registry);
         let mut ours = String::with_capacity(4096);
@@ -330,9 +330,9 @@ impl Pages for Site {
     }
 }
 
-impl fmt::Debug for Site {
+impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("app", &self.app).field("stats", &self.stats).finish_non_exhaustive()
+        f.debug_struct("Content").field("app", &self.app).field("stats", &self.stats).finish_non_exhaustive()
     }
 }
 

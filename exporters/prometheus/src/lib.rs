@@ -9,6 +9,7 @@
 //! - `bridge` takes the table over: gauges and counters through the [`metrics`] facade to a recorder of
 //!   metrics-exporter-prometheus, histograms with fixed buckets beside it.
 //! - `render` is the text itself: what is left out of the recorder's (unknown figures), what is added.
+//!   Unknown is absent: a sample that is NaN, the application's own included, has no line.
 //! - `server` is HTTP: limits, refusals, timeouts. It knows nothing of metrics.
 //! - `index` is the page at `/`.
 //!

@@ -33,7 +33,7 @@ enum Phase {
     Writing,
     /// The next request.
     Idle,
-    /// The client, to read a last refusal and go.
+    /// The client, to read its last answer and go.
     Lingering,
 }
 
@@ -53,10 +53,6 @@ impl Activity {
             Phase::Header | Phase::Idle | Phase::Lingering => Some(since),
             Phase::Answering | Phase::Writing => None,
         }
-    }
-
-    fn phase(&self) -> Phase {
-        self.0.lock().0
     }
 
     fn enter(&self, phase: Phase) {
@@ -137,10 +133,8 @@ pub(crate) async fn serve(
             if let Some(refusal) = result.err().and_then(|error| refusal_by_hyper(&error)) {
                 site.stats.refuse(refusal);
             }
-            if activity.phase() != Phase::Idle {
-                activity.enter(Phase::Lingering);
-                linger(&mut stream).await;
-            }
+            activity.enter(Phase::Lingering);
+            linger(&mut stream).await;
         }
     }
 }
@@ -162,13 +156,14 @@ fn refusal_by_hyper(error: &hyper::Error) -> Option<Refusal> {
     }
 }
 
-/// Closing a socket with unread bytes makes the system throw away what the client has not read yet, which here is the
-/// refusal that says what was wrong. So the rest is read and dropped, within bounds.
+/// Closing a socket with unread bytes can make the client's system throw away what it has not read yet, which would be
+/// the refusal that says what was wrong. So the rest is read and dropped, within bounds; a client that is gone ends it.
 async fn linger(stream: &mut TcpStream) {
     const PATIENCE: Duration = Duration::from_secs(1);
     const MOST: usize = 1 << 20;
     let drain = async {
-        stream.shutdown().await?;
+        // hyper has done so already if all went well; then this fails on some systems.
+        let _ = stream.shutdown().await;
         let mut scratch = [0; 4096];
         let mut read = 0;
         while read < MOST {
