@@ -163,7 +163,7 @@ impl Model {
 
     fn event(&mut self, now: Timestamp, kind: EventKind, life: &mut Life, packet: PacketId) {
         if self.level == Level::Events {
-            let lifetime = (kind == EventKind::Destroy).then(|| now.since(life.created).unwrap());
+            let lifetime = (kind == EventKind::Destroy).then(|| now.since(life.created)).flatten();
             let owner = (!life.owner.is_none()).then_some(life.owner);
             let packet = (!packet.is_none()).then_some(packet);
             self.events.push((
@@ -230,7 +230,7 @@ impl Run {
         match op {
             Op::Create { .. } => self.create(op, packet),
             Op::Owner(_) | Op::BeginPacket | Op::EndPacket(_) | Op::Stage(_) | Op::Submit | Op::Complete => {
-                self.frame(op, packet)
+                self.frame(&op, packet);
             }
             Op::Level(level) => {
                 self.tracker.set_level(level);
@@ -248,7 +248,7 @@ impl Run {
             | Op::Drop(which) => {
                 if !self.held.is_empty() {
                     let which = which % self.held.len();
-                    self.change(op, which, packet);
+                    self.change(&op, which, packet);
                 }
             }
         }
@@ -298,14 +298,14 @@ impl Run {
         self.held.push((ticket, life));
     }
 
-    fn change(&mut self, op: Op, which: usize, packet: PacketId) {
+    fn change(&mut self, op: &Op, which: usize, packet: PacketId) {
         let now = self.tracker.clock().now();
         let model = &mut self.model;
         let (ticket, life) = &mut self.held[which];
         let Some(life) = life else {
             // Unknown for life: nothing that is done to it may show.
             match op {
-                Op::Resize { bytes, .. } => ticket.resize(bytes),
+                Op::Resize { bytes, .. } => ticket.resize(*bytes),
                 Op::HandleDropped(_) => ticket.handle_dropped(),
                 Op::Destroyed(_) => ticket.destroyed(),
                 Op::Touch(_) => ticket.touch(packet),
@@ -316,10 +316,11 @@ impl Run {
         };
         match op {
             Op::Resize { bytes, extent, .. } => {
+                let bytes = *bytes;
                 let old = life.bytes;
                 let pending = life.handle_dropped || life.destroyed;
                 match extent {
-                    Some((width, height)) => {
+                    &Some((width, height)) => {
                         life.extent = Some(Extent::new(width, height));
                         ticket.resize_to(bytes, Extent::new(width, height));
                     }
@@ -377,7 +378,7 @@ impl Run {
         }
     }
 
-    fn frame(&mut self, op: Op, packet: PacketId) {
+    fn frame(&mut self, op: &Op, packet: PacketId) {
         let now = self.tracker.clock().now();
         let (probe, on) = (self.tracker.probe(), self.model.level != Level::Off);
         let model = &mut self.model;
@@ -400,13 +401,13 @@ impl Run {
             Op::EndPacket(result) => {
                 if let Some(packet) = self.packet.take() {
                     let id = packet.id();
-                    packet.finish(result);
-                    end(model, now, id, self.owner, result);
+                    packet.finish(*result);
+                    end(model, now, id, self.owner, *result);
                 }
             }
             Op::Stage(bytes) => {
-                probe.staged(bytes);
-                model.staged += if on { bytes } else { 0 };
+                probe.staged(*bytes);
+                model.staged += if on { *bytes } else { 0 };
             }
             Op::Submit => {
                 probe.event(Mark::submit(1));
@@ -420,9 +421,9 @@ impl Run {
             Op::Complete => {
                 probe.event(Mark::complete(1));
                 if model.completed < model.submitted {
-                    model.completed += 1
+                    model.completed += 1;
                 } else {
-                    model.unmatched += 1
+                    model.unmatched += 1;
                 }
                 model.bare(now, EventKind::Complete, None, packet, self.owner, None);
             }

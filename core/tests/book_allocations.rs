@@ -1,0 +1,108 @@
+//! What reporting and reading allocate: nothing, once the first of each has been seen.
+#![cfg(feature = "telemetry")]
+
+use engine_vitals_core::probe::{Context, Extent, Level, Mark, New, OwnerKind, PacketResult, Probe, ResourceKind};
+use engine_vitals_core::tracker::Tracker;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+// SAFETY: all calls are passed on to `System` as they came; the counter is a plain cell of the calling thread, without a
+// destructor, and counting neither allocates nor panics.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps `dealloc`'s contract, and every block came from `System`.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps `realloc`'s contract, and every block came from `System`.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+/// A frame of an engine, with everything that it reports.
+fn frame(probe: Probe, index: u64) {
+    let packet = probe.packet(probe.lane("main"));
+    let owner = probe.owner_named(OwnerKind::TRANSIENT, index % 8, "pass");
+    let _context = packet.context().with_owner(owner).enter();
+    let mut held: [_; 100] = std::array::from_fn(|index| probe.create(New::buffer(index as u64)));
+    for ticket in &mut held {
+        ticket.touch(Context::current().packet());
+        ticket.resize(7);
+        ticket.handle_dropped();
+        ticket.destroyed();
+    }
+    let label = ["shadow map", "a name that is a good deal longer than the others are"][index as usize % 2];
+    let kind = probe.kind("impostor");
+    drop(probe.create(New::of(kind, 1).label(label).extent(Extent::new(1, 2)).native(3)));
+    probe.staged(10);
+    probe.event(Mark::submit(index));
+    probe.event(Mark::complete(index));
+    probe.event(Mark::marker("here"));
+    packet.finish(PacketResult::Presented);
+}
+
+#[test]
+fn a_probe_that_is_off_allocates_nothing_at_all() {
+    assert_eq!(allocations(|| frame(Probe::OFF, 0)), 0);
+    let tracker = Tracker::builder().level(Level::Off).build();
+    let probe = tracker.probe();
+    let ticket = allocations(|| {
+        drop(probe.create(New::texture(1).label("unseen")));
+        drop(probe.packet(engine_vitals_core::probe::Lane::OTHER));
+        probe.event(Mark::marker("unseen"));
+        assert!(probe.owner_named(OwnerKind::TRANSIENT, 1, "unseen").is_none());
+    });
+    assert_eq!(ticket, 0);
+}
+
+#[test]
+fn steady_state_allocates_nothing() {
+    for level in [Level::Counters, Level::Events] {
+        let tracker = Tracker::builder().level(level).build();
+        let (probe, mut totals) = (tracker.probe(), tracker.totals());
+        for index in 0..200 {
+            frame(probe, index);
+        }
+        tracker.read_totals(&mut totals);
+        assert!(
+            allocations(|| frame(tracker.probe(), 0)) == 0
+                && totals.kind(ResourceKind::BUFFER).device.created == 20_000
+        );
+        let counted = allocations(|| {
+            for index in 0..1_000 {
+                frame(probe, index);
+                tracker.read_totals(&mut totals);
+            }
+        });
+        assert_eq!(counted, 0, "at {level:?}");
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(vec![0u8; 64])), 1);
+}
