@@ -74,28 +74,24 @@ impl Record {
         (words, if cold { SLOT_WORDS } else { SLOT_HOT_WORDS })
     }
 
-    /// The record that the words hold.
-    pub(crate) fn decode(words: &[u64; SLOT_WORDS]) -> Self {
-        let &[id, bytes, created, packet, meta, native, size, depth, within] = words;
+    /// The record that the words hold; words that do not count for it are not asked for.
+    pub(crate) fn decode(word: impl Fn(usize) -> u64) -> Self {
+        let meta = word(4);
         let has = |flag| meta & flag != 0;
         Self {
-            id,
-            bytes,
-            created: Timestamp::from_unix_nanos(created),
-            packet: PacketId::from_bits(packet),
-            kind: Self::kind_of(meta),
+            id: word(SLOT_ID),
+            bytes: word(1),
+            created: Timestamp::from_unix_nanos(word(2)),
+            packet: PacketId::from_bits(word(3)),
+            kind: ResourceKind::at((meta >> 8 & 0xff) as usize),
             backend: backend((meta >> 4 & 0xf) as usize),
             owner: OwnerId::from_bits((meta >> 32) as u32),
             site: (meta >> 16) as u16,
             labelled: has(Self::LABEL),
-            native: has(Self::NATIVE).then_some(native),
-            extent: has(Self::EXTENT).then(|| extent(size, depth)),
-            within: if has(Self::WITHIN) { ResourceId::new(within) } else { None },
+            native: has(Self::NATIVE).then(|| word(5)),
+            extent: has(Self::EXTENT).then(|| extent(word(6), word(7))),
+            within: if has(Self::WITHIN) { ResourceId::new(word(8)) } else { None },
         }
-    }
-
-    fn kind_of(meta: u64) -> ResourceKind {
-        ResourceKind::at((meta >> 8 & 0xff) as usize)
     }
 
     /// The rows that count this resource: its kind's and its owner kind's.
@@ -235,7 +231,7 @@ mod tests {
             let (mut words, count) = record.encode();
             // What is not written keeps what an earlier resource left there.
             words[count..].fill(0xdead_beef);
-            prop_assert_eq!(Record::decode(&words), record);
+            prop_assert_eq!(Record::decode(|index| words[index]), record);
         }
 
         #[test]

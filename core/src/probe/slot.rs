@@ -86,7 +86,7 @@ impl Slot {
 
     /// The record, for the holder of the ticket.
     pub(crate) fn record(&self) -> Record {
-        Record::decode(&std::array::from_fn(|index| self.cell.word(index)))
+        Record::decode(|index| self.cell.word(index))
     }
 
     /// The resource's id, for the holder of the ticket.
@@ -122,7 +122,7 @@ impl Slot {
             if words.first() == Some(&0) {
                 return None;
             }
-            let record = Record::decode(words);
+            let record = Record::decode(|index| words.get(index).copied().unwrap_or_default());
             let label = record.labelled.then(|| self.label.lock().clone());
             let state = self.state.load(Ordering::Relaxed);
             let last_packet = PacketId::from_bits(self.last_packet.load(Ordering::Relaxed));

@@ -176,6 +176,11 @@ impl Sites {
         Some(place)
     }
 
+    /// All sites, the first being number 1.
+    pub(crate) fn all(&self) -> Vec<&'static Location<'static>> {
+        self.0.read().sites.clone()
+    }
+
     /// The site of that number.
     pub(crate) fn get(&self, place: u16) -> Option<&'static Location<'static>> {
         let place = usize::from(place).checked_sub(1)?;

@@ -11,6 +11,7 @@ use crate::probe::tally::Pass;
 use crate::probe::{
     Clock, Counts, Event, Lane, Level, MAX_USER_RESOURCE_KINDS, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId,
 };
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The read side of a book: totals, snapshots and events. Share it in an [`Arc`](std::sync::Arc); all methods may be
@@ -217,9 +218,10 @@ impl Tracker {
             level,
             ..Snapshot::default()
         };
+        let sites = book.sites.all();
         for slot in book.slots.pages().into_iter().flatten() {
             match look(slot) {
-                Some(Some(sighting)) => snapshot.resources.extend(self.record(sighting)),
+                Some(Some(sighting)) => snapshot.resources.extend(self.record(sighting, &sites)),
                 Some(None) => {}
                 None => snapshot.contended += 1,
             }
@@ -249,9 +251,10 @@ impl Tracker {
         events.split_off(events.len().saturating_sub(n))
     }
 
-    fn record(&self, sighting: Sighting) -> Option<ResourceRecord> {
+    fn record(&self, sighting: Sighting, sites: &[&'static Location<'static>]) -> Option<ResourceRecord> {
         let Sighting { record, state, last_packet, label } = sighting;
-        let book = self.book;
+        // Most sites were there when the taking began.
+        let site = usize::from(record.site).checked_sub(1).and_then(|place| sites.get(place).copied());
         Some(ResourceRecord {
             id: ResourceId::new(record.id)?,
             kind: record.kind,
@@ -265,7 +268,7 @@ impl Tracker {
             extent: record.extent,
             within: record.within,
             created: record.created,
-            site: book.sites.get(record.site),
+            site: site.or_else(|| self.book.sites.get(record.site)),
             created_in: (!record.packet.is_none()).then_some(record.packet),
             last_packet: (!last_packet.is_none()).then_some(last_packet),
         })
