@@ -36,6 +36,11 @@ const CAMPAIGNS: &[Campaign] = &[
         test: &["--package", "engine-vitals-core", "--test", "heap_oracle", "--test", "heap_oracle_mimalloc"],
     },
     Campaign {
+        name: "book",
+        about: "the book under threads, and against a naive model",
+        test: &["--package", "engine-vitals-core", "--test", "book_threads", "--test", "book_model"],
+    },
+    Campaign {
         name: "scrape",
         about: "scrapes beside half-open connections, trickling bytes, and scrapes at the same time",
         test: &["--package", "engine-vitals-prometheus", "--test", "it", "flood"],
