@@ -108,6 +108,14 @@ fn the_same_source_in_both_configurations() {
 }
 
 #[test]
+fn handles_go_to_any_thread() {
+    fn anywhere<T: Send + Sync>() {}
+    anywhere::<(Probe, Ticket, Context, Tracker)>();
+    anywhere::<(engine_vitals_core::probe::Packet, engine_vitals_core::tracker::EventCursor)>();
+    let _: Clock = Tracker::new().clock();
+}
+
+#[test]
 fn a_probe_that_is_off_does_nothing() {
     let ticket = engine(Probe::OFF);
     assert_eq!((ticket.id(), Probe::OFF.level()), (None, Level::Off));

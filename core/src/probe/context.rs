@@ -74,7 +74,12 @@ impl Context {
     }
 }
 
-/// Brings the context before [`Context::enter`] back when it is dropped. Stays on its thread.
+/// Brings the context before [`Context::enter`] back when it is dropped. Stays on its thread:
+///
+/// ```compile_fail,E0277
+/// let guard = engine_vitals_core::probe::Context::current().enter();
+/// std::thread::spawn(move || drop(guard));
+/// ```
 #[derive(Debug)]
 pub struct ContextGuard {
     before: Context,

@@ -1,5 +1,9 @@
 //! Sums of counters, as readers get them.
 
+/// Live bytes that a thread gains or loses before it adds them to the total that the peak is taken from: the peak is known
+/// to within this much per thread.
+pub const PEAK_FOLD_BYTES: u64 = 64 * 1024;
+
 /// What was counted of one resource kind or owner kind, over all threads and since the tracker was made. Nothing is reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

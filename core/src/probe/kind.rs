@@ -272,10 +272,15 @@ pub(crate) fn cut(name: &str, limit: usize) -> &str {
     &name[..name.floor_char_boundary(limit)]
 }
 
+/// `name` as it is kept: cut to 64 bytes, and never empty, since an empty label value is no label.
+pub(crate) fn as_kept(name: &str) -> &str {
+    if name.is_empty() { "unnamed" } else { cut(name, MAX_NAME) }
+}
+
 /// A copy of `name` that is never freed. Callers keep the number of these bounded.
 #[cfg(feature = "telemetry")]
 pub(crate) fn keep(name: &str) -> &'static str {
-    Box::leak(Box::from(cut(name, MAX_NAME)))
+    Box::leak(Box::from(as_kept(name)))
 }
 
 fn name(built_in: &[&'static str], user: &[OnceLock<&'static str>], first_user: usize, index: usize) -> &'static str {
@@ -284,7 +289,7 @@ fn name(built_in: &[&'static str], user: &[OnceLock<&'static str>], first_user: 
 }
 
 fn find(built_in: &[&str], user: &[OnceLock<&'static str>], first_user: usize, name: &str) -> Option<usize> {
-    let name = cut(name, MAX_NAME);
+    let name = as_kept(name);
     let user_place = || user.iter().position(|kept| kept.get() == Some(&name)).map(|index| first_user + index);
     built_in.iter().position(|kept| *kept == name).or_else(user_place)
 }
@@ -292,7 +297,7 @@ fn find(built_in: &[&str], user: &[OnceLock<&'static str>], first_user: usize, n
 #[cfg(feature = "telemetry")]
 fn intern(built_in: &[&str], user: &[OnceLock<&'static str>], first_user: usize, name: &str) -> Option<usize> {
     find(built_in, user, first_user, name).or_else(|| {
-        let name = cut(name, MAX_NAME);
+        let name = as_kept(name);
         // The first cell that is free or holds the name: a rival that takes a cell first only moves us on.
         let index = user.iter().position(|kept| *kept.get_or_init(|| keep(name)) == name)?;
         Some(first_user + index)
@@ -321,6 +326,7 @@ mod tests {
         assert_eq!(cut("añb", 2), "a");
         assert_eq!(cut("añb", 3), "añ");
         assert_eq!(cut("abc", 3), "abc");
+        assert_eq!((as_kept(""), as_kept(&"x".repeat(65)).len()), ("unnamed", 64));
     }
 
     #[cfg(feature = "telemetry")]

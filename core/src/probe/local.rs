@@ -5,6 +5,7 @@
 //! one more `Local` with others in that state, under a lock.
 
 use super::book::Book;
+use super::counts::PEAK_FOLD_BYTES;
 use super::event::Event;
 use super::kind::ROWS;
 use super::record::{EVENT_WORDS, encode_event};
@@ -17,9 +18,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::panic::Location;
 use std::sync::OnceLock;
-
-/// Live bytes that a thread moves before it adds them to the total that the peak is taken from.
-pub const PEAK_FOLD_BYTES: u64 = 64 * 1024;
 
 /// Ids that a thread takes at a time.
 pub(crate) const ID_BLOCK: u64 = 64;

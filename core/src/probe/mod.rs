@@ -27,7 +27,7 @@ pub(crate) mod kind;
 mod new;
 
 pub use clock::{Clock, ManualClock, Timestamp};
-pub use counts::Counts;
+pub use counts::{Counts, PEAK_FOLD_BYTES};
 pub use event::{Event, EventKind, Mark};
 pub use ids::{Lane, Level, OwnerId, PacketId, PacketResult, ResourceId};
 pub use kind::{Backend, MAX_USER_OWNER_KINDS, MAX_USER_RESOURCE_KINDS, OwnerKind, ResourceKind};
@@ -62,7 +62,6 @@ mod ticket;
 pub use {
     context::{Context, ContextGuard},
     live::{Packet, Probe},
-    local::PEAK_FOLD_BYTES,
     ticket::Ticket,
 };
 

@@ -201,7 +201,12 @@ impl Context {
     }
 }
 
-/// Ends a context. Stays on its thread, as with telemetry.
+/// Ends a context. Stays on its thread, as with telemetry:
+///
+/// ```compile_fail,E0277
+/// let guard = engine_vitals_core::probe::Context::current().enter();
+/// std::thread::spawn(move || drop(guard));
+/// ```
 #[derive(Debug)]
 pub struct ContextGuard(PhantomData<*const ()>);
 

@@ -1,7 +1,7 @@
 //! Bounded tables of names, owners and creation sites. Found entries cost a shared lock; new ones an exclusive one and an
 //! allocation; beyond its limit a table takes nothing more and the caller counts it.
 
-use super::kind::{MAX_NAME, cut, keep};
+use super::kind::{as_kept, keep};
 use super::{OwnerId, OwnerKind};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ impl Names {
 
     /// The number of `name`, from 1; `None` if it is new and there is no room.
     pub(crate) fn intern(&self, name: &str) -> Option<u16> {
-        let name = cut(name, MAX_NAME);
+        let name = as_kept(name);
         if let Some(place) = self.table.read().places.get(name) {
             return Some(*place);
         }

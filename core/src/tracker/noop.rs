@@ -96,6 +96,12 @@ impl Tracker {
     /// Nothing.
     pub fn set_touch_lists(&self, _on: bool) {}
 
+    /// The system's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock::system()
+    }
+
     /// `None`.
     #[must_use]
     pub fn owner(&self, _owner: OwnerId) -> Option<Owner> {
