@@ -265,10 +265,10 @@ fn health(span: Span<'_>, name: &str, monitor: &Monitor) -> Health {
 fn since(before: &Histogram, now: &Histogram) -> Option<Histogram> {
     let grown = |before: Figure, now: Figure| Some(now? - before?).filter(|grown| *grown >= 0.0);
     let count = grown(before.count, now.count)?;
-    let buckets = now.buckets.iter().map(|(bound, counted)| {
-        let known = before.buckets.iter().find(|(known, _)| known == bound);
-        Some((*bound, grown(known.map(|(_, counted)| *counted), Some(*counted))?))
-    });
+    let buckets = now
+        .buckets
+        .iter()
+        .map(|(bound, counted)| Some((*bound, grown(before.buckets.get(bound).copied(), Some(*counted))?)));
     Some(Histogram { count: Some(count), sum: grown(before.sum, now.sum), buckets: buckets.collect::<Option<_>>()? })
 }
 
@@ -278,8 +278,7 @@ fn mean(histogram: &Histogram) -> Figure {
 
 /// As Prometheus estimates it: linear within the bucket, the first of which begins at zero.
 fn quantile(histogram: &Histogram, share: f64) -> Option<Quantile> {
-    let mut buckets = histogram.buckets.clone();
-    buckets.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let buckets: Vec<_> = histogram.buckets.iter().map(|(bound, counted)| (bound.0, *counted)).collect();
     let (last, total) = *buckets.last()?;
     // Without the bucket that holds all, the rank is not known.
     if last != f64::INFINITY || total.is_nan() || total <= 0.0 {
@@ -302,6 +301,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::watch::sample::Bound;
 
     fn sample(text: &str) -> Sample {
         Sample::read(text).unwrap()
@@ -399,7 +399,10 @@ vitals_monitor_update_seconds_total{monitor=\"heap\"} 0.003
 
     #[test]
     fn quantiles_need_the_bucket_that_holds_all() {
-        let histogram = |buckets: &[(f64, f64)]| Histogram { buckets: buckets.to_vec(), ..Histogram::default() };
+        let histogram = |buckets: &[(f64, f64)]| Histogram {
+            buckets: buckets.iter().map(|(bound, counted)| (Bound(*bound), *counted)).collect(),
+            ..Histogram::default()
+        };
         let inf = f64::INFINITY;
         assert_eq!(quantile(&histogram(&[(1.0, 5.0)]), 0.5), None);
         assert_eq!(quantile(&histogram(&[(inf, 5.0)]), 0.5), None, "no bound at all");
@@ -415,7 +418,7 @@ vitals_monitor_update_seconds_total{monitor=\"heap\"} 0.003
             share in 0.01f64..0.99,
         ) {
             let bounds = [10.0, 20.0, 50.0, 100.0];
-            let counted = |bound: f64| (bound, times.iter().filter(|time| f64::from(**time) <= bound).count() as f64);
+            let counted = |bound: f64| (Bound(bound), times.iter().filter(|time| f64::from(**time) <= bound).count() as f64);
             let histogram = Histogram {
                 buckets: bounds.into_iter().chain([f64::INFINITY]).map(counted).collect(),
                 ..Histogram::default()

@@ -3,6 +3,7 @@
 //! What a scrape lacks is `None`, or not in its map. Series that differ in other labels than those named here (two
 //! monitors of one kind) are added up.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::exposition::{Series, parse};
@@ -60,9 +61,13 @@ pub(crate) struct Lane {
 pub(crate) struct Histogram {
     pub(crate) count: Figure,
     pub(crate) sum: Figure,
-    /// Upper bound and how many lay at or below it, in no order.
-    pub(crate) buckets: Vec<(f64, f64)>,
+    /// By upper bound, how many lay at or below it.
+    pub(crate) buckets: BTreeMap<Bound, f64>,
 }
+
+/// The upper bound of a bucket: seconds in their order, +Inf last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound(pub(crate) f64);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Heap {
@@ -192,11 +197,8 @@ impl Histogram {
             Some("_count") => add(&mut self.count, series.value),
             Some("_sum") => add(&mut self.sum, series.value),
             Some("_bucket") => {
-                if let (Ok(bound), Some(value)) = (series.label("le").parse::<f64>(), series.value) {
-                    match self.buckets.iter_mut().find(|(known, _)| *known == bound) {
-                        Some((_, count)) => *count += value,
-                        None => self.buckets.push((bound, value)),
-                    }
+                if let (Ok(bound), Some(value)) = (series.label("le").parse(), series.value) {
+                    *self.buckets.entry(Bound(bound)).or_default() += value;
                 }
             }
             _ => return false,
@@ -204,6 +206,26 @@ impl Histogram {
         true
     }
 }
+
+impl Ord for Bound {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Bound {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Bound {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Bound {}
 
 impl Heap {
     fn take(&mut self, series: &Series) -> bool {
@@ -334,7 +356,7 @@ mod tests {
         assert_eq!(identity.adapter.as_deref(), Some("llvmpipe (LLVM 15, 256 bits)"));
         let lane = &sample.times.lanes["main"];
         assert_eq!((lane.frames, lane.times.count, lane.times.sum), (Some(60.0), Some(60.0), Some(1.0)));
-        assert_eq!(lane.times.buckets, [(0.0167, 50.0), (f64::INFINITY, 60.0)]);
+        assert_eq!(lane.times.buckets, [(Bound(0.0167), 50.0), (Bound(f64::INFINITY), 60.0)].into());
         assert_eq!(sample.times.gpu_frame, Histogram::default());
         assert_eq!((sample.heap.allocations, sample.heap.live_bytes), (Some(12.0), None), "size classes add up");
         assert_eq!(sample.process.resident_bytes, Some(100.0), "one process is not counted twice");

@@ -41,7 +41,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, watched: &Watched, now: Instant) {
         // Old figures look old.
         frame.buffer_mut().set_style(middle.union(body), Style::new().dark_gray());
     }
-    frame.render_widget(footer(watched), foot);
+    frame.render_widget(footer(watched, &status), foot);
 }
 
 fn header<'a>(watched: &'a Watched, status: &Status<'a>) -> Paragraph<'a> {
@@ -73,11 +73,12 @@ fn advice(status: &Status<'_>) -> String {
     }
 }
 
-fn footer(watched: &Watched) -> Line<'_> {
+fn footer<'a>(watched: &Watched, status: &Status<'_>) -> Line<'a> {
     let pause = if watched.is_paused() { "continue" } else { "pause" };
     let keys = ["q".bold(), " quit  ".into(), "p".bold(), format!(" {pause}  ").into()];
     let every = format!("every {} s", watched.interval().as_secs_f64());
-    let health = watched.rates().map(|rates| {
+    let live = watched.rates().filter(|_| *status == Status::Live);
+    let health = live.map(|rates| {
         let failing = rates.monitors.iter().any(|health| health.well == Some(false));
         let text = Span::from(format!("  {} series  {}", rates.series, summary::health(rates)));
         if failing { text.red() } else { text }
@@ -326,6 +327,7 @@ mod tests {
         assert!(shown.contains("NO FIGURES"), "{shown}");
         assert!(shown.contains("figures from 12 s ago: nothing listens at http://h:1/metrics"), "{shown}");
         assert!(line(&shown, "heap live").contains("2.00 MiB"), "{shown}");
+        assert!(!shown.contains("monitors failing"), "of now nothing is known:\n{shown}");
     }
 
     #[test]
