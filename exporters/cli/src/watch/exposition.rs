@@ -12,6 +12,9 @@ const PREFIX: &str = "vitals_";
 /// An engine has fewer than 500.
 const MAX_SERIES: usize = 50_000;
 
+/// In bytes. An engine's have a few hundred.
+const MAX_LINE: usize = 16 << 10;
+
 /// One line of a scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Series {
@@ -35,6 +38,9 @@ impl Series {
 pub(crate) fn parse(text: &str) -> Result<Vec<Series>, String> {
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with(PREFIX)) {
+        if line.len() > MAX_LINE {
+            return Err(format!("line {} is longer than {MAX_LINE} bytes", index + 1));
+        }
         let series = parse_line(line).ok_or_else(|| {
             let shown: String = line.chars().take(80).collect();
             format!("line {} is no sample of Prometheus text: {}", index + 1, printable(&shown))
@@ -126,6 +132,9 @@ mod tests {
         let many = |count: usize| "vitals_a 1\n".repeat(count);
         assert_eq!(parse(&many(MAX_SERIES)).map(|series| series.len()), Ok(MAX_SERIES));
         assert!(parse(&many(MAX_SERIES + 1)).unwrap_err().contains("more than 50000"));
+        let long = |length: usize| format!("vitals_a{{l=\"{}\"}} 1", "x".repeat(length - "vitals_a{l=\"\"} 1".len()));
+        assert!(parse(&long(MAX_LINE)).is_ok());
+        assert!(parse(&long(MAX_LINE + 1)).unwrap_err().contains("line 1 is longer than 16384 bytes"));
     }
 
     proptest! {

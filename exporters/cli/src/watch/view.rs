@@ -148,8 +148,8 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
         least: 3,
     };
     let resources = Panel {
-        title: "resources (+ created, - destroyed)",
-        header: &["kind", "live", "bytes", "+/s", "-/s"],
+        title: "resources",
+        header: &["", "live", "bytes", "new/s", "gone/s"],
         widths: &[7, 9, 6, 6],
         rows: summary::resources(rates),
         least: 2,
