@@ -37,12 +37,15 @@ pub(crate) fn run(fetcher: Fetcher, watched: Watched) -> Result<(), Failure> {
     left
 }
 
-/// Puts the terminal back when dropped. Panics are seen to by ratatui, before their message is printed.
+/// Puts the terminal back when dropped. Panics are seen to by ratatui, before their message is printed; once more would put the cursor
+/// back above it.
 struct Restore;
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        ratatui::restore();
+        if !thread::panicking() {
+            ratatui::restore();
+        }
     }
 }
 
