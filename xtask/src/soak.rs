@@ -69,6 +69,7 @@ pub(crate) fn short(shell: &Shell) -> Result<()> {
 
 fn repeat(shell: &Shell, campaign: &Campaign, length: Duration, first_seed: u64) -> Result<()> {
     println!("--- {}: {}", campaign.name, campaign.about);
+    shell.cargo(["test", "--release", "--no-run"]).args(campaign.test).watch()?;
     let start = Instant::now();
     let mut rounds = 0;
     while rounds == 0 || start.elapsed() < length {
