@@ -3,14 +3,18 @@
 //! A monitor reads one source, keeps what it read last, and describes its figures. This room knows the contract and the rooms that its
 //! monitors read; it knows nothing of the registry that runs them or of who shows their figures.
 
+mod adapter;
 mod frames;
 mod gpu;
+mod lifecycle;
 mod memory;
 mod process;
 mod vram;
 
+pub use adapter::AdapterMonitor;
 pub use frames::FrameMonitor;
 pub use gpu::{GpuFrameMonitor, TimerSkip};
+pub use lifecycle::LifecycleResourceMonitor;
 pub use memory::MemoryResourceMonitor;
 pub use process::ProcessMemoryMonitor;
 pub use vram::VramResourceMonitor;

@@ -12,6 +12,7 @@ pub mod global;
 mod noop;
 #[cfg(feature = "telemetry")]
 mod outputs;
+mod own;
 #[cfg(feature = "telemetry")]
 mod sampler;
 #[cfg(feature = "telemetry")]
@@ -23,6 +24,7 @@ pub use config::{DuplicateMonitor, RegistryBuilder, UpdateSummary};
 pub use noop::{Registry, WeakRegistry};
 #[cfg(feature = "telemetry")]
 pub use outputs::MetricsOutput;
+pub use own::RegistryMonitor;
 #[cfg(feature = "telemetry")]
 pub use schedule::{Registry, WeakRegistry};
 pub use table::{

@@ -300,3 +300,16 @@ fn the_default_registry_has_the_three_functions() {
     assert_eq!(global::get_registered_monitors().len(), 1);
     global::registry().update();
 }
+
+#[test]
+fn the_registry_counts_itself() {
+    let registry = patient().build();
+    registry.register(Arc::new(RegistryMonitor::new(&registry, "registry"))).unwrap();
+    registry.register(Arc::new(Plain { labels: 600, ..Plain::new("wide") })).unwrap();
+    registry.update();
+    registry.update();
+    let table = registry.snapshot();
+    assert_eq!(table.value("vitals_registry_monitors", &[]), Some(Value::U64(2)));
+    assert_eq!(table.value("vitals_registry_updates_total", &[]), Some(Value::U64(1)), "the second was under way");
+    assert_eq!(table.value("vitals_label_overflow_total", &[("table", "series")]), Some(Value::U64(601 - 512)));
+}

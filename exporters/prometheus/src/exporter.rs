@@ -79,7 +79,8 @@ impl Exporter {
     /// The text of `/metrics` as a scrape would get it now.
     #[must_use]
     pub fn render(&self) -> String {
-        String::from_utf8(self.content.metrics()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into())
+        String::from_utf8(self.content.metrics())
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into())
     }
 
     /// The recorder behind `/metrics`: what the application records in it is shown there. For
