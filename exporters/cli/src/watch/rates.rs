@@ -21,6 +21,8 @@ pub(crate) struct Rates {
     pub(crate) resources: Vec<Resource>,
     pub(crate) submissions: Submissions,
     pub(crate) monitors: Vec<Health>,
+    /// What engine-vitals could not keep, since the engine's start; those of which there are none are left out.
+    pub(crate) losses: Vec<(&'static str, f64)>,
 }
 
 /// A kind of time and how often it was taken.
@@ -134,6 +136,11 @@ impl Rates {
             resources: resources(span, now),
             submissions: submissions(span, now),
             monitors: now.monitors.iter().map(|(name, monitor)| health(span, name, monitor)).collect(),
+            losses: now
+                .losses
+                .iter()
+                .filter_map(|(what, lost)| Some((*what, lost.filter(|lost| *lost > 0.0)?)))
+                .collect(),
         }
     }
 }

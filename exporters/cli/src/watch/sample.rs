@@ -21,6 +21,8 @@ pub(crate) struct Sample {
     pub(crate) submissions: Submissions,
     /// By the monitor's name.
     pub(crate) monitors: BTreeMap<String, Monitor>,
+    /// What engine-vitals could not keep, since the engine's start, by what it is.
+    pub(crate) losses: BTreeMap<&'static str, Figure>,
     /// Series of engine-vitals in the scrape, those that are not looked at here too.
     pub(crate) series: usize,
 }
@@ -147,7 +149,8 @@ impl Sample {
                 || sample.vram.take(&series)
                 || take_resources(&mut sample.resources, &series)
                 || sample.submissions.take(&series)
-                || take_monitors(&mut sample.monitors, &series);
+                || take_monitors(&mut sample.monitors, &series)
+                || take_losses(&mut sample.losses, &series);
         }
         Ok(sample)
     }
@@ -179,7 +182,7 @@ impl Times {
         match name {
             "vitals_frames_total" => add(&mut entry(&mut self.lanes, series, "lane").frames, series.value),
             "vitals_cpu_phase_seconds_total" => add(entry(&mut self.cpu_phases, series, "phase"), series.value),
-            _ if name.starts_with("vitals_frame_seconds_") => {
+            _ if name.starts_with("vitals_frame_seconds") => {
                 return entry(&mut self.lanes, series, "lane").times.take("vitals_frame_seconds", series);
             }
             _ => {
@@ -314,6 +317,17 @@ fn take_monitors(monitors: &mut BTreeMap<String, Monitor>, series: &Series) -> b
     true
 }
 
+fn take_losses(losses: &mut BTreeMap<&'static str, Figure>, series: &Series) -> bool {
+    let what = match series.name.as_str() {
+        "vitals_events_lost_total" => "events",
+        "vitals_untracked_resources_total" => "resources",
+        "vitals_label_overflow_total" => "labels",
+        _ => return false,
+    };
+    add(losses.entry(what).or_default(), series.value);
+    true
+}
+
 /// The entry that a label of the series names.
 fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, series: &Series, label: &str) -> &'a mut T {
     map.entry(series.label(label).to_owned()).or_default()
@@ -348,6 +362,7 @@ mod tests {
              vitals_resources_live{resource=\"texture\"} 3\n\
              vitals_packets_total{result=\"presented\"} 4\n\
              vitals_monitor_success{monitor=\"heap\"} 1\n\
+             vitals_events_lost_total 3\n\
              vitals_some_future_figure 1\n",
         )
         .unwrap();
@@ -364,6 +379,7 @@ mod tests {
         assert_eq!((sample.resources["texture"].live, sample.resources["texture"].created), (Some(3.0), None));
         assert_eq!(sample.submissions.packets["presented"], Some(4.0));
         assert_eq!(sample.monitors["heap"].success, Some(1.0));
-        assert_eq!(sample.series, 17);
+        assert_eq!(sample.losses, [("events", Some(3.0))].into());
+        assert_eq!(sample.series, 18);
     }
 }

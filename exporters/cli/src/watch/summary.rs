@@ -12,7 +12,8 @@ use super::units::{bytes, count, rate, seconds};
 pub(crate) fn page(watched: &Watched) -> String {
     let Some(rates) = watched.rates() else { return String::new() };
     let mut out = format!("{}: {}\n", watched.url(), identity(rates));
-    let _ = writeln!(out, "{} series, rates over {} s\n", rates.series, watched.interval().as_secs_f64());
+    let interval = watched.interval().as_secs_f64();
+    let _ = writeln!(out, "{} series, rates over {interval} s{}\n", rates.series, losses(rates));
     section(&mut out, &["times", "per second", "mean", "~p50", "~p95"], timings(rates));
     section(&mut out, &["memory", ""], memory(rates));
     section(&mut out, &["VRAM", ""], vram(rates));
@@ -70,6 +71,13 @@ pub(crate) fn health(rates: &Rates) -> String {
     } else {
         format!("monitors {} well", well.len())
     }
+}
+
+/// What engine-vitals could not keep, in words that follow others; empty where there is nothing.
+pub(crate) fn losses(rates: &Rates) -> String {
+    let each = rates.losses.iter().map(|(what, lost)| format!("{} {what}", count(Some(*lost))));
+    let all = each.collect::<Vec<_>>().join(", ");
+    if all.is_empty() { all } else { format!(", lost: {all}") }
 }
 
 /// Name, per second, mean, quantiles.
@@ -222,6 +230,13 @@ mod tests {
         let one = watched(&["vitals_monitor_success{monitor=\"a\"} 1\nvitals_monitor_success{monitor=\"b\"} 0"]);
         assert!(line(&one).ends_with("monitors failing or stale: b"));
         assert!(page(&one).contains("FAILING"));
+    }
+
+    #[test]
+    fn losses_are_told_where_there_are_any() {
+        let text = "vitals_events_lost_total 7\nvitals_untracked_resources_total 0\nvitals_label_overflow_total 2";
+        assert!(page(&watched(&[text])).contains("3 series, rates over 1 s, lost: 7 events, 2 labels\n"));
+        assert!(page(&watched(&["vitals_events_lost_total 0"])).contains("1 series, rates over 1 s\n"));
     }
 
     #[test]

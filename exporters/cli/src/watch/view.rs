@@ -80,7 +80,8 @@ fn footer<'a>(watched: &Watched, status: &Status<'_>) -> Line<'a> {
     let live = watched.rates().filter(|_| *status == Status::Live);
     let health = live.map(|rates| {
         let failing = rates.monitors.iter().any(|health| health.well == Some(false));
-        let text = Span::from(format!("  {} series  {}", rates.series, summary::health(rates)));
+        let text = format!("  {} series{}  {}", rates.series, summary::losses(rates), summary::health(rates));
+        let text = Span::from(text);
         if failing { text.red() } else { text }
     });
     Line::from(keys.into_iter().chain([every.into()]).chain(health).collect::<Vec<_>>())
