@@ -1,5 +1,7 @@
 //! What to ask of an adapter, and what it is called.
 
+use engine_vitals_core::probe::Backend;
+
 /// The features that make GPU times possible, as far as the adapter has them. Add them to a device's required features:
 /// a device that did not ask for them has no time stamps.
 #[must_use]
@@ -58,6 +60,19 @@ impl AdapterFacts {
             (driver, info) => format!("{driver} {info}"),
         };
         Self { name: info.name.clone(), backend: backend_name(info.backend), driver, device_type: info.device_type }
+    }
+}
+
+/// The API of a wgpu backend, as the event schema names it.
+#[must_use]
+pub fn probe_backend(backend: wgpu::Backend) -> Backend {
+    match backend {
+        wgpu::Backend::Noop => Backend::Noop,
+        wgpu::Backend::Vulkan => Backend::Vulkan,
+        wgpu::Backend::Metal => Backend::Metal,
+        wgpu::Backend::Dx12 => Backend::D3D12,
+        wgpu::Backend::Gl => Backend::Gl,
+        wgpu::Backend::BrowserWebGpu => Backend::WebGpu,
     }
 }
 

@@ -31,7 +31,7 @@ mod ticks;
 #[cfg(feature = "telemetry")]
 mod timestamps;
 
-pub use adapter::{AdapterFacts, TimestampSupport, wanted_features};
+pub use adapter::{AdapterFacts, TimestampSupport, probe_backend, wanted_features};
 pub use footprint::texture_bytes;
 #[cfg(feature = "telemetry")]
 pub use frame_timer::{FrameSink, FrameTimer, FrameTimerStats, TimedFrame};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine_vitals_core::contract::{FrameStats, GpuHook};
 use engine_vitals_core::monitor::{GpuFrameMonitor, TimerSkip};
+use engine_vitals_core::probe::Probe;
 
 use super::TimestampSupport;
 
@@ -143,7 +144,7 @@ pub struct SubmissionStats {
 impl Submissions {
     /// Nothing.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(_: Probe) -> Self {
         Self
     }
 

@@ -1,8 +1,10 @@
 //! Numbered submissions and their completion.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use engine_vitals_core::probe::{Mark, Probe};
 use parking_lot::Mutex;
 
 use super::ledger::Ledger;
@@ -12,9 +14,12 @@ use super::ledger::Ledger;
 /// Completion is learnt inside whatever call polls the device (`Queue::submit` does), so a latency is from the call of
 /// [`submit`](Self::submit) to the poll that found the work done: an upper bound. One of these per queue, shared by all
 /// that submit to it. Nothing here waits, and no lock is held while wgpu is called.
-#[derive(Clone, Debug, Default)]
+///
+/// Each submission is reported to a [`Probe`] as a [`Mark::Submit`] in the context of the caller, and its completion as a
+/// [`Mark::Complete`] with the same correlation. A submission that is abandoned has no completion there.
+#[derive(Clone, Debug)]
 pub struct Submissions {
-    ledger: Arc<Mutex<Ledger>>,
+    shared: Arc<Shared>,
 }
 
 /// The number of a submission: 1, 2, 3, … for each [`Submissions`].
@@ -56,10 +61,12 @@ pub struct SubmissionStats {
 }
 
 impl Submissions {
-    /// No submissions yet.
+    /// No submissions yet. They will be reported to `probe` ([`Probe::OFF`] for nobody).
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(probe: Probe) -> Self {
+        static QUEUES: AtomicU64 = AtomicU64::new(0);
+        let queue = QUEUES.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::new(Shared { probe, queue, ledger: Mutex::default() }) }
     }
 
     /// Submits to `queue`.
@@ -71,8 +78,9 @@ impl Submissions {
         queue: &wgpu::Queue,
         command_buffers: impl IntoIterator<Item = wgpu::CommandBuffer>,
     ) -> Submission {
-        let number = self.ledger.lock().begin(Instant::now());
-        let completion = Completion { ledger: Arc::clone(&self.ledger), number: Some(number) };
+        let number = self.shared.ledger.lock().begin(Instant::now());
+        let completion = Completion { shared: Arc::clone(&self.shared), number: Some(number) };
+        self.shared.probe.event(Mark::submit(self.shared.correlation(number)));
         let index = queue.submit(command_buffers);
         queue.on_submitted_work_done(move || completion.completed());
         Submission { id: SubmissionId(number), index }
@@ -81,20 +89,20 @@ impl Submissions {
     /// Whether a submission is done. False for one that is in flight, or that is not from here.
     #[must_use]
     pub fn is_done(&self, id: SubmissionId) -> bool {
-        self.ledger.lock().is_done(id.0)
+        self.shared.ledger.lock().is_done(id.0)
     }
 
     /// The newest submission of which it is known that it and all before it are done; `None` while the first is in flight.
     #[must_use]
     pub fn done_up_to(&self) -> Option<SubmissionId> {
-        let number = self.ledger.lock().done_up_to();
+        let number = self.shared.ledger.lock().done_up_to();
         (number > 0).then_some(SubmissionId(number))
     }
 
     /// What has become of the submissions so far.
     #[must_use]
     pub fn stats(&self) -> SubmissionStats {
-        let ledger = self.ledger.lock();
+        let ledger = self.shared.ledger.lock();
         SubmissionStats {
             submitted: ledger.submitted(),
             completed: ledger.completed(),
@@ -105,16 +113,32 @@ impl Submissions {
     }
 }
 
+#[derive(Debug)]
+struct Shared {
+    probe: Probe,
+    /// Tells the queues of a process apart.
+    queue: u64,
+    ledger: Mutex<Ledger>,
+}
+
+impl Shared {
+    /// The number under which the probe knows a submission: unique over the queues of a process.
+    fn correlation(&self, number: u64) -> u64 {
+        (self.queue << 40) | number
+    }
+}
+
 /// Ends a submission's entry in the ledger, at the latest when it is dropped.
 struct Completion {
-    ledger: Arc<Mutex<Ledger>>,
+    shared: Arc<Shared>,
     number: Option<u64>,
 }
 
 impl Completion {
     fn completed(mut self) {
         if let Some(number) = self.number.take() {
-            self.ledger.lock().complete(number, Instant::now());
+            self.shared.ledger.lock().complete(number, Instant::now());
+            self.shared.probe.event(Mark::complete(self.shared.correlation(number)));
         }
     }
 }
@@ -122,20 +146,37 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(number) = self.number.take() {
-            self.ledger.lock().abandon(number);
+            self.shared.ledger.lock().abandon(number);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use engine_vitals_core::tracker::Tracker;
+
     use super::*;
     use crate::gpu::testing;
 
     #[test]
+    fn submissions_and_completions_are_reported_to_the_probe() {
+        let Some(gpu) = testing::gpu("submissions_and_completions_are_reported_to_the_probe") else { return };
+        let tracker = Tracker::new();
+        let queues = [Submissions::new(tracker.probe()), Submissions::new(tracker.probe())];
+        tracker.probe().staged(4096);
+        for submissions in &queues {
+            submissions.submit(&gpu.queue, []);
+        }
+        gpu.wait();
+        let totals = tracker.totals().submissions;
+        assert_eq!((totals.submitted, totals.completed, totals.unsubmitted_bytes()), (2, 2, 0));
+        assert_ne!(queues[0].shared.correlation(1), queues[1].shared.correlation(1));
+    }
+
+    #[test]
     fn submissions_are_numbered_and_completed_by_a_poll() {
         let Some(gpu) = testing::gpu("submissions_are_numbered_and_completed_by_a_poll") else { return };
-        let submissions = Submissions::new();
+        let submissions = Submissions::new(Probe::OFF);
         assert_eq!(submissions.done_up_to(), None);
         let target = gpu.target(256);
         let mut last = None;
@@ -161,7 +202,7 @@ mod tests {
     #[test]
     fn an_empty_submission_completes_too() {
         let Some(gpu) = testing::gpu("an_empty_submission_completes_too") else { return };
-        let submissions = Submissions::new();
+        let submissions = Submissions::new(Probe::OFF);
         let submission = submissions.submit(&gpu.queue, []);
         gpu.wait();
         assert!(submissions.is_done(submission.id));
@@ -170,7 +211,7 @@ mod tests {
     #[test]
     fn callbacks_that_submit_again_meet_no_lock() {
         let Some(gpu) = testing::gpu("callbacks_that_submit_again_meet_no_lock") else { return };
-        let submissions = Submissions::new();
+        let submissions = Submissions::new(Probe::OFF);
         submissions.submit(&gpu.queue, []);
         let (inner, queue) = (submissions.clone(), gpu.queue.clone());
         gpu.queue.on_submitted_work_done(move || {
@@ -185,7 +226,7 @@ mod tests {
     fn a_lost_device_leaves_nothing_in_flight() {
         let Some(gpu) = testing::gpu("a_lost_device_leaves_nothing_in_flight") else { return };
         gpu.device.on_uncaptured_error(Arc::new(|_: wgpu::Error| {}));
-        let submissions = Submissions::new();
+        let submissions = Submissions::new(Probe::OFF);
         submissions.submit(&gpu.queue, []);
         gpu.device.destroy();
         submissions.submit(&gpu.queue, []);
@@ -200,7 +241,7 @@ mod tests {
     #[test]
     fn on_a_device_without_a_gpu_submissions_complete() {
         let (_device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
-        let submissions = Submissions::new();
+        let submissions = Submissions::new(Probe::OFF);
         let submission = submissions.submit(&queue, []);
         submissions.submit(&queue, []);
         assert!(submissions.is_done(submission.id));
