@@ -4,11 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use engine_vitals::gpu::AdapterFacts;
+
 /// Why there is no device.
 #[derive(Debug)]
 pub(crate) enum OpenError {
     /// No driver offers an adapter.
     NoAdapter(wgpu::RequestAdapterError),
+    /// `WGPU_BACKEND` names no backend.
+    NoBackend,
     /// There is an adapter, but it gave no device.
     NoDevice(String, wgpu::RequestDeviceError),
 }
@@ -23,6 +27,7 @@ impl fmt::Display for OpenError {
                  \x20   apt-get install mesa-vulkan-drivers libvulkan1\n\
                  If there is a driver, look at WGPU_BACKEND (vulkan, gl, metal, dx12) and VK_DRIVER_FILES."
             ),
+            Self::NoBackend => f.write_str("WGPU_BACKEND names no backend of this program"),
             Self::NoDevice(adapter, reason) => write!(f, "the adapter {adapter:?} gave no device: {reason}"),
         }
     }
@@ -40,15 +45,44 @@ pub(crate) struct OpenDevice {
     pub(crate) failed: Arc<AtomicBool>,
 }
 
+impl OpenDevice {
+    /// The adapter, in a line.
+    pub(crate) fn describe(&self) -> String {
+        let AdapterFacts { name, backend, driver, .. } = AdapterFacts::new(&self.adapter.get_info());
+        format!("adapter: {name} ({backend}, {driver})")
+    }
+}
+
+/// The backends to try, in turn: OpenGL only where nothing else has an adapter. `WGPU_BACKEND` picks for itself.
+pub(crate) fn backends() -> Vec<wgpu::Backends> {
+    match wgpu::Backends::from_env() {
+        Some(picked) => vec![picked],
+        None => vec![wgpu::Backends::PRIMARY, wgpu::Backends::SECONDARY],
+    }
+}
+
+/// Opens the best adapter for rendering without a window.
+///
+/// # Errors
+/// When no backend has an adapter, or the adapter gives no device.
+pub(crate) fn open_offscreen() -> Result<OpenDevice, OpenError> {
+    let mut last = None;
+    for backends in backends() {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends = backends;
+        match open(&wgpu::Instance::new(descriptor), None) {
+            Ok(open) => return Ok(open),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or(OpenError::NoBackend))
+}
+
 /// Opens the best adapter (a GPU before software) that can present to `surface`, if there is one.
 ///
 /// # Errors
 /// When there is no adapter, or it gives no device.
-pub(crate) fn open(
-    instance: &wgpu::Instance,
-    surface: Option<&wgpu::Surface<'_>>,
-    wanted: impl FnOnce(&wgpu::Adapter) -> wgpu::Features,
-) -> Result<OpenDevice, OpenError> {
+pub(crate) fn open(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>>) -> Result<OpenDevice, OpenError> {
     let options = wgpu::RequestAdapterOptions {
         power_preference: wgpu::PowerPreference::HighPerformance,
         force_fallback_adapter: false,
@@ -58,7 +92,7 @@ pub(crate) fn open(
     let adapter = pollster::block_on(instance.request_adapter(&options)).map_err(OpenError::NoAdapter)?;
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("engine"),
-        required_features: wanted(&adapter),
+        required_features: engine_vitals::gpu::wanted_features(&adapter),
         required_limits: wgpu::Limits::downlevel_defaults().using_resolution(adapter.limits()),
         ..Default::default()
     };

@@ -1,42 +1,63 @@
 //! The engine: a device, a renderer, and what `--churn` and `--leak` add to each frame.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use engine_vitals::gpu::{FrameTimer, Submissions};
+use engine_vitals_core::probe::{Lane, PacketResult};
 
 use crate::device::OpenDevice;
 use crate::failure::Failure;
 use crate::options::{Options, Size};
 use crate::renderer::Renderer;
+use crate::telemetry::Telemetry;
 use crate::tracked::Maker;
 use crate::transients::Transients;
 
 /// How long to wait for the GPU before it counts as hung.
-const GPU_TIMEOUT: Duration = Duration::from_secs(20);
+const GPU_TIMEOUT: Duration = Duration::from_secs(60);
 /// Frames that the CPU may be ahead of the GPU.
-const FRAMES_AHEAD: usize = 2;
+const FRAMES_AHEAD: u64 = 2;
 /// The scene's clock advances by this much a frame, so that frame N looks the same on every machine.
 const SECONDS_PER_FRAME: f32 = 1.0 / 60.0;
 
 /// Renders frames, one call each.
-#[derive(Debug)]
 pub(crate) struct Engine {
     open: OpenDevice,
+    telemetry: Telemetry,
     renderer: Renderer,
     transients: Transients,
-    pending: std::collections::VecDeque<wgpu::SubmissionIndex>,
+    timer: FrameTimer,
+    submissions: Submissions,
+    lane: Lane,
     frames: u64,
+    finished: Arc<AtomicU64>,
 }
 
 impl Engine {
-    pub(crate) fn new(open: OpenDevice, options: &Options) -> Result<Self, Failure> {
+    pub(crate) fn new(open: OpenDevice, options: &Options, mut telemetry: Telemetry) -> Result<Self, Failure> {
         let largest = open.device.limits().max_texture_dimension_2d;
         if options.size.width > largest || options.size.height > largest {
             let Size { width, height } = options.size;
             return Err(Failure::Running(format!("--size {width}x{height}: this adapter's limit is {largest}")));
         }
-        let maker = Maker::new(open.device.clone());
-        let renderer = Renderer::new(maker.clone(), &open.adapter, &open.queue, options.size);
+        let probe = telemetry.probe();
+        let maker = Maker::new(open.device.clone(), probe);
+        let renderer = Renderer::new(maker.clone(), &open.adapter, &open.queue, options.size, options.samples());
         let transients = Transients::new(maker, options.churn, options.leak);
-        Ok(Self { open, renderer, transients, pending: std::collections::VecDeque::new(), frames: 0 })
+        telemetry.watch(&open.device)?;
+        Ok(Self {
+            timer: FrameTimer::new(&open.device, &open.queue, telemetry.frame_sink()),
+            submissions: Submissions::new(probe),
+            lane: probe.lane(if options.window { "window" } else { "offscreen" }),
+            open,
+            telemetry,
+            renderer,
+            transients,
+            frames: 0,
+            finished: Arc::default(),
+        })
     }
 
     /// Frames rendered so far.
@@ -60,52 +81,83 @@ impl Engine {
         &self.renderer
     }
 
+    /// What is measured, in a few words, for a line on a terminal.
+    pub(crate) fn status(&self) -> String {
+        self.telemetry.status(&self.submissions)
+    }
+
     /// Changes the picture's size; its targets are rebuilt.
     pub(crate) fn resize(&mut self, size: Size) {
         self.renderer.resize(size);
     }
 
-    /// Renders one frame; `present` records what brings the picture to a window.
+    /// Renders one frame. `show` records what brings the picture to a window, `present` shows it.
     ///
     /// # Errors
     /// When wgpu reported an error or the GPU hangs.
     pub(crate) fn render(
         &mut self,
-        present: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::TextureView),
+        show: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::TextureView),
+        present: impl FnOnce(&wgpu::Queue),
     ) -> Result<(), Failure> {
-        self.wait_for_frames_ahead()?;
-        let seconds = self.frames as f32 * SECONDS_PER_FRAME;
+        self.wait_until_at_most(FRAMES_AHEAD - 1)?;
+        let packet = self.telemetry.probe().packet(self.lane);
+        let context = packet.context().enter();
+        let mut frame = self.timer.begin();
+
         let label = Some("frame");
         let mut encoder = self.open.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
         self.transients.frame(&self.open.queue);
-        self.renderer.prepare(&self.open.queue, seconds);
-        self.renderer.record(&mut encoder, None);
-        present(&mut encoder, self.renderer.picture_view());
-        self.pending.push_back(self.open.queue.submit([encoder.finish()]));
+        self.renderer.prepare(&self.open.queue, self.frames as f32 * SECONDS_PER_FRAME);
+        frame.start(&mut encoder);
+        self.renderer.record(&mut encoder, packet.id(), frame.main_pass());
+        show(&mut encoder, self.renderer.picture_view());
+        frame.end(&mut encoder);
+        frame.submit(|| self.submissions.submit(&self.open.queue, [encoder.finish()]));
+        present(&self.open.queue);
+        packet.finish(PacketResult::Presented);
+        drop(context);
+
         self.frames += 1;
+        let finished = Arc::clone(&self.finished);
+        self.open.queue.on_submitted_work_done(move || {
+            finished.fetch_add(1, Ordering::Relaxed);
+        });
+        self.telemetry.frame();
         self.healthy()
     }
 
-    /// Waits until the GPU has nothing left to do.
+    /// Waits until the GPU has rendered all frames.
     ///
     /// # Errors
     /// When the GPU hangs or the device is lost.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
-        let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(GPU_TIMEOUT) };
-        self.open.device.poll(wait).map_err(|error| Failure::Running(format!("waiting for the GPU: {error}")))?;
-        self.healthy()
+        self.wait_until_at_most(0)
     }
 
-    fn wait_for_frames_ahead(&mut self) -> Result<(), Failure> {
-        while self.pending.len() >= FRAMES_AHEAD {
-            let wait = wgpu::PollType::Wait { submission_index: self.pending.pop_front(), timeout: Some(GPU_TIMEOUT) };
-            self.open.device.poll(wait).map_err(|error| Failure::Running(format!("waiting for a frame: {error}")))?;
+    /// Waits until no more than `frames` are in flight. In short sleeps: a software GPU needs this core too, and some
+    /// drivers spin in a wait with a timeout.
+    fn wait_until_at_most(&self, frames: u64) -> Result<(), Failure> {
+        let start = Instant::now();
+        loop {
+            self.healthy()?;
+            self.open
+                .device
+                .poll(wgpu::PollType::Poll)
+                .map_err(|error| Failure::Running(format!("polling the device: {error}")))?;
+            if self.frames - self.finished.load(Ordering::Relaxed) <= frames {
+                return Ok(());
+            }
+            if start.elapsed() > GPU_TIMEOUT {
+                let seconds = GPU_TIMEOUT.as_secs();
+                return Err(Failure::Running(format!("the GPU did not finish a frame within {seconds} s")));
+            }
+            std::thread::sleep(Duration::from_micros(300));
         }
-        Ok(())
     }
 
     fn healthy(&self) -> Result<(), Failure> {
-        if self.open.failed.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.open.failed.load(Ordering::Relaxed) {
             return Err(Failure::Running("the GPU reported an error; see above".to_owned()));
         }
         Ok(())

@@ -21,7 +21,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Running(_) | Self::Open(OpenError::NoDevice(..)) => ExitCode::from(1),
-            Self::Open(OpenError::NoAdapter(_)) => ExitCode::from(3),
+            Self::Open(OpenError::NoAdapter(_) | OpenError::NoBackend) => ExitCode::from(3),
             Self::Display(_) => ExitCode::from(4),
         }
     }

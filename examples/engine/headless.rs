@@ -25,8 +25,8 @@ pub(crate) fn run(engine: &mut Engine, options: &Options, stop: &AtomicBool) -> 
         }
         pace.started(Instant::now());
         engine.resize(size_at(engine.frames(), options));
-        engine.render(|_, _| {})?;
-        status.frame(engine.frames(), String::new);
+        engine.render(|_, _| {}, |_| {})?;
+        status.frame(engine.frames(), || engine.status());
     }
     status.end();
     engine.finish()

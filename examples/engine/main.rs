@@ -7,7 +7,7 @@
 //! Walk it from here: [`options`] is the command line, [`device`] finds the best adapter, [`engine`] renders frames
 //! with [`renderer`] (passes), [`targets`] (what follows the picture's size), [`pipelines`], [`world`] (what moves),
 //! [`mesh`] and [`material`] (procedural content); [`headless`] and [`window`] are the two loops around it.
-//! [`tracked`] is where each resource is reported, [`transients`] are the resources with a bad life on purpose.
+//! [`telemetry`] is where engine-vitals is set up, [`tracked`] where each resource is reported; [`transients`] are the resources with a bad life on purpose.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
@@ -24,6 +24,7 @@ mod renderer;
 mod screenshot;
 mod status;
 mod targets;
+mod telemetry;
 mod tracked;
 mod transients;
 mod window;
@@ -37,6 +38,7 @@ use clap::Parser;
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::options::Options;
+use crate::telemetry::Telemetry;
 
 /// Set by Ctrl-C (and by SIGTERM).
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -65,11 +67,9 @@ fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn run_headless(options: &Options) -> Result<Engine, Failure> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let open = device::open(&instance, None, |_| wgpu::Features::empty())?;
-    let info = open.adapter.get_info();
-    println!("adapter: {} ({:?}, {})", info.name, info.backend, info.driver_info);
-    let mut engine = Engine::new(open, options)?;
+    let open = device::open_offscreen()?;
+    println!("{}", open.describe());
+    let mut engine = Engine::new(open, options, Telemetry::start(options)?)?;
     headless::run(&mut engine, options, &STOP)?;
     Ok(engine)
 }

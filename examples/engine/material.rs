@@ -1,4 +1,4 @@
-//! Procedural textures with mip chains: colour in RGB (sRGB), roughness variation in A.
+//! Procedural textures with mip chains: a linear tint in RGB, roughness variation in A.
 
 /// The layers of the albedo array, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -106,18 +106,14 @@ impl Mesh {
         mesh
     }
 
-    /// A horizontal disc of radius 1, facing up.
-    pub(crate) fn disc(segments: u32) -> Self {
+    /// A horizontal disc of radius 1, facing up, finer towards its centre.
+    pub(crate) fn disc(rings: u32, segments: u32) -> Self {
         let mut mesh = Self::default();
-        let centre = mesh.push(Vec3::ZERO, Vec3::Y, Vec2::ZERO);
-        for segment in 0..=segments {
-            let angle = TAU * segment as f32 / segments as f32;
-            let rim = Vec3::new(angle.cos(), 0.0, angle.sin());
-            mesh.push(rim, Vec3::Y, Vec2::new(rim.x, rim.z) * 24.0);
-        }
-        for segment in 0..segments {
-            mesh.indices.extend([centre, centre + segment + 2, centre + segment + 1]);
-        }
+        mesh.grid(rings, segments, |ring, around| {
+            let (radius, angle) = (ring * ring, around * TAU);
+            let position = Vec3::new(angle.cos() * radius, 0.0, angle.sin() * radius);
+            (position, Vec3::Y, Vec2::new(position.x, position.z) * 40.0)
+        });
         mesh
     }
 

@@ -1,5 +1,7 @@
 //! The passes: shadow map, main pass with MSAA and depth, bloom chain, composition.
 
+use engine_vitals_core::probe::PacketId;
+
 use crate::material::{Layer, layer_mips};
 use crate::mesh::Mesh;
 use crate::options::Size;
@@ -17,7 +19,6 @@ pub(crate) struct Renderer {
     maker: Maker,
     pipelines: Pipelines,
     targets: Targets,
-    samples: u32,
     linear: Tracked<wgpu::Sampler>,
     meshes: Meshes,
     globals: Tracked<wgpu::Buffer>,
@@ -25,8 +26,8 @@ pub(crate) struct Renderer {
     globals_group: Tracked<wgpu::BindGroup>,
     scene_group: Tracked<wgpu::BindGroup>,
     shadow_view: Tracked<wgpu::TextureView>,
-    _shadow: Tracked<wgpu::Texture>,
-    _albedo: Tracked<wgpu::Texture>,
+    shadow: Tracked<wgpu::Texture>,
+    albedo: Tracked<wgpu::Texture>,
     _albedo_view: Tracked<wgpu::TextureView>,
     _samplers: [Tracked<wgpu::Sampler>; 2],
     frame: Instances,
@@ -42,11 +43,9 @@ struct Meshes {
 }
 
 impl Renderer {
-    pub(crate) fn new(maker: Maker, adapter: &wgpu::Adapter, queue: &wgpu::Queue, size: Size) -> Self {
-        let multisampled = [HDR, DEPTH]
-            .iter()
-            .all(|&format| adapter.get_texture_format_features(format).flags.sample_count_supported(4));
-        let samples = if multisampled { 4 } else { 1 };
+    pub(crate) fn new(maker: Maker, adapter: &wgpu::Adapter, queue: &wgpu::Queue, size: Size, samples: u32) -> Self {
+        let possible = |format| adapter.get_texture_format_features(format).flags.sample_count_supported(samples);
+        let samples = if [HDR, DEPTH].into_iter().all(possible) { samples } else { 1 };
         let pipelines = Pipelines::new(&maker, samples);
 
         let linear = maker.sampler(&wgpu::SamplerDescriptor {
@@ -61,7 +60,6 @@ impl Renderer {
             address_mode_v: wgpu::AddressMode::Repeat,
             mag_filter: wgpu::FilterMode::Linear,
             min_filter: wgpu::FilterMode::Linear,
-            mipmap_filter: wgpu::MipmapFilterMode::Linear,
             ..Default::default()
         });
         let comparison = maker.sampler(&wgpu::SamplerDescriptor {
@@ -121,7 +119,6 @@ impl Renderer {
             maker,
             pipelines,
             targets,
-            samples,
             linear,
             meshes,
             globals,
@@ -129,8 +126,8 @@ impl Renderer {
             globals_group,
             scene_group,
             shadow_view,
-            _shadow: shadow,
-            _albedo: albedo,
+            shadow,
+            albedo,
             _albedo_view: albedo_view,
             _samplers: [repeat, comparison],
             frame: Instances::default(),
@@ -140,7 +137,7 @@ impl Renderer {
     /// Rebuilds the targets when the size differs.
     pub(crate) fn resize(&mut self, size: Size) {
         if size != self.targets.size {
-            self.targets = Targets::new(&self.maker, &self.pipelines, &self.linear, self.samples, size);
+            self.targets.resize(&self.maker, &self.pipelines, &self.linear, size);
         }
     }
 
@@ -150,34 +147,54 @@ impl Renderer {
 
     /// The texture that holds the finished picture.
     pub(crate) fn picture(&self) -> &wgpu::Texture {
-        &self.targets.picture.texture
+        self.targets.picture.texture()
     }
 
     /// A view of the finished picture.
     pub(crate) fn picture_view(&self) -> &wgpu::TextureView {
-        &self.targets.picture.view
+        self.targets.picture.view()
     }
 
     /// Uploads what the frame at `seconds` needs.
     pub(crate) fn prepare(&mut self, queue: &wgpu::Queue, seconds: f32) {
         let aspect = self.targets.size.width as f32 / self.targets.size.height as f32;
         world::animate(seconds, &mut self.frame);
-        queue.write_buffer(&self.globals, 0, bytemuck::bytes_of(&world::globals(seconds, aspect)));
-        queue.write_buffer(&self.instances, 0, bytemuck::cast_slice(&self.frame.all));
+        let globals = world::globals(seconds, aspect);
+        for (buffer, bytes) in
+            [(&self.globals, bytemuck::bytes_of(&globals)), (&self.instances, bytemuck::cast_slice(&self.frame.all))]
+        {
+            queue.write_buffer(buffer, 0, bytes);
+            self.maker.staged(bytes.len());
+        }
     }
 
-    /// Records the passes of the prepared frame.
+    /// Records the passes of the prepared frame, which is `packet`.
     pub(crate) fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
+        packet: PacketId,
         main_pass: Option<wgpu::RenderPassTimestampWrites<'_>>,
     ) {
+        self.touch(packet);
         self.shadow_pass(encoder);
         self.main_pass(encoder, main_pass);
         self.bloom_passes(encoder);
-        let (source, picture) = (&self.targets.composition, &self.targets.picture.view);
+        let (source, picture) = (&self.targets.groups.composition, self.targets.picture.view());
         let clear = wgpu::LoadOp::Clear(wgpu::Color::BLACK);
         post_pass(encoder, "compose", &self.pipelines.compose, source, picture, clear);
+    }
+
+    fn touch(&self, packet: PacketId) {
+        for buffer in [&self.globals, &self.instances, &self.meshes.vertices, &self.meshes.indices] {
+            buffer.touch(packet);
+        }
+        for texture in [&self.shadow, &self.albedo] {
+            texture.touch(packet);
+        }
+        for group in [&self.globals_group, &self.scene_group] {
+            group.touch(packet);
+        }
+        self.targets.touch(packet);
     }
 
     fn shadow_pass(&self, encoder: &mut wgpu::CommandEncoder) {
@@ -192,9 +209,9 @@ impl Renderer {
     }
 
     fn main_pass(&self, encoder: &mut wgpu::CommandEncoder, timestamps: Option<wgpu::RenderPassTimestampWrites<'_>>) {
-        let hdr = &self.targets.hdr.view;
+        let hdr = self.targets.hdr.view();
         let (view, resolve_target, store) = match &self.targets.multisampled {
-            Some(multisampled) => (&multisampled.view, Some(&**hdr), wgpu::StoreOp::Discard),
+            Some(multisampled) => (multisampled.view(), Some(hdr), wgpu::StoreOp::Discard),
             None => (hdr, None, wgpu::StoreOp::Store),
         };
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
@@ -205,7 +222,7 @@ impl Renderer {
                 resolve_target,
                 ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store },
             })],
-            depth_stencil_attachment: Some(depth_attachment(&self.targets.depth.view, wgpu::StoreOp::Discard)),
+            depth_stencil_attachment: Some(depth_attachment(self.targets.depth.view(), wgpu::StoreOp::Discard)),
             timestamp_writes: timestamps,
             ..Default::default()
         });
@@ -229,22 +246,22 @@ impl Renderer {
     }
 
     fn bloom_passes(&self, encoder: &mut wgpu::CommandEncoder) {
-        let (levels, sources) = (&self.targets.bloom, &self.targets.sources);
+        let (levels, groups) = (self.targets.bloom.levels(), &self.targets.groups);
         let clear = wgpu::LoadOp::Clear(wgpu::Color::BLACK);
-        post_pass(encoder, "bloom bright", &self.pipelines.bright, &sources[0], &levels[0], clear);
+        post_pass(encoder, "bloom bright", &self.pipelines.bright, &groups.hdr, &levels[0], clear);
         for level in 1..levels.len() {
-            post_pass(encoder, "bloom down", &self.pipelines.down, &sources[level], &levels[level], clear);
+            post_pass(encoder, "bloom down", &self.pipelines.down, &groups.bloom[level - 1], &levels[level], clear);
         }
         for level in (1..levels.len()).rev() {
-            let below = &levels[level - 1];
-            post_pass(encoder, "bloom up", &self.pipelines.up, &sources[level + 1], below, wgpu::LoadOp::Load);
+            let (source, below) = (&groups.bloom[level], &levels[level - 1]);
+            post_pass(encoder, "bloom up", &self.pipelines.up, source, below, wgpu::LoadOp::Load);
         }
     }
 }
 
 impl Meshes {
     fn new(maker: &Maker) -> Self {
-        let meshes = [Mesh::pillar(), Mesh::sphere(16, 24), Mesh::torus_knot(220, 20), Mesh::disc(48)];
+        let meshes = [Mesh::pillar(), Mesh::sphere(16, 24), Mesh::torus_knot(220, 20), Mesh::disc(24, 48)];
         let (mut vertices, mut indices, mut draws) = (Vec::new(), Vec::<u32>::new(), Vec::new());
         for mesh in &meshes {
             let first = indices.len() as u32;
@@ -267,7 +284,7 @@ fn upload_albedo(maker: &Maker, queue: &wgpu::Queue) -> (Tracked<wgpu::Texture>,
         mip_level_count: LAYER_SIZE.ilog2() + 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
-        format: wgpu::TextureFormat::Rgba8UnormSrgb,
+        format: wgpu::TextureFormat::Rgba8Unorm,
         usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
     });

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::failure::Failure;
@@ -53,15 +54,10 @@ fn read_back(engine: &Engine) -> Result<Vec<u8>, Failure> {
         // The receiver is gone only when the wait below has failed.
         let _ = sender.send(result);
     });
-    engine.finish()?;
-    match receiver.try_recv() {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(Failure::Running(format!("reading the picture back: {error}"))),
-        Err(_) => return Err(Failure::Running("reading the picture back: no answer from the GPU".to_owned())),
-    }
-    let mapped = buffer
-        .slice(..)
-        .get_mapped_range()
-        .map_err(|error| Failure::Running(format!("reading the picture back: {error}")))?;
+    let failed = |what: &dyn std::fmt::Display| Failure::Running(format!("reading the picture back: {what}"));
+    let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(60)) };
+    device.poll(wait).map_err(|error| failed(&error))?;
+    receiver.try_recv().map_err(|_| failed(&"no answer from the GPU"))?.map_err(|error| failed(&error))?;
+    let mapped = buffer.slice(..).get_mapped_range().map_err(|error| failed(&error))?;
     Ok(mapped.chunks_exact(padded as usize).flat_map(|line| &line[..row as usize]).copied().collect())
 }

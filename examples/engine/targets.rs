@@ -1,4 +1,6 @@
-//! Everything whose size follows the picture's: made anew when the size changes.
+//! Everything whose size follows the picture's: rebuilt when the size changes.
+
+use engine_vitals_core::probe::{OwnerId, PacketId};
 
 use crate::options::Size;
 use crate::pipelines::{DEPTH, HDR, PICTURE, Pipelines};
@@ -15,31 +17,88 @@ pub(crate) struct Targets {
     pub(crate) multisampled: Option<Target>,
     pub(crate) depth: Target,
     pub(crate) hdr: Target,
-    pub(crate) bloom: Vec<Tracked<wgpu::TextureView>>,
+    /// The bloom chain, a level in each mip.
+    pub(crate) bloom: Target,
     /// The finished picture.
     pub(crate) picture: Target,
-    /// Reads `hdr` (first) and then each bloom level.
-    pub(crate) sources: Vec<Tracked<wgpu::BindGroup>>,
-    /// Reads `hdr` and the first bloom level.
-    pub(crate) composition: Tracked<wgpu::BindGroup>,
-    _bloom_texture: Tracked<wgpu::Texture>,
+    pub(crate) groups: Groups,
 }
 
-/// A texture and the view of all of it.
+/// The bind groups through which the passes after the main pass read.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    /// Reads `hdr`.
+    pub(crate) hdr: Tracked<wgpu::BindGroup>,
+    /// Each reads a level of the bloom chain.
+    pub(crate) bloom: Vec<Tracked<wgpu::BindGroup>>,
+    /// Reads `hdr` and the first level of the bloom chain.
+    pub(crate) composition: Tracked<wgpu::BindGroup>,
+}
+
+/// A texture that is drawn into, and a view of each of its mip levels.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) texture: Tracked<wgpu::Texture>,
-    pub(crate) view: Tracked<wgpu::TextureView>,
+    recipe: Recipe,
+    owner: OwnerId,
+    texture: Tracked<wgpu::Texture>,
+    views: Vec<Tracked<wgpu::TextureView>>,
+}
+
+/// What stays the same about a target when its size changes.
+#[derive(Clone, Copy, Debug)]
+struct Recipe {
+    label: &'static str,
+    format: wgpu::TextureFormat,
+    samples: u32,
+    usage: wgpu::TextureUsages,
+    /// Its share of the picture's size.
+    divisor: u32,
+    most_levels: u32,
 }
 
 impl Targets {
     pub(crate) fn new(maker: &Maker, pipelines: &Pipelines, linear: &wgpu::Sampler, samples: u32, size: Size) -> Self {
         let attachment = wgpu::TextureUsages::RENDER_ATTACHMENT;
         let sampled = attachment | wgpu::TextureUsages::TEXTURE_BINDING;
-        let target = |label, format, count, usage| Target::new(maker, label, size, format, count, usage);
-        let hdr = target("hdr", HDR, 1, sampled);
-        let (bloom_texture, bloom) = bloom_chain(maker, size, sampled);
+        let recipe =
+            |label, format, samples, usage| Recipe { label, format, samples, usage, divisor: 1, most_levels: 1 };
+        let target = |key: u64, recipe: Recipe| Target::new(maker, key, recipe, size);
+        let hdr = target(1, recipe("hdr", HDR, 1, sampled));
+        let bloom = target(2, Recipe { divisor: 2, most_levels: BLOOM_LEVELS, ..recipe("bloom", HDR, 1, sampled) });
+        Self {
+            size,
+            multisampled: (samples > 1).then(|| target(3, recipe("hdr multisampled", HDR, samples, attachment))),
+            depth: target(4, recipe("depth", DEPTH, samples, attachment)),
+            picture: target(5, recipe("picture", PICTURE, 1, sampled | wgpu::TextureUsages::COPY_SRC)),
+            groups: Groups::new(maker, pipelines, linear, &hdr, &bloom),
+            hdr,
+            bloom,
+        }
+    }
 
+    /// Rebuilds everything in another size.
+    pub(crate) fn resize(&mut self, maker: &Maker, pipelines: &Pipelines, linear: &wgpu::Sampler, size: Size) {
+        self.size = size;
+        let always = [&mut self.depth, &mut self.hdr, &mut self.bloom, &mut self.picture];
+        for target in always.into_iter().chain(&mut self.multisampled) {
+            target.resize(maker, size);
+        }
+        self.groups = Groups::new(maker, pipelines, linear, &self.hdr, &self.bloom);
+    }
+
+    /// Notes that a frame uses all of this.
+    pub(crate) fn touch(&self, packet: PacketId) {
+        for target in [&self.depth, &self.hdr, &self.bloom, &self.picture].into_iter().chain(&self.multisampled) {
+            target.texture.touch(packet);
+        }
+        for group in [&self.groups.hdr, &self.groups.composition].into_iter().chain(&self.groups.bloom) {
+            group.touch(packet);
+        }
+    }
+}
+
+impl Groups {
+    fn new(maker: &Maker, pipelines: &Pipelines, linear: &wgpu::Sampler, hdr: &Target, bloom: &Target) -> Self {
         let bind = |label: &str, source: &wgpu::TextureView, bloom: &wgpu::TextureView| {
             maker.bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(label),
@@ -51,77 +110,74 @@ impl Targets {
                 ],
             })
         };
-        // Only the composition reads binding 2; for the others it names what they read anyway.
-        let mut sources = vec![bind("post hdr", &hdr.view, &hdr.view)];
-        sources.extend(bloom.iter().map(|level| bind("post bloom", level, level)));
-        let composition = bind("composition", &hdr.view, &bloom[0]);
-
         Self {
-            size,
-            multisampled: (samples > 1).then(|| target("hdr multisampled", HDR, samples, attachment)),
-            depth: target("depth", DEPTH, samples, attachment),
-            picture: target("picture", PICTURE, 1, sampled | wgpu::TextureUsages::COPY_SRC),
-            hdr,
-            bloom,
-            sources,
-            composition,
-            _bloom_texture: bloom_texture,
+            // Only the composition reads binding 2; for the others it names what they read anyway.
+            hdr: bind("post hdr", hdr.view(), hdr.view()),
+            bloom: bloom.levels().iter().map(|level| bind("post bloom", level, level)).collect(),
+            composition: bind("composition", hdr.view(), bloom.view()),
         }
     }
 }
 
 impl Target {
-    fn new(
-        maker: &Maker,
-        label: &str,
-        size: Size,
-        format: wgpu::TextureFormat,
-        sample_count: u32,
-        usage: wgpu::TextureUsages,
-    ) -> Self {
-        let texture = maker.texture(&wgpu::TextureDescriptor {
-            label: Some(label),
-            size: wgpu::Extent3d { width: size.width, height: size.height, depth_or_array_layers: 1 },
-            mip_level_count: 1,
-            sample_count,
-            dimension: wgpu::TextureDimension::D2,
-            format,
-            usage,
-            view_formats: &[],
+    fn new(maker: &Maker, key: u64, recipe: Recipe, size: Size) -> Self {
+        let owner = maker.owner("render_target", key, recipe.label);
+        maker.owned_by(owner, || {
+            let texture = maker.texture(&recipe.descriptor(size));
+            let views = recipe.views(maker, &texture);
+            Self { recipe, owner, texture, views }
+        })
+    }
+
+    fn resize(&mut self, maker: &Maker, size: Size) {
+        maker.owned_by(self.owner, || {
+            maker.rebuild(&mut self.texture, &self.recipe.descriptor(size));
+            self.views = self.recipe.views(maker, &self.texture);
         });
-        let view = maker.view(&texture, &wgpu::TextureViewDescriptor { label: Some(label), ..Default::default() });
-        Self { texture, view }
+    }
+
+    pub(crate) fn texture(&self) -> &wgpu::Texture {
+        &self.texture
+    }
+
+    /// The view of the first mip level.
+    pub(crate) fn view(&self) -> &wgpu::TextureView {
+        &self.views[0]
+    }
+
+    /// A view of each mip level.
+    pub(crate) fn levels(&self) -> &[Tracked<wgpu::TextureView>] {
+        &self.views
     }
 }
 
-/// One texture whose mip levels are the bloom chain, and a view of each level.
-fn bloom_chain(
-    maker: &Maker,
-    size: Size,
-    usage: wgpu::TextureUsages,
-) -> (Tracked<wgpu::Texture>, Vec<Tracked<wgpu::TextureView>>) {
-    let (width, height) = ((size.width / 2).max(1), (size.height / 2).max(1));
-    let levels = BLOOM_LEVELS.min(width.max(height).ilog2() + 1);
-    let texture = maker.texture(&wgpu::TextureDescriptor {
-        label: Some("bloom"),
-        size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
-        mip_level_count: levels,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format: HDR,
-        usage,
-        view_formats: &[],
-    });
-    let views = (0..levels)
-        .map(|level| {
-            let descriptor = wgpu::TextureViewDescriptor {
-                label: Some("bloom level"),
-                base_mip_level: level,
-                mip_level_count: Some(1),
-                ..Default::default()
-            };
-            maker.view(&texture, &descriptor)
-        })
-        .collect();
-    (texture, views)
+impl Recipe {
+    fn descriptor(&self, size: Size) -> wgpu::TextureDescriptor<'static> {
+        let (width, height) = ((size.width / self.divisor).max(1), (size.height / self.divisor).max(1));
+        wgpu::TextureDescriptor {
+            label: Some(self.label),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: self.most_levels.min(width.max(height).ilog2() + 1),
+            sample_count: self.samples,
+            dimension: wgpu::TextureDimension::D2,
+            format: self.format,
+            usage: self.usage,
+            view_formats: &[],
+        }
+    }
+
+    fn views(&self, maker: &Maker, texture: &wgpu::Texture) -> Vec<Tracked<wgpu::TextureView>> {
+        let view = |level| {
+            maker.view(
+                texture,
+                &wgpu::TextureViewDescriptor {
+                    label: Some(self.label),
+                    base_mip_level: level,
+                    mip_level_count: Some(1),
+                    ..Default::default()
+                },
+            )
+        };
+        (0..texture.mip_level_count()).map(view).collect()
+    }
 }

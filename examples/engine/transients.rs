@@ -1,5 +1,7 @@
 //! Resources with a bad life on purpose: some live for one frame, some for ever.
 
+use engine_vitals_core::probe::{Context, OwnerId, OwnerKind};
+
 use crate::tracked::{Maker, Tracked};
 
 /// Bytes of a leaked buffer.
@@ -12,15 +14,18 @@ pub(crate) struct Transients {
     churn: u32,
     leak: u32,
     leaked: Vec<Tracked<wgpu::Buffer>>,
+    owner: OwnerId,
 }
 
 impl Transients {
     pub(crate) fn new(maker: Maker, churn: u32, leak: u32) -> Self {
-        Self { maker, churn, leak, leaked: Vec::new() }
+        let owner = maker.owner(OwnerKind::TRANSIENT.name(), 0, "transients");
+        Self { maker, churn, leak, leaked: Vec::new(), owner }
     }
 
     /// Makes one frame's resources. The transient ones are used once and dropped: three buffers to a texture.
     pub(crate) fn frame(&mut self, queue: &wgpu::Queue) {
+        let _context = Context::current().with_owner(self.owner).enter();
         for index in 0..self.churn {
             if index % 4 == 3 {
                 drop(self.maker.texture(&wgpu::TextureDescriptor {
@@ -36,6 +41,7 @@ impl Transients {
             } else {
                 let buffer = self.buffer("transient buffer", 4096 << (index % 3));
                 queue.write_buffer(&buffer, 0, &index.to_le_bytes());
+                self.maker.staged(size_of_val(&index));
             }
         }
         for _ in 0..self.leak {

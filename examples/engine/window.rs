@@ -10,12 +10,13 @@ use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::window::{Window, WindowId};
 
-use crate::device;
+use crate::device::{self, OpenDevice};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::options::{Options, Size};
 use crate::pace::Pace;
 use crate::status::Status;
+use crate::telemetry::Telemetry;
 
 /// Opens a window and renders into it; returns the engine when it is closed, stopped, or has presented its frames.
 ///
@@ -83,7 +84,7 @@ impl ApplicationHandler for App<'_> {
                     Ok(presented) => self.presented += u64::from(presented),
                     Err(failure) => return self.fail(event_loop, failure),
                 }
-                self.status.frame(shown.engine.frames(), String::new);
+                self.status.frame(shown.engine.frames(), || shown.engine.status());
             }
             _ => {}
         }
@@ -121,11 +122,9 @@ impl Shown {
             .with_title("engine-vitals demo")
             .with_inner_size(PhysicalSize::new(options.size.width, options.size.height));
         let window = Arc::new(event_loop.create_window(attributes).map_err(|error| no_window(&error))?);
-        let display = Box::new(event_loop.owned_display_handle());
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_with_display_handle_from_env(display));
-        let surface = instance.create_surface(Arc::clone(&window)).map_err(|error| no_window(&error))?;
-        let open = device::open(&instance, Some(&surface), |_| wgpu::Features::empty())?;
-        let engine = Engine::new(open, options)?;
+        let (surface, open) = open_surface(event_loop, &window)?;
+        println!("{}", open.describe());
+        let engine = Engine::new(open, options, Telemetry::start(options)?)?;
 
         let size = window.inner_size();
         let mut config = surface
@@ -167,9 +166,36 @@ impl Shown {
         };
         let view = texture.texture.create_view(&wgpu::TextureViewDescriptor::default());
         let (blitter, device) = (&self.blitter, self.engine.device().clone());
-        self.engine.render(|encoder, picture| blitter.copy(&device, encoder, picture, &view))?;
-        self.window.pre_present_notify();
-        self.engine.queue().present(texture);
+        let show = |encoder: &mut wgpu::CommandEncoder, picture: &wgpu::TextureView| {
+            blitter.copy(&device, encoder, picture, &view);
+        };
+        let present = |queue: &wgpu::Queue| {
+            self.window.pre_present_notify();
+            queue.present(texture);
+        };
+        self.engine.render(show, present)?;
         Ok(true)
     }
+}
+
+/// A surface and a device on the first backend that has an adapter for it.
+fn open_surface(
+    event_loop: &ActiveEventLoop,
+    window: &Arc<Window>,
+) -> Result<(wgpu::Surface<'static>, OpenDevice), Failure> {
+    let mut failure = Failure::Display("no backend can present".to_owned());
+    for backends in device::backends() {
+        let display = Box::new(event_loop.owned_display_handle());
+        let mut descriptor = wgpu::InstanceDescriptor::new_with_display_handle_from_env(display);
+        descriptor.backends = backends;
+        let instance = wgpu::Instance::new(descriptor);
+        match instance.create_surface(Arc::clone(window)) {
+            Err(error) => failure = Failure::Display(format!("no surface: {error}")),
+            Ok(surface) => match device::open(&instance, Some(&surface)) {
+                Ok(open) => return Ok((surface, open)),
+                Err(error) => failure = Failure::Open(error),
+            },
+        }
+    }
+    Err(failure)
 }

@@ -90,14 +90,14 @@ pub(crate) fn animate(seconds: f32, instances: &mut Instances) {
 /// The constants of the frame at `seconds` for a target of the given aspect ratio.
 pub(crate) fn globals(seconds: f32, aspect: f32) -> Globals {
     let angle = 0.62 + seconds * 0.09;
-    let eye = Vec3::new(angle.cos() * 24.0, 12.2 + 1.2 * (seconds * 0.21).sin(), angle.sin() * 24.0);
-    let target = Vec3::new(0.0, 2.5, 0.0);
+    let eye = Vec3::new(angle.cos() * 23.0, 9.6 + 1.0 * (seconds * 0.21).sin(), angle.sin() * 23.0);
+    let target = Vec3::new(0.0, 3.2, 0.0);
     // A narrow target sees as much of the scene's width as a wide one.
     let field_of_view = 2.0 * ((0.40_f32).tan() * (16.0 / 9.0 / aspect).max(1.0)).atan();
     let view_projection =
         directx::perspective(field_of_view, aspect, 0.5, 200.0) * view::look_at_mat4(eye, target, Vec3::Y);
 
-    let sun = Vec3::new(-0.80, 0.42, -0.35).normalize();
+    let sun = Vec3::new(-0.88, 0.34, -0.20).normalize();
     let extent = 27.0;
     let sun_view_projection = directx::orthographic(-extent, extent, -extent, extent, 1.0, 100.0)
         * view::look_at_mat4(sun * 50.0, Vec3::ZERO, Vec3::Y);
@@ -108,7 +108,7 @@ pub(crate) fn globals(seconds: f32, aspect: f32) -> Globals {
         sun_view_projection: columns(sun_view_projection),
         eye: eye.extend(1.0).to_array(),
         sun_direction: sun.extend(0.0).to_array(),
-        sun_color: [2.6, 1.75, 1.15, 0.0],
+        sun_color: [3.0, 1.75, 0.95, 0.0],
         lights: std::array::from_fn(|orb| {
             let (position, color) = orb_at(orb, seconds);
             [position.extend(7.5).to_array(), Vec4::from((color * 7.0, 0.0)).to_array()]
@@ -153,15 +153,16 @@ fn pillars(seconds: f32, into: &mut Vec<Instance>) {
 /// From deep indigo in the valleys over teal to sand and coral on the crests.
 fn palette(height: f32, distance: f32) -> Vec3 {
     let stops = [
-        Vec3::new(0.06, 0.07, 0.20),
-        Vec3::new(0.03, 0.24, 0.36),
-        Vec3::new(0.12, 0.50, 0.50),
-        Vec3::new(0.86, 0.66, 0.40),
-        Vec3::new(0.90, 0.32, 0.22),
+        Vec3::new(0.12, 0.14, 0.36),
+        Vec3::new(0.06, 0.36, 0.52),
+        Vec3::new(0.14, 0.60, 0.58),
+        Vec3::new(0.93, 0.75, 0.46),
+        Vec3::new(0.95, 0.42, 0.28),
     ];
     let at = (height + 0.12 * distance).clamp(0.0, 0.999) * (stops.len() - 1) as f32;
     let lower = at as usize;
-    stops[lower].lerp(stops[lower + 1], at.fract())
+    // The stops are written as they look; light is linear.
+    stops[lower].lerp(stops[lower + 1], at.fract()).powf(2.2)
 }
 
 /// Where an orb is, and its colour.

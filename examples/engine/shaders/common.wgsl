@@ -20,15 +20,14 @@ struct Globals {
 
 fn sky(direction: vec3f) -> vec3f {
     let height = clamp(direction.y, 0.0, 1.0);
-    let horizon = vec3f(0.92, 0.46, 0.30);
-    let middle = vec3f(0.28, 0.20, 0.44);
-    let zenith = vec3f(0.03, 0.05, 0.16);
-    var color = mix(horizon, middle, smoothstep(0.0, 0.22, height));
-    color = mix(color, zenith, smoothstep(0.12, 0.75, height));
+    let horizon = vec3f(0.80, 0.27, 0.13);
+    let middle = vec3f(0.20, 0.09, 0.24);
+    let zenith = vec3f(0.015, 0.02, 0.08);
+    var color = mix(horizon, middle, smoothstep(0.0, 0.11, height));
+    color = mix(color, zenith, smoothstep(0.05, 0.40, height));
     let toward_sun = max(dot(direction, globals.sun_direction.xyz), 0.0);
     let squared = toward_sun * toward_sun;
     let fourth = squared * squared;
-    color += globals.sun_color.rgb * (0.10 * fourth + 0.25 * fourth * fourth * fourth * fourth);
-    // Below the horizon: the dark water that the fog fades into.
-    return mix(color, vec3f(0.12, 0.08, 0.14), smoothstep(0.0, -0.35, direction.y));
+    let sixteenth = fourth * fourth * fourth * fourth;
+    return color + globals.sun_color.rgb * (0.06 * fourth + 0.22 * sixteenth);
 }
