@@ -10,25 +10,25 @@ use engine_vitals::gpu::AdapterFacts;
 #[derive(Debug)]
 pub(crate) enum OpenError {
     /// No driver offers an adapter.
-    NoAdapter(wgpu::RequestAdapterError),
+    Adapter(wgpu::RequestAdapterError),
     /// `WGPU_BACKEND` names no backend.
-    NoBackend,
+    Backend,
     /// There is an adapter, but it gave no device.
-    NoDevice(String, wgpu::RequestDeviceError),
+    Device(String, wgpu::RequestDeviceError),
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAdapter(reason) => write!(
+            Self::Adapter(reason) => write!(
                 f,
                 "no GPU adapter: {reason}\n\
                  Install a driver. On Debian and Ubuntu a software Vulkan driver that needs no GPU is in\n\
                  \x20   apt-get install mesa-vulkan-drivers libvulkan1\n\
                  If there is a driver, look at WGPU_BACKEND (vulkan, gl, metal, dx12) and VK_DRIVER_FILES."
             ),
-            Self::NoBackend => f.write_str("WGPU_BACKEND names no backend of this program"),
-            Self::NoDevice(adapter, reason) => write!(f, "the adapter {adapter:?} gave no device: {reason}"),
+            Self::Backend => f.write_str("WGPU_BACKEND names no backend of this program"),
+            Self::Device(adapter, reason) => write!(f, "the adapter {adapter:?} gave no device: {reason}"),
         }
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn open_offscreen() -> Result<OpenDevice, OpenError> {
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or(OpenError::NoBackend))
+    Err(last.unwrap_or(OpenError::Backend))
 }
 
 /// Opens the best adapter (a GPU before software) that can present to `surface`, if there is one.
@@ -89,7 +89,7 @@ pub(crate) fn open(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>
         compatible_surface: surface,
         apply_limit_buckets: false,
     };
-    let adapter = pollster::block_on(instance.request_adapter(&options)).map_err(OpenError::NoAdapter)?;
+    let adapter = pollster::block_on(instance.request_adapter(&options)).map_err(OpenError::Adapter)?;
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("engine"),
         required_features: engine_vitals::gpu::wanted_features(&adapter),
@@ -97,7 +97,7 @@ pub(crate) fn open(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>
         ..Default::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-        .map_err(|reason| OpenError::NoDevice(adapter.get_info().name, reason))?;
+        .map_err(|reason| OpenError::Device(adapter.get_info().name, reason))?;
     let failed = Arc::new(AtomicBool::new(false));
     let on_error = Arc::clone(&failed);
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {

@@ -20,8 +20,8 @@ impl Failure {
     /// 1 failed while running, 3 no GPU adapter, 4 no display; clap ends with 2 by itself.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Running(_) | Self::Open(OpenError::NoDevice(..)) => ExitCode::from(1),
-            Self::Open(OpenError::NoAdapter(_) | OpenError::NoBackend) => ExitCode::from(3),
+            Self::Running(_) | Self::Open(OpenError::Device(..)) => ExitCode::from(1),
+            Self::Open(OpenError::Adapter(_) | OpenError::Backend) => ExitCode::from(3),
             Self::Display(_) => ExitCode::from(4),
         }
     }

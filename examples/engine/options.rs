@@ -10,7 +10,7 @@ use clap::Parser;
 ///
 /// Exit codes: 0 done, 1 failed while running, 2 wrong options, 3 no GPU adapter, 4 no display for `--window`.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "engine", version)]
+#[command(name = "engine", version, args_override_self = true)]
 pub(crate) struct Options {
     /// Where /metrics and the page are served. A taken port: the next free one.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9184")]

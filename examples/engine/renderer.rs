@@ -249,12 +249,11 @@ impl Renderer {
         let (levels, groups) = (self.targets.bloom.levels(), &self.targets.groups);
         let clear = wgpu::LoadOp::Clear(wgpu::Color::BLACK);
         post_pass(encoder, "bloom bright", &self.pipelines.bright, &groups.hdr, &levels[0], clear);
-        for level in 1..levels.len() {
-            post_pass(encoder, "bloom down", &self.pipelines.down, &groups.bloom[level - 1], &levels[level], clear);
+        for (source, target) in groups.bloom.iter().zip(&levels[1..]) {
+            post_pass(encoder, "bloom down", &self.pipelines.down, source, target, clear);
         }
-        for level in (1..levels.len()).rev() {
-            let (source, below) = (&groups.bloom[level], &levels[level - 1]);
-            post_pass(encoder, "bloom up", &self.pipelines.up, source, below, wgpu::LoadOp::Load);
+        for (source, target) in groups.bloom[1..].iter().zip(levels).rev() {
+            post_pass(encoder, "bloom up", &self.pipelines.up, source, target, wgpu::LoadOp::Load);
         }
     }
 }

@@ -121,5 +121,5 @@ fn register<M: ResourceMonitor>(registry: &Registry, monitor: Arc<M>) -> Result<
 }
 
 fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+    format!("{:.1} MiB", engine_vitals_core::contract::bytes_to_mb(bytes))
 }

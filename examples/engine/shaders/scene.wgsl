@@ -79,13 +79,13 @@ fn light_of_orbs(world: vec3f, normal: vec3f) -> vec3f {
     return sum;
 }
 
-// Fog: the colour of the sky behind, more of it with the distance.
+// Haze: some of the colour of the sky behind, more of it with the distance.
 fn air(world: vec3f) -> vec4f {
     let ray = world - globals.eye.xyz;
     let distance = length(ray);
     let left = exp(-max(distance - 36.0, 0.0) * 0.012);
     let behind = sky(vec3f(ray.x, max(ray.y, 0.0) + 0.05 * distance, ray.z) / distance);
-    return vec4f(behind * (1.0 - left), left);
+    return vec4f(behind * (0.42 * (1.0 - left)), left);
 }
 
 fn lit_by_sun(coordinate: vec3f) -> f32 {

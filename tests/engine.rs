@@ -1,0 +1,300 @@
+//! The demo engine as a user runs it: as a program.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// How the engine ends without an adapter.
+const NO_ADAPTER: i32 = 3;
+
+#[test]
+fn a_run_without_a_window_ends_in_a_screenshot_of_the_scene() {
+    let test = "a_run_without_a_window_ends_in_a_screenshot_of_the_scene";
+    let file = scratch("headless.png");
+    let arguments = ["--frames", "3", "--fps", "0", "--size", "320x180", "--screenshot"];
+    let output = run(engine().args(arguments).arg(&file));
+    if without_adapter(test, &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(stdout(&output).contains("rendered 3 frames"), "{output:?}");
+    assert_shows_the_scene(&file, 320, 180);
+}
+
+#[test]
+fn churn_leaks_and_resizes_do_not_stop_it() {
+    let file = scratch("busy.png");
+    let arguments = ["--frames", "9", "--fps", "0", "--size", "96x54", "--samples", "1"];
+    let busy = ["--churn", "40", "--leak", "7", "--resize-every", "2", "--screenshot"];
+    let output = run(engine().args(arguments).args(busy).arg(&file));
+    if without_adapter("churn_leaks_and_resizes_do_not_stop_it", &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(stdout(&output).contains("rendered 9 frames"), "{output:?}");
+    let (width, height, _) = read_png(&file);
+    assert_eq!((width, height), (96, 54), "the ninth frame has the full size again");
+}
+
+#[test]
+fn a_window_under_xvfb_presents_its_frames() {
+    let test = "a_window_under_xvfb_presents_its_frames";
+    let Some(display) = Xvfb::start(test) else { return };
+    let file = scratch("window.png");
+    let arguments = ["--window", "--frames", "4", "--fps", "0", "--size", "320x180", "--screenshot"];
+    let output = run(engine().args(arguments).arg(&file).env("DISPLAY", &display.name).env_remove("WAYLAND_DISPLAY"));
+    if without_adapter(test, &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(stdout(&output).contains("presented 4 frames"), "{output:?}");
+    assert_shows_the_scene(&file, 320, 180);
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn it_serves_its_figures_and_ends_on_a_signal() {
+    let test = "it_serves_its_figures_and_ends_on_a_signal";
+    let arguments = ["--frames", "0", "--fps", "0", "--size", "64x36", "--samples", "1"];
+    let mut child = engine().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let Some(url) = lines.find_map(|line| line.strip_prefix("metrics: ").map(str::to_owned)) else {
+        let output = child.wait_with_output().unwrap();
+        assert!(without_adapter(test, &output), "{output:?}");
+        return;
+    };
+    // Figures that need a frame, or the sampler thread, are there soon; a hang ends the test by the harness's own limit.
+    let wanted = [
+        "vitals_heap_bytes",
+        "vitals_gpu_frame_seconds_count",
+        "vitals_cpu_phase_seconds_total",
+        "vitals_vram_allocated_bytes",
+        "vitals_process_resident_bytes",
+    ];
+    let mut text = String::new();
+    for _ in 0..120 {
+        text = get(&url);
+        if wanted.iter().all(|name| text.contains(name)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    let missing: Vec<_> = wanted.iter().filter(|name| !text.contains(**name)).collect();
+    terminate(&child);
+    let status = child.wait().unwrap();
+    assert!(missing.is_empty(), "{missing:?} missing in:\n{text}");
+    assert!(status.success(), "{status:?}");
+    let rest: Vec<_> = lines.collect();
+    assert!(rest.iter().any(|line| line.starts_with("rendered ")), "{rest:?}");
+}
+
+#[test]
+fn without_an_adapter_it_names_the_package_to_install() {
+    let nowhere = "/nonexistent";
+    let output = run(engine()
+        .args(["--frames", "1"])
+        .env("WGPU_BACKEND", "vulkan")
+        .env("VK_DRIVER_FILES", nowhere)
+        .env("VK_ICD_FILENAMES", nowhere));
+    assert_eq!(output.status.code(), Some(NO_ADAPTER), "{output:?}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("no GPU adapter") && message.contains("mesa-vulkan-drivers"), "{message}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_display_a_window_is_refused_with_a_reason() {
+    let output = run(engine()
+        .args(["--window", "--frames", "1"])
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("WAYLAND_SOCKET"));
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--window"), "{output:?}");
+}
+
+#[test]
+fn wrong_options_are_refused_by_name() {
+    let wrong = [
+        ["--listen", "nonsense"],
+        ["--size", "0x10"],
+        ["--fps", "fast"],
+        ["--frames", "many"],
+        ["--churn", "100001"],
+        ["--samples", "3"],
+    ];
+    for [option, value] in wrong {
+        let output = run(engine().args([option, value]));
+        assert_eq!(output.status.code(), Some(2), "{option} {value}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(option), "{option} {value}: {output:?}");
+    }
+}
+
+#[test]
+fn without_telemetry_it_renders_the_same_and_starts_none_of_our_threads() {
+    let test = "without_telemetry_it_renders_the_same_and_starts_none_of_our_threads";
+    let arguments = ["--frames", "2", "--fps", "0", "--size", "160x90", "--listen", "127.0.0.1:0", "--screenshot"];
+    let (with, without) = (scratch("with.png"), scratch("without.png"));
+    let plain = build(&["--no-default-features"]);
+    let output = run(Command::new(&plain).args(arguments).arg(&without));
+    if without_adapter(test, &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(stdout(&output).contains("telemetry is off"), "{output:?}");
+    assert!(!stdout(&output).contains("http://"), "{output:?}");
+    assert!(run(engine().args(arguments).arg(&with)).status.success());
+    assert_eq!(read_png(&with), read_png(&without), "the same pixels");
+
+    let arguments = ["--frames", "0", "--fps", "0", "--size", "64x36", "--samples", "1"];
+    let child = Command::new(&plain).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let threads = threads_of(&child);
+    terminate(&child);
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert!(!threads.iter().any(|name| name.starts_with("vitals") || name.starts_with("tokio")), "{threads:?}");
+}
+
+/// The engine, built with the features of this test, listening on any free port.
+fn engine() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let features: &[&str] = if cfg!(feature = "serve") { &[] } else { &["--no-default-features"] };
+    let mut command = Command::new(BUILT.get_or_init(|| build(features)));
+    command.args(["--listen", "127.0.0.1:0"]);
+    command
+}
+
+/// Builds the engine and copies it away: a build with other features puts its own in the same place.
+fn build(features: &[&str]) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--example", "engine", "--message-format", "json"]).args(features);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the engine does not build with {features:?}");
+    let executable = stdout(&output)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "engine")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .unwrap();
+    let copy = scratch(if features.is_empty() { "engine" } else { "engine-plain" });
+    std::fs::copy(executable, &copy).unwrap();
+    copy
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+/// Whether the engine ended for want of an adapter: a named skip, or a panic when `ENGINE_VITALS_REQUIRE_GPU=1`.
+fn without_adapter(test: &str, output: &Output) -> bool {
+    if output.status.code() != Some(NO_ADAPTER) {
+        return false;
+    }
+    let required = std::env::var_os("ENGINE_VITALS_REQUIRE_GPU").is_some_and(|value| value == "1");
+    assert!(!required, "{test}: no GPU adapter, and ENGINE_VITALS_REQUIRE_GPU=1 (install mesa-vulkan-drivers)");
+    skipped(test, "no GPU adapter (install mesa-vulkan-drivers)");
+    true
+}
+
+/// Straight to the descriptor: the harness keeps what `eprintln!` writes in a passing test to itself.
+fn skipped(test: &str, why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {test}: {why}").unwrap();
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A file of this test run.
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engine-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.join(name)
+}
+
+fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {
+    let file = BufReader::new(std::fs::File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgba, png::BitDepth::Eight));
+    (info.width, info.height, pixels)
+}
+
+/// The picture has its size, many colours, a warm sky at the top and something else at the bottom.
+fn assert_shows_the_scene(path: &Path, width: u32, height: u32) {
+    let (actual_width, actual_height, pixels) = read_png(path);
+    assert_eq!((actual_width, actual_height), (width, height));
+    let colors: std::collections::HashSet<&[u8]> = pixels.chunks_exact(4).collect();
+    assert!(colors.len() > 1_000, "only {} colours", colors.len());
+    let mean = |rows: std::ops::Range<u32>| {
+        let texels = &pixels[(rows.start * width * 4) as usize..(rows.end * width * 4) as usize];
+        let sum = |channel: usize| texels.iter().skip(channel).step_by(4).map(|&value| u64::from(value)).sum::<u64>();
+        [0, 1, 2].map(|channel| sum(channel) * 4 / texels.len() as u64)
+    };
+    let (sky, ground) = (mean(height / 12..height / 5), mean(height * 2 / 3..height));
+    assert!(sky[0] > sky[2] + 20, "the sky is warm: {sky:?}");
+    assert!(ground[2] > ground[0] || ground[1] > ground[0], "the pillars in front are cool: {ground:?}");
+}
+
+#[cfg(feature = "serve")]
+fn get(url: &str) -> String {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
+/// Asks the process to end.
+fn terminate(child: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+}
+
+/// The names of the process's threads, once it renders.
+fn threads_of(child: &Child) -> Vec<String> {
+    std::thread::sleep(Duration::from_secs(3));
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+/// A display without a screen.
+struct Xvfb {
+    server: Child,
+    name: String,
+}
+
+impl Xvfb {
+    /// A named skip where there is no Xvfb.
+    fn start(test: &str) -> Option<Self> {
+        let arguments = ["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"];
+        let spawned = Command::new("Xvfb").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let Ok(mut server) = spawned else {
+            skipped(test, "no Xvfb (install xvfb)");
+            return None;
+        };
+        let mut number = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
+        Some(Self { server, name: format!(":{}", number.trim()) })
+    }
+}
+
+impl Drop for Xvfb {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
