@@ -268,6 +268,7 @@ fn last_word(expression: &Expr) -> Option<String> {
 fn is_name(text: &str) -> bool {
     text.len() > PREFIX.len()
         && text.starts_with(PREFIX)
+        && !text.ends_with('_')
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
