@@ -24,6 +24,8 @@ pub(crate) struct Bridge {
     written: HashMap<Key, String>,
     /// Size of the last text, which the next will have again.
     capacity: usize,
+    /// What is written here and not by the recorder; kept for its memory.
+    ours: String,
 }
 
 impl Bridge {
@@ -36,8 +38,17 @@ impl Bridge {
         let handle = recorder.handle();
         let facade = MetricsOutput::new(Arc::clone(&recorder));
         let labels = Labels::new(globals.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let output = Both { facade, ours: Ours::default() };
-        Ok(Self { recorder, handle, globals, labels, output, written: HashMap::new(), capacity: 0 })
+        let output = Both { facade, ours: Ours::new(labels.clone()) };
+        Ok(Self {
+            recorder,
+            handle,
+            globals,
+            labels,
+            output,
+            written: HashMap::new(),
+            capacity: 0,
+            ours: String::new(),
+        })
     }
 
     pub(crate) fn recorder(&self) -> Arc<PrometheusRecorder> {
@@ -53,8 +64,8 @@ impl Bridge {
         &self.labels
     }
 
-    /// Takes the table over and renders everything in it and in the recorder.
-    pub(crate) fn render(&mut self, registry: &Registry) -> Vec<u8> {
+    /// Takes the table over and renders everything in it and in the recorder, and `more`.
+    pub(crate) fn render(&mut self, registry: &Registry, more: impl FnOnce(&mut String)) -> Vec<u8> {
         self.output.ours.begin();
         registry.read(&mut self.output);
         let absent = self.absent();
@@ -62,9 +73,12 @@ impl Bridge {
         // Writing to memory does not fail.
         let _ = self.handle.render_to_write(&mut text);
         let mut text = leave_out(text, &absent);
-        text.extend_from_slice(self.output.ours.text(&self.labels).as_bytes());
-        // A little room for values that grow, and for what is added after this.
-        self.capacity = text.len() + 4096;
+        self.ours.clear();
+        self.output.ours.write(&mut self.ours);
+        more(&mut self.ours);
+        text.extend_from_slice(self.ours.as_bytes());
+        // With room for values that grow.
+        self.capacity = text.len() + text.len() / 16;
         text
     }
 
@@ -122,8 +136,9 @@ impl Output for Both {
 }
 
 /// What the facade cannot carry.
-#[derive(Default)]
 struct Ours {
+    /// The labels of every series.
+    globals: Labels,
     monitors: HashMap<MonitorKey, Kept>,
     /// Where counters of seconds stood when their monitor was last seen.
     reached: HashMap<Series, Seconds>,
@@ -133,9 +148,16 @@ struct Ours {
 /// A monitor's figures of ours.
 struct Kept {
     described: Arc<[Figure]>,
-    histograms: Vec<Figure>,
-    /// The place of each counter of seconds in the description, and its value.
-    seconds: Vec<(usize, Series, Option<f64>)>,
+    histograms: Vec<(usize, Labels)>,
+    seconds: Vec<Counter>,
+}
+
+/// A counter of seconds: its place in the description, and its value.
+struct Counter {
+    place: usize,
+    labels: Labels,
+    series: Series,
+    value: Option<f64>,
 }
 
 /// Name and labels.
@@ -159,17 +181,21 @@ impl Seconds {
 }
 
 impl Ours {
+    fn new(globals: Labels) -> Self {
+        Self { globals, monitors: HashMap::new(), reached: HashMap::new(), order: Vec::new() }
+    }
+
     fn begin(&mut self) {
         self.order.clear();
     }
 
     fn part(&mut self, part: &Part<'_>) {
         self.order.push(part.key);
-        let kept = self.monitors.entry(part.key).or_insert_with(|| Kept::new(part.figures));
+        let kept = self.monitors.entry(part.key).or_insert_with(|| Kept::new(part.figures, &self.globals));
         if !Arc::ptr_eq(&kept.described, part.figures) {
-            *kept = Kept::new(part.figures);
+            *kept = Kept::new(part.figures, &self.globals);
         }
-        for (place, series, value) in &mut kept.seconds {
+        for Counter { place, series, value, .. } in &mut kept.seconds {
             let read = part.values.get(*place).copied().flatten().map(Value::as_f64);
             *value = read.map(|read| match self.reached.get_mut(series) {
                 Some(reached) => reached.advance(read),
@@ -183,36 +209,37 @@ impl Ours {
         self.monitors.retain(|key, _| seen.contains(key));
     }
 
-    fn text(&self, globals: &Labels) -> String {
-        let mut out = String::new();
+    fn write(&self, out: &mut String) {
         let monitors = || self.order.iter().filter_map(|key| self.monitors.get(key));
-        let mut seconds: Vec<(&Figure, f64)> = monitors()
-            .flat_map(|kept| {
-                kept.seconds.iter().filter_map(|(place, _, value)| Some((&kept.described[*place], (*value)?)))
-            })
+        let mut seconds: Vec<_> = monitors()
+            .flat_map(|kept| kept.seconds.iter().map(|counter| (&kept.described[counter.place], counter)))
+            .filter_map(|(figure, counter)| Some((figure, &counter.labels, counter.value?)))
             .collect();
-        seconds.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        for metric in seconds.chunk_by(|(a, _), (b, _)| a.name == b.name) {
-            let samples = metric.iter().map(|(figure, value)| (globals.with(&figure.labels), value));
-            family(&mut out, &metric[0].0.name, "counter", &metric[0].0.help, samples);
+        seconds.sort_by(|(a, ..), (b, ..)| a.name.cmp(&b.name));
+        for metric in seconds.chunk_by(|(a, ..), (b, ..)| a.name == b.name) {
+            let samples = metric.iter().map(|(_, labels, value)| (*labels, value));
+            family(out, &metric[0].0.name, "counter", &metric[0].0.help, samples);
         }
-        histograms(&mut out, globals, monitors().flat_map(|kept| &kept.histograms));
-        out
+        let described =
+            monitors().flat_map(|kept| kept.histograms.iter().map(|(place, labels)| (&kept.described[*place], labels)));
+        histograms(out, described);
     }
 }
 
 impl Kept {
-    fn new(described: &Arc<[Figure]>) -> Self {
-        let histograms = described.iter().filter(|figure| matches!(figure.kind, FigureKind::Histogram(_)));
-        let seconds = described
-            .iter()
-            .enumerate()
-            .filter(|(_, figure)| matches!(figure.kind, FigureKind::Counter) && figure.unit == Unit::Seconds);
-        Self {
-            described: Arc::clone(described),
-            histograms: histograms.cloned().collect(),
-            seconds: seconds.map(|(place, figure)| (place, series(figure), None)).collect(),
+    fn new(described: &Arc<[Figure]>, globals: &Labels) -> Self {
+        let mut kept = Self { described: Arc::clone(described), histograms: Vec::new(), seconds: Vec::new() };
+        for (place, figure) in described.iter().enumerate() {
+            let labels = || globals.with(&figure.labels);
+            match figure.kind {
+                FigureKind::Histogram(_) => kept.histograms.push((place, labels())),
+                FigureKind::Counter if figure.unit == Unit::Seconds => {
+                    kept.seconds.push(Counter { place, labels: labels(), series: series(figure), value: None });
+                }
+                _ => {}
+            }
         }
+        kept
     }
 }
 

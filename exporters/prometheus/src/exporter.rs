@@ -302,13 +302,11 @@ struct Content {
 
 impl Pages for Content {
     fn metrics(&self) -> Vec<u8> {
-        let mut text = self.bridge.lock().render(&self.registry);
-        let mut ours = String::with_capacity(4096);
-        let info = [(self.build_info.clone(), 1)];
-        family(&mut ours, "vitals_build_info", "gauge", "The version of engine-vitals and facts of the program.", info);
-        self.stats.write(&mut ours, &self.labels);
-        text.extend_from_slice(ours.as_bytes());
-        text
+        self.bridge.lock().render(&self.registry, |out| {
+            let info = [(&self.build_info, 1)];
+            family(out, "vitals_build_info", "gauge", "The version of engine-vitals and facts of the program.", info);
+            self.stats.write(out, &self.labels);
+        })
     }
 
     fn index(&self) -> Vec<u8> {

@@ -34,9 +34,12 @@ impl Absent {
 /// - the metrics of which no sample is left.
 ///
 /// A recorder ends each metric with a blank line, so that only the blocks with something to leave out are looked at
-/// line by line, and a text without any is returned as it is.
+/// line by line, and a text that has nothing to leave out, which is usual, is returned as it is.
 pub(crate) fn leave_out(text: Vec<u8>, absent: &Absent) -> Vec<u8> {
     let (blank_line, nan) = (Finder::new(b"\n\n"), Finder::new(b" NaN"));
+    if absent.0.is_empty() && nan.find(&text).is_none() {
+        return text;
+    }
     let (mut out, mut copied, mut start) = (Vec::new(), 0, 0);
     while start < text.len() {
         let end = blank_line.find(&text[start..]).map_or(text.len(), |at| start + at + 2);
@@ -48,9 +51,6 @@ pub(crate) fn leave_out(text: Vec<u8>, absent: &Absent) -> Vec<u8> {
             copied = end;
         }
         start = end;
-    }
-    if copied == 0 {
-        return text;
     }
     out.extend_from_slice(&text[copied..]);
     out
@@ -111,77 +111,100 @@ impl Labels {
         }
         self.0.push_str(name);
         self.0.push_str("=\"");
-        for c in value.chars() {
-            match c {
-                '\\' => self.0.push_str("\\\\"),
-                '"' => self.0.push_str("\\\""),
-                '\n' => self.0.push_str("\\n"),
-                c => self.0.push(c),
-            }
-        }
+        escape(&mut self.0, value, true);
         self.0.push('"');
     }
 
-    /// `{…}` with one more label, or nothing if there is none at all.
-    fn braced(&self, more: Option<(&str, &dyn Display)>) -> String {
-        let comma = if self.0.is_empty() { "" } else { "," };
-        match more {
-            Some((name, value)) => format!("{{{}{comma}{name}=\"{value}\"}}", self.0),
-            None if self.0.is_empty() => String::new(),
-            None => format!("{{{}}}", self.0),
+    /// Writes `{…}` with one more label, or nothing if there is none at all.
+    fn write(&self, out: &mut String, more: Option<(&str, &dyn Display)>) {
+        if self.0.is_empty() && more.is_none() {
+            return;
         }
+        out.push('{');
+        out.push_str(&self.0);
+        if let Some((name, value)) = more {
+            let comma = if self.0.is_empty() { "" } else { "," };
+            let _ = write!(out, "{comma}{name}=\"{value}\"");
+        }
+        out.push('}');
     }
 }
 
 /// Appends one metric of plain samples. `value` is anything that prints as a number.
-pub(crate) fn family<V: Display>(
+pub(crate) fn family<'a, V: Display>(
     out: &mut String,
     name: &str,
     kind: &str,
     help: &str,
-    samples: impl IntoIterator<Item = (Labels, V)>,
+    samples: impl IntoIterator<Item = (&'a Labels, V)>,
 ) {
     head(out, name, kind, help);
     for (labels, value) in samples {
-        let _ = writeln!(out, "{name}{} {value}", labels.braced(None));
+        sample(out, (name, ""), labels, None, &value);
     }
     out.push('\n');
 }
 
-/// Appends the histograms among `figures`, each metric's series together, whatever their order.
-pub(crate) fn histograms<'a>(out: &mut String, globals: &Labels, figures: impl IntoIterator<Item = &'a Figure>) {
-    let mut found: Vec<(&Figure, &Histogram)> = figures
+/// Appends those of these figures that are histograms, each metric's series together, whatever their order. The labels
+/// are those of the series.
+pub(crate) fn histograms<'a>(out: &mut String, figures: impl IntoIterator<Item = (&'a Figure, &'a Labels)>) {
+    let mut found: Vec<(&Figure, &Labels, &Histogram)> = figures
         .into_iter()
-        .filter_map(|figure| match &figure.kind {
-            FigureKind::Histogram(histogram) => Some((figure, &**histogram)),
+        .filter_map(|(figure, labels)| match &figure.kind {
+            FigureKind::Histogram(histogram) => Some((figure, labels, &**histogram)),
             _ => None,
         })
         .collect();
-    found.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    for metric in found.chunk_by(|(a, _), (b, _)| a.name == b.name) {
+    found.sort_by(|(a, ..), (b, ..)| a.name.cmp(&b.name));
+    for metric in found.chunk_by(|(a, ..), (b, ..)| a.name == b.name) {
         let name = &metric[0].0.name;
         head(out, name, "histogram", &metric[0].0.help);
-        for (figure, histogram) in metric {
-            let labels = globals.with(&figure.labels);
+        for (_, labels, histogram) in metric {
             let snapshot = histogram.snapshot();
             for (bound, count) in &snapshot.buckets {
                 let le: &dyn Display = match bound {
                     Some(bound) => &bound.as_secs_f64(),
                     None => &"+Inf",
                 };
-                let _ = writeln!(out, "{name}_bucket{} {count}", labels.braced(Some(("le", le))));
+                sample(out, (name, "_bucket"), labels, Some(("le", le)), count);
             }
-            let labels = labels.braced(None);
-            let _ = writeln!(out, "{name}_sum{labels} {}", snapshot.sum.as_secs_f64());
-            let _ = writeln!(out, "{name}_count{labels} {}", snapshot.count);
+            sample(out, (name, "_sum"), labels, None, &snapshot.sum.as_secs_f64());
+            sample(out, (name, "_count"), labels, None, &snapshot.count);
         }
         out.push('\n');
     }
 }
 
+/// One line. The name comes with its suffix.
+fn sample(
+    out: &mut String,
+    (name, suffix): (&str, &str),
+    labels: &Labels,
+    more: Option<(&str, &dyn Display)>,
+    value: &dyn Display,
+) {
+    out.push_str(name);
+    out.push_str(suffix);
+    labels.write(out, more);
+    let _ = writeln!(out, " {value}");
+}
+
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    let _ = write!(out, "# HELP {name} ");
+    escape(out, help, false);
+    let _ = writeln!(out, "\n# TYPE {name} {kind}");
+}
+
+/// Appends a text as the format has it: in quotes (a label's value) or not (a metric's description).
+fn escape(out: &mut String, text: &str, quoted: bool) {
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '"' if quoted => out.push_str("\\\""),
+            c => out.push(c),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -268,7 +291,9 @@ mod tests {
         series.histogram("b_seconds", "Other.", &fast).label("lane", "x");
         let (figures, _) = series.finish();
         let mut out = String::new();
-        histograms(&mut out, &Labels::default(), figures.iter().flatten());
+        let figures: Vec<_> =
+            figures.iter().flatten().map(|figure| (figure, Labels::default().with(&figure.labels))).collect();
+        histograms(&mut out, figures.iter().map(|(figure, labels)| (*figure, labels)));
         let expected = r#"# HELP a_seconds Time\nof \\.
 # TYPE a_seconds histogram
 a_seconds_bucket{lane="a\"b\\c\nd",le="0.002"} 2
@@ -298,7 +323,7 @@ b_seconds_count{lane="x"} 3
     fn global_labels_come_first() {
         let mut out = String::new();
         let globals = Labels::new([("host", "a")]);
-        family(&mut out, "m", "gauge", "Help.", [(globals, 1)]);
+        family(&mut out, "m", "gauge", "Help.", [(&globals, 1)]);
         assert_eq!(out, "# HELP m Help.\n# TYPE m gauge\nm{host=\"a\"} 1\n\n");
     }
 }

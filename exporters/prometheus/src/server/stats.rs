@@ -70,7 +70,7 @@ impl Stats {
     pub(crate) fn write(&self, out: &mut String, labels: &Labels) {
         let count = |value: &AtomicU64| value.load(Relaxed).to_string();
         let seconds = Duration::from_nanos(self.gather_nanos.load(Relaxed)).as_secs_f64().to_string();
-        let mut plain = |name, kind, help, value| family(out, name, kind, help, [(labels.clone(), value)]);
+        let mut plain = |name, kind, help, value| family(out, name, kind, help, [(labels, value)]);
         let open = count(&self.connections);
         plain("vitals_exporter_connections", "gauge", "Open connections to the exporter.", open);
         let accepted = count(&self.accepted);
@@ -114,7 +114,7 @@ fn by_reason<'a>(
     let rows = rows.map(|(reason, value)| (reason, value.load(Relaxed))).filter(|(_, value)| *value > 0);
     let samples: Vec<_> = rows.map(|(reason, value)| (labels.and("reason", reason), value)).collect();
     if !samples.is_empty() {
-        family(out, name, "counter", help, samples);
+        family(out, name, "counter", help, samples.iter().map(|(labels, value)| (labels, value)));
     }
 }
 
