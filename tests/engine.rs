@@ -1,7 +1,8 @@
 //! The demo engine as a user runs it: as a program.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+#![expect(clippy::unwrap_used, reason = "a test: helpers may fail it too")]
+
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -204,7 +205,7 @@ fn without_adapter(test: &str, output: &Output) -> bool {
 
 /// Straight to the descriptor: the harness keeps what `eprintln!` writes in a passing test to itself.
 fn skipped(test: &str, why: &str) {
-    writeln!(std::io::stderr(), "SKIPPED: {test}: {why}").unwrap();
+    std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes()).unwrap();
 }
 
 fn stdout(output: &Output) -> String {
@@ -245,9 +246,11 @@ fn assert_shows_the_scene(path: &Path, width: u32, height: u32) {
 
 #[cfg(feature = "serve")]
 fn get(url: &str) -> String {
+    use std::io::Read;
+
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
     write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

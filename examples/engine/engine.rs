@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use engine_vitals::gpu::{FrameTimer, Submissions};
-use engine_vitals_core::probe::{Lane, PacketResult};
+use engine_vitals_core::probe::{Lane, PacketResult, Probe};
 
 use crate::device::OpenDevice;
 use crate::failure::Failure;
@@ -79,6 +79,11 @@ impl Engine {
 
     pub(crate) fn renderer(&self) -> &Renderer {
         &self.renderer
+    }
+
+    /// What resources are reported to.
+    pub(crate) fn probe(&self) -> Probe {
+        self.telemetry.probe()
     }
 
     /// What is measured, in a few words, for a line on a terminal.

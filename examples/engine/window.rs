@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use engine_vitals_core::probe::{Extent, New, ResourceKind, Ticket};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;
@@ -62,6 +63,8 @@ struct Shown {
     config: wgpu::SurfaceConfiguration,
     blitter: wgpu::util::TextureBlitter,
     engine: Engine,
+    /// The surface's entry in the book.
+    ticket: Ticket,
 }
 
 impl ApplicationHandler for App<'_> {
@@ -136,18 +139,22 @@ impl Shown {
         config.format = formats.iter().copied().find(wgpu::TextureFormat::is_srgb).unwrap_or(config.format);
         surface.configure(engine.device(), &config);
         let blitter = wgpu::util::TextureBlitter::new(engine.device(), config.format);
-        let mut shown = Self { window, surface, config, blitter, engine };
-        shown.resize(size);
+        let ticket =
+            engine.probe().create(New::of(ResourceKind::SURFACE, 0).label("window").extent(extent_of(&config)));
+        let mut shown = Self { window, surface, config, blitter, engine, ticket };
+        // The window may have another size than was asked for.
+        shown.engine.resize(Size { width: shown.config.width, height: shown.config.height });
         Ok(shown)
     }
 
     fn resize(&mut self, size: PhysicalSize<u32>) {
         // A minimised window has no area: the old targets stay until it has one again.
-        if size.width == 0 || size.height == 0 {
+        if size.width == 0 || size.height == 0 || (size.width, size.height) == (self.config.width, self.config.height) {
             return;
         }
         (self.config.width, self.config.height) = (size.width, size.height);
         self.surface.configure(self.engine.device(), &self.config);
+        self.ticket.resize_to(0, extent_of(&self.config));
         self.engine.resize(Size { width: size.width, height: size.height });
     }
 
@@ -176,6 +183,10 @@ impl Shown {
         self.engine.render(show, present)?;
         Ok(true)
     }
+}
+
+fn extent_of(config: &wgpu::SurfaceConfiguration) -> Extent {
+    Extent::new(config.width, config.height)
 }
 
 /// A surface and a device on the first backend that has an adapter for it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub(crate) struct TestGpu {
     pub(crate) adapter: wgpu::Adapter,
     pub(crate) device: wgpu::Device,
+    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "the no-op twins submit nothing"))]
     pub(crate) queue: wgpu::Queue,
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn skipped(test: &str, why: &str) {
     writeln!(std::io::stderr(), "SKIPPED: {test}: {why}").unwrap();
 }
 
+#[cfg(feature = "telemetry")]
 impl TestGpu {
     /// A view of a square colour target.
     pub(crate) fn target(&self, side: u32) -> wgpu::TextureView {
@@ -74,7 +76,9 @@ impl TestGpu {
             ..Default::default()
         }));
     }
+}
 
+impl TestGpu {
     /// Waits until all submitted work is done.
     pub(crate) fn wait(&self) {
         let timeout = Some(Duration::from_secs(60));
