@@ -20,6 +20,7 @@ pub(crate) struct Rates {
     /// Most bytes first.
     pub(crate) resources: Vec<Resource>,
     pub(crate) submissions: Submissions,
+    /// Those that fail first.
     pub(crate) monitors: Vec<Health>,
     /// What engine-vitals could not keep, since the engine's start; those of which there are none are left out.
     pub(crate) losses: Vec<(&'static str, f64)>,
@@ -118,6 +119,9 @@ impl Rates {
             .take(now.times.lanes.len())
             .filter_map(|lane| Some(FrameRate { per_second: lane.per_second?, mean: lane.mean }))
             .max_by(|a, b| a.per_second.total_cmp(&b.per_second));
+        let mut monitors: Vec<_> = now.monitors.iter().map(|(name, monitor)| health(span, name, monitor)).collect();
+        // Stable: otherwise they stay in the order of their names.
+        monitors.sort_by_key(|health| health.well != Some(false));
         Self {
             identity: now.identity.clone(),
             series: now.series,
@@ -135,7 +139,7 @@ impl Rates {
             vram: vram(now),
             resources: resources(span, now),
             submissions: submissions(span, now),
-            monitors: now.monitors.iter().map(|(name, monitor)| health(span, name, monitor)).collect(),
+            monitors,
             losses: now
                 .losses
                 .iter()

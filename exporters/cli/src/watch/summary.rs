@@ -160,19 +160,19 @@ pub(crate) fn vram(rates: &Rates) -> Vec<Vec<String>> {
     rows
 }
 
-/// Names and figures of packets and submissions.
+/// Names and figures of submissions and packets, those that matter most first.
 pub(crate) fn submissions(rates: &Rates) -> Vec<Vec<String>> {
     let submissions = &rates.submissions;
-    let mut rows = vec![vec!["packets queued/s".to_owned(), rate(submissions.packets_queued_per_second)]];
-    let by_result = submissions.packets_per_second.iter();
-    rows.extend(by_result.map(|(result, value)| vec![format!("packets {result}/s"), rate(*value)]));
-    rows.extend([
+    let mut rows = vec![
         vec!["submitted/s".to_owned(), rate(submissions.submitted_per_second)],
-        vec!["completed/s".to_owned(), rate(submissions.completed_per_second)],
         vec!["in flight".to_owned(), count(submissions.in_flight)],
+        vec!["completed/s".to_owned(), rate(submissions.completed_per_second)],
         vec!["mean latency".to_owned(), seconds(submissions.latency.mean)],
         vec!["unsubmitted".to_owned(), bytes(submissions.unsubmitted_bytes)],
-    ]);
+        vec!["packets queued/s".to_owned(), rate(submissions.packets_queued_per_second)],
+    ];
+    let by_result = submissions.packets_per_second.iter();
+    rows.extend(by_result.map(|(result, value)| vec![format!("packets {result}/s"), rate(*value)]));
     rows
 }
 

@@ -144,7 +144,7 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
     let timings = Panel {
         title: "times",
         header: &["", "/s", "mean", "~p50", "~p95"],
-        widths: &[6, 8, 8, 8],
+        widths: &[5, 8, 8, 8],
         rows: summary::timings(rates),
         least: 3,
     };
@@ -249,7 +249,8 @@ fn bar(value: f64, least: f64, most: f64, scale: Scale) -> u64 {
     let share = match scale {
         Scale::FromZero if most > 0.0 => value / most,
         Scale::FromZero => 0.0,
-        Scale::FromLeast if most > least => 0.125 + 0.875 * (value - least) / (most - least),
+        // What the title rounds away is not drawn as a cliff.
+        Scale::FromLeast if most > 0.0 => 0.125 + 0.875 * (value - least) / (most - least).max(0.01 * most),
         Scale::FromLeast => 0.125,
     };
     (share * BAR_STEPS as f64).round() as u64
@@ -300,6 +301,8 @@ mod tests {
         }
         assert!(line(&shown, "frame main").contains("frame main 60.0 16.0 ms 16.2 ms 20.0 ms"), "{shown}");
         assert!(line(&shown, "heap live").contains("heap live 2.00 MiB"), "{shown}");
+        assert!(shown.contains("GPU main pass"), "{shown}");
+        assert!(line(&shown, "vram").contains("vram FAILING"), "what fails is not cut off:\n{shown}");
         assert!(line(&shown, "reserved").contains("reserved 64.0 MiB"), "{shown}");
         assert!(line(&shown, "pending").contains("pending -"), "absent, not 0:\n{shown}");
         assert!(line(&shown, "frame time").contains("frame time, up to 16.0 ms"), "{shown}");
@@ -386,5 +389,7 @@ mod tests {
         assert_eq!(bar(0.0, 0.0, 0.0, Scale::FromZero), 0);
         assert_eq!([1.0, 9.0].map(|value| bar(value, 1.0, 9.0, Scale::FromLeast)), [125, 1000]);
         assert_eq!(bar(7.0, 7.0, 7.0, Scale::FromLeast), 125);
+        assert_eq!(bar(1e6 + 1.0, 1e6, 1e6 + 1.0, Scale::FromLeast), 125, "one byte in a million");
+        assert_eq!(bar(0.0, 0.0, 0.0, Scale::FromLeast), 125);
     }
 }
