@@ -1,6 +1,7 @@
 //! The demo engine as a user runs it: as a program.
-
 #![expect(clippy::unwrap_used, reason = "a test: helpers may fail it too")]
+
+mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// How the engine ends without an adapter.
-const NO_ADAPTER: i32 = 3;
+use support::{NO_ADAPTER, build, scratch, skipped, skipped_without_adapter};
 
 #[test]
 fn a_run_without_a_window_ends_in_a_screenshot_of_the_scene() {
@@ -167,27 +167,6 @@ fn engine() -> Command {
     command
 }
 
-/// Builds the engine and copies it away: a build with other features puts its own in the same place.
-fn build(features: &[&str]) -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.args(["build", "--quiet", "--example", "engine", "--message-format", "json"]).args(features);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    let output = cargo.stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "the engine does not build with {features:?}");
-    let executable = stdout(&output)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "engine")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .unwrap();
-    let copy = scratch(if features.is_empty() { "engine" } else { "engine-plain" });
-    std::fs::copy(executable, &copy).unwrap();
-    copy
-}
-
 fn run(command: &mut Command) -> Output {
     command.output().unwrap()
 }
@@ -197,26 +176,12 @@ fn without_adapter(test: &str, output: &Output) -> bool {
     if output.status.code() != Some(NO_ADAPTER) {
         return false;
     }
-    let required = std::env::var_os("ENGINE_VITALS_REQUIRE_GPU").is_some_and(|value| value == "1");
-    assert!(!required, "{test}: no GPU adapter, and ENGINE_VITALS_REQUIRE_GPU=1 (install mesa-vulkan-drivers)");
-    skipped(test, "no GPU adapter (install mesa-vulkan-drivers)");
+    skipped_without_adapter(test);
     true
-}
-
-/// Straight to the descriptor: the harness keeps what `eprintln!` writes in a passing test to itself.
-fn skipped(test: &str, why: &str) {
-    std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes()).unwrap();
 }
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A file of this test run.
-fn scratch(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engine-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder.join(name)
 }
 
 fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {

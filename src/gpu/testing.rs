@@ -38,7 +38,7 @@ pub(crate) fn gpu_with(test: &str, features: impl FnOnce(&wgpu::Adapter) -> wgpu
 /// Names a test that the machine cannot run, and why. Straight to the descriptor: the harness keeps what `eprintln!`
 /// writes in a passing test to itself.
 pub(crate) fn skipped(test: &str, why: &str) {
-    writeln!(std::io::stderr(), "SKIPPED: {test}: {why}").unwrap();
+    std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes()).unwrap();
 }
 
 #[cfg(feature = "telemetry")]

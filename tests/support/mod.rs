@@ -1,0 +1,49 @@
+//! What the tests share that run the demo engine as a program.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// How the engine ends without an adapter.
+pub(crate) const NO_ADAPTER: i32 = 3;
+
+/// Builds the engine and copies it away: a build with other features puts its own in the same place.
+pub(crate) fn build(features: &[&str]) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--example", "engine", "--message-format", "json"]).args(features);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the engine does not build with {features:?}");
+    let executable = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "engine")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .unwrap();
+    let copy = scratch(if features.is_empty() { "engine" } else { "engine-plain" });
+    std::fs::copy(executable, &copy).unwrap();
+    copy
+}
+
+/// Names a test for want of an adapter, or panics when `ENGINE_VITALS_REQUIRE_GPU=1`.
+pub(crate) fn skipped_without_adapter(test: &str) {
+    let required = std::env::var_os("ENGINE_VITALS_REQUIRE_GPU").is_some_and(|value| value == "1");
+    assert!(!required, "{test}: no GPU adapter, and ENGINE_VITALS_REQUIRE_GPU=1 (install mesa-vulkan-drivers)");
+    skipped(test, "no GPU adapter (install mesa-vulkan-drivers)");
+}
+
+/// Names a test that the machine cannot run, and why. Straight to the descriptor: the harness keeps what `eprintln!`
+/// writes in a passing test to itself.
+pub(crate) fn skipped(test: &str, why: &str) {
+    std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes()).unwrap();
+}
+
+/// A file of this test run.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engine-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.join(name)
+}
