@@ -85,7 +85,7 @@ fn air(world: vec3f) -> vec4f {
     let distance = length(ray);
     let left = exp(-max(distance - 36.0, 0.0) * 0.012);
     let behind = sky(vec3f(ray.x, max(ray.y, 0.0) + 0.05 * distance, ray.z) / distance);
-    return vec4f(behind * (0.42 * (1.0 - left)), left);
+    return vec4f(behind * vec3f(0.24, 0.30, 0.55) * (1.0 - left), left);
 }
 
 fn lit_by_sun(coordinate: vec3f) -> f32 {
