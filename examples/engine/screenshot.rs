@@ -22,6 +22,7 @@ pub(crate) fn write(engine: &Engine, path: &Path) -> Result<(), Failure> {
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_source_srgb(png::SrgbRenderingIntent::Perceptual);
+    encoder.set_compression(png::Compression::High);
     let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
     writer.write_image_data(&pixels).map_err(|error| failed(&error))?;
     writer.finish().map_err(|error| failed(&error))
