@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{Mark, Probe};
 use parking_lot::Mutex;
 
@@ -66,7 +67,14 @@ impl Submissions {
     pub fn new(probe: Probe) -> Self {
         static QUEUES: AtomicU64 = AtomicU64::new(0);
         let queue = QUEUES.fetch_add(1, Ordering::Relaxed);
-        Self { shared: Arc::new(Shared { probe, queue, ledger: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { probe, queue, latencies: None, ledger: Mutex::default() }) }
+    }
+
+    /// Records the latency of each submission in `latencies` too. For a new `Submissions`, before it is cloned.
+    #[must_use]
+    pub fn with_latencies(self, latencies: Arc<Histogram>) -> Self {
+        let Shared { probe, queue, .. } = *self.shared;
+        Self { shared: Arc::new(Shared { probe, queue, latencies: Some(latencies), ledger: Mutex::default() }) }
     }
 
     /// Submits to `queue`.
@@ -118,6 +126,7 @@ struct Shared {
     probe: Probe,
     /// Tells the queues of a process apart.
     queue: u64,
+    latencies: Option<Arc<Histogram>>,
     ledger: Mutex<Ledger>,
 }
 
@@ -137,7 +146,10 @@ struct Completion {
 impl Completion {
     fn completed(mut self) {
         if let Some(number) = self.number.take() {
-            self.shared.ledger.lock().complete(number, Instant::now());
+            let latency = self.shared.ledger.lock().complete(number, Instant::now());
+            if let (Some(latencies), Some(latency)) = (&self.shared.latencies, latency) {
+                latencies.record(latency);
+            }
             self.shared.probe.event(Mark::complete(self.shared.correlation(number)));
         }
     }
@@ -162,7 +174,8 @@ mod tests {
     fn submissions_and_completions_are_reported_to_the_probe() {
         let Some(gpu) = testing::gpu("submissions_and_completions_are_reported_to_the_probe") else { return };
         let tracker = Tracker::new();
-        let queues = [Submissions::new(tracker.probe()), Submissions::new(tracker.probe())];
+        let latencies = Arc::new(Histogram::for_gpu_work());
+        let queues = [(); 2].map(|()| Submissions::new(tracker.probe()).with_latencies(Arc::clone(&latencies)));
         tracker.probe().staged(4096);
         for submissions in &queues {
             submissions.submit(&gpu.queue, []);
@@ -170,6 +183,7 @@ mod tests {
         gpu.wait();
         let totals = tracker.totals().submissions;
         assert_eq!((totals.submitted, totals.completed, totals.unsubmitted_bytes()), (2, 2, 0));
+        assert_eq!(latencies.snapshot().count, 2);
         assert_ne!(queues[0].shared.correlation(1), queues[1].shared.correlation(1));
     }
 

@@ -66,6 +66,11 @@ impl Context {
         self.packet
     }
 
+    /// Makes this the calling thread's context for good, or until the guard of an [`enter`](Self::enter) around it is dropped.
+    pub fn make_current(self) {
+        CURRENT.set(self);
+    }
+
     /// Makes this the calling thread's context until the guard is dropped, which brings the one before back. Guards are
     /// dropped in the reverse order of their making; another order leaves the context of the last guard dropped.
     #[must_use = "the context ends when the guard is dropped"]

@@ -193,6 +193,10 @@ impl Context {
         PacketId::NONE
     }
 
+    /// Nothing.
+    #[inline(always)]
+    pub fn make_current(self) {}
+
     /// A guard of nothing.
     #[inline(always)]
     #[must_use = "the context ends when the guard is dropped"]

@@ -18,6 +18,8 @@ mod sampler;
 #[cfg(feature = "telemetry")]
 mod schedule;
 mod table;
+#[cfg(feature = "telemetry")]
+mod updater;
 
 pub use config::{DuplicateMonitor, RegistryBuilder, UpdateSummary};
 #[cfg(not(feature = "telemetry"))]
@@ -30,6 +32,8 @@ pub use schedule::{Registry, WeakRegistry};
 pub use table::{
     Health, HealthIssue, MonitorKey, MonitorSnapshot, MonitorState, Output, Part, RegistryStats, Snapshot,
 };
+#[cfg(feature = "telemetry")]
+pub use updater::BackgroundUpdater;
 
 #[cfg(all(test, feature = "telemetry"))]
 mod tests;

@@ -313,3 +313,16 @@ fn the_registry_counts_itself() {
     assert_eq!(table.value("vitals_registry_updates_total", &[]), Some(Value::U64(1)), "the second was under way");
     assert_eq!(table.value("vitals_label_overflow_total", &[("table", "series")]), Some(Value::U64(601 - 512)));
 }
+
+#[test]
+fn a_registry_that_nobody_updates_is_updated_in_the_background() {
+    let registry = patient().build();
+    let monitor = Arc::new(Plain::new("a"));
+    registry.register(monitor.clone()).unwrap();
+    let updater = BackgroundUpdater::start(&registry, Duration::from_millis(5)).unwrap();
+    wait_until("updates", || monitor.runs.load(Ordering::Relaxed) > 3);
+    drop(updater);
+    let weak = registry.downgrade();
+    drop(registry);
+    wait_until("the end of the registry", || weak.upgrade().is_none());
+}

@@ -52,6 +52,7 @@ impl Exporter {
             limits: Limits::default(),
             global: false,
             joined: None,
+            notices: Box::new(Vec::new),
         }
     }
 
@@ -106,7 +107,11 @@ pub struct ExporterBuilder {
     limits: Limits,
     global: bool,
     joined: Option<Arc<dyn Recorder + Send + Sync>>,
+    notices: Notices,
 }
+
+/// Asked for each page: what the page should say beside the monitors' health.
+type Notices = Box<dyn Fn() -> Vec<String> + Send + Sync>;
 
 impl ExporterBuilder {
     /// Name and version of the application, for the page and `vitals_build_info`.
@@ -176,6 +181,12 @@ impl ExporterBuilder {
         self
     }
 
+    /// What else the page should say, each a sentence: what is missing, say, and what to do about it. Asked for each page.
+    pub fn notices(mut self, notices: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.notices = Box::new(notices);
+        self
+    }
+
     /// Gives gauges and counters to a recorder that the application already has, too; every second.
     ///
     /// What the `metrics` facade cannot carry (histograms, counters of seconds) is not among them, and a gauge that is
@@ -219,6 +230,7 @@ impl ExporterBuilder {
             build_info,
             labels,
             app: self.app,
+            notices: self.notices,
         });
         let server = Server::start(config, content.clone(), stats).map_err(StartError::Listen)?;
         let mut upkeep =
@@ -298,6 +310,7 @@ struct Content {
     build_info: Labels,
     labels: Labels,
     app: Option<(String, String)>,
+    notices: Notices,
 }
 
 impl Pages for Content {
@@ -320,7 +333,8 @@ impl Pages for Content {
                 state: monitor.state,
             })
             .collect();
-        let issues: Vec<_> = self.registry.health().iter().map(ToString::to_string).collect();
+        let health = self.registry.health();
+        let issues: Vec<_> = health.iter().map(ToString::to_string).chain((self.notices)()).collect();
         let (name, version) = match &self.app {
             Some((name, version)) => (name.as_str(), Some(version.as_str())),
             None => ("This program", None),
