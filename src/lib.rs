@@ -1,4 +1,88 @@
-//! Map.
+//! Resource telemetry for engines built on wgpu: heap, GPU time, VRAM and the life of every GPU resource, live in Prometheus and Grafana.
+//!
+//! ```no_run
+//! #[global_allocator] // optional: heap figures
+//! static HEAP: engine_vitals::TrackingAllocator = engine_vitals::TrackingAllocator::system();
+//!
+//! let vitals = engine_vitals::start(); // monitors registered, /metrics on loopback
+//! println!("{:?}", vitals.url());
+//! loop {
+//!     // render
+//!     vitals.frame();
+//! #   break;
+//! }
+//! ```
+//!
+//! # How it flows
+//!
+//! ```text
+//!  PRODUCE                        KEEP        READ         FIGURES            SHOW
+//!
+//!  your engine ──────────▶ probe ─▶ tracker ──┐
+//!  memory   TrackingAllocator ────────────────┼─▶ monitor ─▶ registry ─▶ outputs ─▶ exporters
+//!  gpu      frame timer, submissions ─────────┤               (table)    metrics    Prometheus, JSON lines
+//!  vram     wgpu's allocator, the system ─────┘                          facade
+//! ```
+//!
+//! Data flows to the right only. A producer knows its [`Probe`] and nothing to the right of it; monitors read what was reported and other
+//! sources; a [`Registry`] updates the monitors and keeps their figures in one table; outputs hand the table to whoever shows it.
+//!
+//! # What is where
+//!
+//! - [`start()`], [`Vitals`]: the one call that sets everything up
+//! - [`probe`]: report resources, frames and submissions; [`tracker`]: read them: totals, snapshots, events
+//! - [`memory`]: the [`TrackingAllocator`] and what the system says of the process
+//! - [`gpu`]: times on the GPU, submissions, adapter facts; [`vram`]: what wgpu's allocator says
+//! - [`contract`]: the monitor traits, their reports, and how a monitor of your own describes its figures
+//! - [`monitor`]: the standard monitors; [`registry`]: what runs them
+//!
+//! # By hand
+//!
+//! Each part stands alone:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use engine_vitals::monitor::{LifecycleResourceMonitor, MemoryResourceMonitor};
+//! use engine_vitals::{New, Registry, Tracker};
+//!
+//! let tracker = Arc::new(Tracker::new());
+//! let registry = Registry::new();
+//! registry.register(Arc::new(MemoryResourceMonitor::new("SystemRAM")))?;
+//! registry.register(Arc::new(LifecycleResourceMonitor::new(Arc::clone(&tracker), "Resources")))?;
+//!
+//! let vertices = tracker.probe().create(New::buffer(64 * 1024).label("vertices"));
+//! registry.update();
+//! # #[cfg(feature = "telemetry")]
+//! assert_eq!(registry.lifecycle("Resources").and_then(|life| life.get_lifecycle_report()).map(|report| report.live_bytes), Some(65_536));
+//! drop(vertices);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//!
+//! - `telemetry` (default): everything that measures. Without it the same source compiles to no-op twins: no thread, no port, no
+//!   allocation, nothing of wgpu beyond what the engine uses.
+//! - `serve` (default): the HTTP server with `/metrics`
+//! - `trace` (default): `ENGINE_VITALS_TRACE=1` writes the event stream as JSON lines to stderr
+//! - `log`: warnings through `tracing`
 
 pub mod gpu;
+pub mod start;
 pub mod vram;
+
+pub use engine_vitals_core::{contract, memory, monitor, probe, registry, tracker};
+#[cfg(feature = "serve")]
+pub use engine_vitals_prometheus as prometheus;
+#[cfg(feature = "trace")]
+pub use engine_vitals_trace as trace;
+
+pub use contract::{
+    GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitoredResourceType, ResourceMonitor, ResourceUsageReport,
+    VramMonitor, VramProvider,
+};
+pub use memory::TrackingAllocator;
+pub use probe::{Context, New, OwnerKind, PacketResult, Probe, ResourceKind, Ticket};
+pub use registry::Registry;
+pub use registry::global::{get_registered_monitor, get_registered_monitors, register_resource_monitor};
+pub use start::{Builder, DeviceWatch, StandardMonitor, Vitals, start};
+pub use tracker::Tracker;

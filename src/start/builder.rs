@@ -1,0 +1,154 @@
+//! What can be chosen before the start.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use engine_vitals_core::probe::Level;
+use engine_vitals_core::registry::RegistryBuilder;
+
+use super::Vitals;
+
+/// A monitor that [`start`](super::start) registers, under this id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StandardMonitor {
+    /// `heap`: what the [`TrackingAllocator`](engine_vitals_core::memory::TrackingAllocator) counts.
+    Heap,
+    /// `process`: resident memory of the process, memory of the machine.
+    Process,
+    /// `frames`: the time between frames.
+    Frames,
+    /// `gpu`: the time of frames on the GPU.
+    Gpu,
+    /// `lifecycle`: resources, packets and submissions.
+    Lifecycle,
+    /// `registry`: what the registry counts of itself.
+    Registry,
+}
+
+/// Sets up [`Vitals`]. Every choice has a default; [`start`](Self::start) never fails.
+#[derive(Debug, Default)]
+#[must_use = "start() starts measuring"]
+pub struct Builder {
+    pub(super) app: Option<(String, String)>,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) left_out: HashSet<StandardMonitor>,
+    pub(super) level: Level,
+    pub(super) touch_lists: bool,
+    pub(super) registry: RegistryBuilder,
+    pub(super) update_every: Option<Duration>,
+    pub(super) serve: Serve,
+}
+
+/// Choices about the server.
+#[derive(Default)]
+pub(super) struct Serve {
+    pub(super) off: bool,
+    pub(super) port: Option<u16>,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) token: Option<String>,
+    pub(super) hosts: Vec<String>,
+    pub(super) application_metrics: bool,
+}
+
+impl std::fmt::Debug for Serve {
+    /// Without the token.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { off, port, address, .. } = self;
+        out.debug_struct("Serve")
+            .field("off", off)
+            .field("port", port)
+            .field("address", address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Name and version of the application: on the page, and labels of `vitals_build_info`.
+    pub fn app(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.app = Some((name.into(), version.into()));
+        self
+    }
+
+    /// A fact that does not change while the program runs (a scene, a machine): a label of `vitals_build_info`.
+    pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.push((name.into(), value.into()));
+        self
+    }
+
+    /// Leaves a monitor out.
+    pub fn without(mut self, monitor: StandardMonitor) -> Self {
+        self.left_out.insert(monitor);
+        self
+    }
+
+    /// How much is kept of each resource; [`Level::Counters`] by default. `ENGINE_VITALS_TRACE=1` asks for [`Level::Events`].
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Whether touches of resources are events too; off by default.
+    pub fn touch_lists(mut self, on: bool) -> Self {
+        self.touch_lists = on;
+        self
+    }
+
+    /// Budgets, caps and thresholds of the registry.
+    pub fn registry(mut self, registry: RegistryBuilder) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// How long the registry may go without an update before a background thread updates it; one second by default. For programs that
+    /// never call [`Vitals::frame`], and for the time that their frames stand still.
+    pub fn update_every(mut self, interval: Duration) -> Self {
+        self.update_every = Some(interval.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// Serves on another port of loopback than 9184; 0 is any free one. A taken port gives way to the next free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.serve.port = Some(port);
+        self
+    }
+
+    /// Serves on this address instead of loopback. Whoever can reach it can read the figures: consider a
+    /// [`bearer_token`](Self::bearer_token), and [`allow_host`](Self::allow_host) for the names by which it is reached.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.serve.address = Some(address);
+        self
+    }
+
+    /// Answers only requests that carry this bearer token.
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.serve.token = Some(token.into());
+        self
+    }
+
+    /// Answers requests that name this host too, besides loopback names and the bound address.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.serve.hosts.push(name.into());
+        self
+    }
+
+    /// Makes ours the process's `metrics` recorder, so that the application's own `metrics` calls are on `/metrics` too. For a program
+    /// that has a recorder of its own, `engine_vitals_prometheus::ExporterBuilder::join` gives it our figures instead.
+    pub fn application_metrics(mut self) -> Self {
+        self.serve.application_metrics = true;
+        self
+    }
+
+    /// Opens no port.
+    pub fn without_server(mut self) -> Self {
+        self.serve.off = true;
+        self
+    }
+
+    /// Starts measuring.
+    #[must_use = "dropping it stops everything"]
+    pub fn start(self) -> Vitals {
+        Vitals::with(self)
+    }
+}

@@ -1,0 +1,82 @@
+//! The measuring of one device.
+
+use std::sync::{Arc, Weak};
+
+use engine_vitals_core::contract::{ResourceMonitor, VramProvider};
+use engine_vitals_core::monitor::{AdapterMonitor, GpuFrameMonitor, VramResourceMonitor};
+use engine_vitals_core::registry::Registry;
+use parking_lot::Mutex;
+
+use crate::gpu::{AdapterFacts, FrameTimer, TimestampSupport};
+use crate::vram::AllocatorReportProvider;
+
+/// Measures a device for as long as it is kept. It keeps the device too: drop it with the device.
+pub struct DeviceWatch {
+    registry: Registry,
+    ids: Vec<String>,
+    timer: FrameTimer,
+    provider: Arc<AllocatorReportProvider>,
+}
+
+impl DeviceWatch {
+    pub(super) fn new(
+        registry: &Registry,
+        gpu: Arc<GpuFrameMonitor>,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        notices: &Mutex<Vec<String>>,
+    ) -> Self {
+        let facts = AdapterFacts::new(&device.adapter_info());
+        let provider = Arc::new(AllocatorReportProvider::new(device));
+        let weak = Arc::downgrade(&provider) as Weak<dyn VramProvider>;
+        let timer = FrameTimer::new(device, queue, gpu);
+        if timer.support() == TimestampSupport::None {
+            notices.lock().push(format!(
+                "no times on the GPU for {}: ask for engine_vitals::gpu::wanted_features(&adapter) when requesting the device \
+                 (an adapter may have none)",
+                facts.name
+            ));
+        }
+        let mut watch = Self { registry: registry.clone(), ids: Vec::new(), timer, provider };
+        watch.register("vram", |id| Arc::new(VramResourceMonitor::new(Weak::clone(&weak), id)));
+        watch.register("adapter", |id| Arc::new(AdapterMonitor::new(id, &facts.name, facts.backend, &facts.driver)));
+        watch
+    }
+
+    /// The timer of this device's frames, which reports to [`Vitals::gpu_monitor`](super::Vitals::gpu_monitor).
+    #[must_use]
+    pub fn timer(&self) -> &FrameTimer {
+        &self.timer
+    }
+
+    /// What wgpu's allocator says of the device's memory, read once a second.
+    #[must_use]
+    pub fn memory(&self) -> &dyn VramProvider {
+        &*self.provider
+    }
+
+    /// Registers a monitor as `name`, or for a second device as `name-2`, and so on.
+    fn register(&mut self, name: &str, make: impl Fn(String) -> Arc<dyn ResourceMonitor>) {
+        let ids = (1_u32..).map(|number| if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
+        for id in ids.take(1_000) {
+            if self.registry.register_dyn(make(id.clone())).is_ok() {
+                self.ids.push(id);
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for DeviceWatch {
+    fn drop(&mut self) {
+        for id in &self.ids {
+            self.registry.unregister(id);
+        }
+    }
+}
+
+impl std::fmt::Debug for DeviceWatch {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("DeviceWatch").field("monitors", &self.ids).finish_non_exhaustive()
+    }
+}

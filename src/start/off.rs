@@ -1,0 +1,103 @@
+//! The same calls without telemetry: nothing is kept, run or opened.
+
+use engine_vitals_core::probe::{Context, PacketResult, Probe};
+use engine_vitals_core::registry::{Registry, UpdateSummary};
+use engine_vitals_core::tracker::Tracker;
+
+use super::Builder;
+use crate::gpu::{FrameTimer, Submissions};
+
+/// What [`start`](super::start) returns. Without the feature `telemetry` it is empty and does nothing.
+#[derive(Debug)]
+pub struct Vitals {
+    registry: Registry,
+    tracker: Tracker,
+}
+
+impl Vitals {
+    /// Takes choices and forgets them.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(super) fn with(_: Builder) -> Self {
+        Self { registry: Registry::new(), tracker: Tracker::new() }
+    }
+
+    /// Nothing.
+    pub fn frame(&self) -> UpdateSummary {
+        UpdateSummary::default()
+    }
+
+    /// Nothing.
+    pub fn frame_ended(&self, _: PacketResult) -> UpdateSummary {
+        UpdateSummary::default()
+    }
+
+    /// No context.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context::current()
+    }
+
+    /// [`Probe::OFF`].
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe::OFF
+    }
+
+    /// A tracker of nothing.
+    #[must_use]
+    pub fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// A registry that takes monitors and forgets them.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Submits, and nothing more.
+    #[must_use]
+    pub fn submissions(&self) -> Submissions {
+        Submissions::new(Probe::OFF)
+    }
+
+    /// Measures nothing.
+    #[must_use]
+    pub fn watch_device(&self, _: &wgpu::Device, _: &wgpu::Queue) -> DeviceWatch {
+        DeviceWatch { timer: FrameTimer }
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        None
+    }
+
+    /// Nothing.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Measures nothing.
+#[derive(Debug)]
+pub struct DeviceWatch {
+    timer: FrameTimer,
+}
+
+impl DeviceWatch {
+    /// A timer that takes no time.
+    #[must_use]
+    pub fn timer(&self) -> &FrameTimer {
+        &self.timer
+    }
+}
+
+/// Nothing; so that `drop(vitals)` means the same with and without telemetry.
+impl Drop for Vitals {
+    fn drop(&mut self) {}
+}

@@ -1,0 +1,261 @@
+//! What [`start`](super::start) returns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine_vitals_core::contract::ResourceMonitor;
+use engine_vitals_core::memory;
+use engine_vitals_core::monitor::{
+    FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor, ProcessMemoryMonitor,
+};
+use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe};
+use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor, UpdateSummary};
+use engine_vitals_core::tracker::Tracker;
+use parking_lot::Mutex;
+
+use super::{Builder, DeviceWatch, StandardMonitor};
+use crate::gpu::Submissions;
+
+/// The lane of [`Vitals::frame`].
+const LANE: &str = "main";
+
+/// Everything that [`start`](super::start) has set up. Dropping it closes the port, ends its threads and stops tracking.
+///
+/// All methods may be called from any thread.
+#[derive(Debug)]
+pub struct Vitals {
+    // Fields are dropped in this order: first what shows, then what measures.
+    #[cfg(feature = "serve")]
+    exporter: Option<engine_vitals_prometheus::Exporter>,
+    #[cfg(feature = "trace")]
+    _event_log: Option<engine_vitals_trace::EventLog>,
+    _updater: Option<BackgroundUpdater>,
+    packet: Mutex<Option<Packet>>,
+    registry: Registry,
+    tracker: Arc<Tracker>,
+    frames: Arc<FrameMonitor>,
+    gpu: Arc<GpuFrameMonitor>,
+    lifecycle: Arc<LifecycleResourceMonitor>,
+    lane: Lane,
+    began: Instant,
+    notices: Arc<Mutex<Vec<String>>>,
+}
+
+impl Vitals {
+    /// Sets up other than the defaults.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(super) fn with(mut builder: Builder) -> Self {
+        let mut notices = Vec::new();
+        let trace = traced(std::env::var_os(TRACE_TOGGLE).as_deref(), &mut notices);
+        if trace {
+            builder.level = Level::Events;
+        }
+        let tracker = Tracker::builder().level(builder.level).build();
+        tracker.set_touch_lists(builder.touch_lists);
+        let tracker = Arc::new(tracker);
+        let registry = builder.registry.clone().build();
+        let frames = Arc::new(FrameMonitor::new("frames"));
+        let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
+        let lifecycle = Arc::new(LifecycleResourceMonitor::new(Arc::clone(&tracker), "lifecycle"));
+
+        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 6] = [
+            (StandardMonitor::Heap, Arc::new(MemoryResourceMonitor::new("heap"))),
+            (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
+            (StandardMonitor::Frames, frames.clone()),
+            (StandardMonitor::Gpu, gpu.clone()),
+            (StandardMonitor::Lifecycle, lifecycle.clone()),
+            (StandardMonitor::Registry, Arc::new(RegistryMonitor::new(&registry, "registry"))),
+        ];
+        for (which, monitor) in standard {
+            if !builder.left_out.contains(&which)
+                && let Err(error) = registry.register_dyn(monitor)
+            {
+                notices.push(error.to_string());
+            }
+        }
+        let updater = BackgroundUpdater::start(&registry, builder.update_every.unwrap_or(Duration::from_secs(1)))
+            .map_err(|error| {
+                notices.push(format!("figures stand still between frames: no thread to update them: {error}"));
+            })
+            .ok();
+        #[cfg(feature = "trace")]
+        let event_log = trace.then(|| event_log(&tracker, &lifecycle, &mut notices)).flatten();
+        let notices = Arc::new(Mutex::new(notices));
+        #[cfg(feature = "serve")]
+        let exporter = super::serve::serve(&registry, &builder, &notices);
+        Self {
+            #[cfg(feature = "serve")]
+            exporter,
+            #[cfg(feature = "trace")]
+            _event_log: event_log,
+            _updater: updater,
+            packet: Mutex::default(),
+            lane: tracker.probe().lane(LANE),
+            registry,
+            tracker,
+            frames,
+            gpu,
+            lifecycle,
+            began: Instant::now(),
+            notices,
+        }
+    }
+
+    /// A frame has ended: its packet on the lane `main` is presented, the next one is begun and made part of the calling thread's
+    /// [`Context`], and the registry is updated. Call it once a frame, after presenting.
+    pub fn frame(&self) -> UpdateSummary {
+        self.frame_ended(PacketResult::Presented)
+    }
+
+    /// [`frame`](Self::frame) for a frame with another end than being presented.
+    pub fn frame_ended(&self, result: PacketResult) -> UpdateSummary {
+        self.frames.frame(LANE, self.began.elapsed());
+        let probe = self.probe();
+        {
+            let mut open = self.packet.lock();
+            // What was made before the first frame belongs to no packet, so that one is begun and ended at once.
+            open.take().unwrap_or_else(|| probe.packet(self.lane)).finish(result);
+            let next = probe.packet(self.lane);
+            next.context().make_current();
+            *open = Some(next);
+        }
+        self.registry.update()
+    }
+
+    /// The calling thread's context with the packet of the frame under way: enter it on another thread that works for the same frame.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.packet.lock().as_ref().map_or_else(Context::current, Packet::context)
+    }
+
+    /// Where resources are reported.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        self.tracker.probe()
+    }
+
+    /// The read side of what is reported there.
+    #[must_use]
+    pub fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// The registry: register more monitors here.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The monitor of frame times on the GPU, for engines with timers of their own
+    /// ([`update_from_frame_stats`](GpuFrameMonitor::update_from_frame_stats)).
+    #[must_use]
+    pub fn gpu_monitor(&self) -> &Arc<GpuFrameMonitor> {
+        &self.gpu
+    }
+
+    /// Numbers submissions to one queue, reports them to the probe and measures their latency. Make one per queue.
+    #[must_use]
+    pub fn submissions(&self) -> Submissions {
+        Submissions::new(self.probe()).with_latencies(self.lifecycle.submission_latency())
+    }
+
+    /// Measures a device from now on, until what this returns is dropped: its memory, the adapter's name, and the time of frames through
+    /// [`DeviceWatch::timer`].
+    ///
+    /// Ask for [`gpu::wanted_features`](crate::gpu::wanted_features) when you request the device, or times on the GPU are absent.
+    #[must_use = "dropping it ends the measuring"]
+    pub fn watch_device(&self, device: &wgpu::Device, queue: &wgpu::Queue) -> DeviceWatch {
+        DeviceWatch::new(&self.registry, Arc::clone(&self.gpu), device, queue, &self.notices)
+    }
+
+    /// Where the page is, such as `http://127.0.0.1:9184/`; `None` when nothing is served.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        #[cfg(feature = "serve")]
+        return self.exporter.as_ref().map(engine_vitals_prometheus::Exporter::url);
+        #[cfg(not(feature = "serve"))]
+        None
+    }
+
+    /// What is missing, and what to do about it. Empty when all is there.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        all_notices(&self.notices)
+    }
+}
+
+impl Drop for Vitals {
+    fn drop(&mut self) {
+        if let Some(open) = self.packet.get_mut().take() {
+            open.finish(PacketResult::NoOp);
+        }
+    }
+}
+
+/// The notices kept, with those that depend on the moment.
+pub(super) fn all_notices(kept: &Mutex<Vec<String>>) -> Vec<String> {
+    let mut notices = kept.lock().clone();
+    if memory::get_currently_allocated_bytes().is_none() {
+        notices.push(
+            "no heap figures: make engine_vitals::TrackingAllocator the #[global_allocator] of the program".to_owned(),
+        );
+    }
+    notices
+}
+
+/// Asks for the event stream.
+const TRACE_TOGGLE: &str = "ENGINE_VITALS_TRACE";
+
+/// Whether the event stream is asked for. What is neither 0 nor 1 is noticed and asks for nothing.
+fn traced(toggle: Option<&std::ffi::OsStr>, notices: &mut Vec<String>) -> bool {
+    match toggle.map(std::ffi::OsStr::as_encoded_bytes) {
+        None | Some(b"" | b"0") => false,
+        Some(b"1") if cfg!(feature = "trace") => true,
+        Some(b"1") => {
+            notices
+                .push(format!("{TRACE_TOGGLE}=1 has no effect: engine-vitals was built without its feature `trace`"));
+            false
+        }
+        Some(_) => {
+            notices.push(format!(
+                "{TRACE_TOGGLE} has no effect: use 1 for the event stream on stderr, 0 or nothing for none"
+            ));
+            false
+        }
+    }
+}
+
+#[cfg(feature = "trace")]
+fn event_log(
+    tracker: &Arc<Tracker>,
+    lifecycle: &Arc<LifecycleResourceMonitor>,
+    notices: &mut Vec<String>,
+) -> Option<engine_vitals_trace::EventLog> {
+    let lifecycle = Arc::clone(lifecycle);
+    let options = engine_vitals_trace::Options::new().on_lost(move |lost| lifecycle.events_lost(lost));
+    engine_vitals_trace::EventLog::start(Arc::clone(tracker), std::io::stderr(), options)
+        .map_err(|error| notices.push(format!("no event stream: its thread could not be started: {error}")))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn the_toggle_is_0_or_1_and_anything_else_is_noticed() {
+        let mut notices = Vec::new();
+        assert!(!traced(None, &mut notices));
+        assert!(!traced(Some(OsStr::new("0")), &mut notices));
+        assert!(!traced(Some(OsStr::new("")), &mut notices));
+        assert_eq!(traced(Some(OsStr::new("1")), &mut notices), cfg!(feature = "trace"));
+        let before = notices.len();
+        assert!(!traced(Some(OsStr::new("yes; rm")), &mut notices));
+        assert_eq!(notices.len(), before + 1);
+        assert!(!notices[before].contains("rm"), "a value is not repeated");
+    }
+}
