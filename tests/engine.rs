@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -90,6 +90,40 @@ fn it_serves_its_figures_and_ends_on_a_signal() {
     assert!(status.success(), "{status:?}");
     let rest: Vec<_> = lines.collect();
     assert!(rest.iter().any(|line| line.starts_with("rendered ")), "{rest:?}");
+}
+
+#[test]
+#[cfg(feature = "trace")]
+fn the_event_stream_tells_the_life_of_every_resource() {
+    let test = "the_event_stream_tells_the_life_of_every_resource";
+    let arguments =
+        ["--frames", "6", "--fps", "0", "--size", "64x36", "--samples", "1", "--churn", "3", "--resize-every", "2"];
+    let output = run(engine().args(arguments).env("ENGINE_VITALS_TRACE", "1"));
+    if without_adapter(test, &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    // The drivers write to stderr too.
+    let events: Vec<serde_json::Value> =
+        text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids = |kind: &str| {
+        let of_kind = events.iter().filter(|event| event["event"] == kind);
+        let mut ids: Vec<_> = of_kind.map(|event| event["resourceId"].as_u64().unwrap()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let created = ids("Create");
+    assert!(created.len() > 30, "{} resources", created.len());
+    assert!(created.windows(2).all(|pair| pair[0] < pair[1]), "each id once");
+    assert_eq!(created, ids("Destroy"), "what was created was destroyed");
+    assert!(!ids("ResizeRebuild").is_empty());
+    for (kind, times) in [("Submit", 6), ("Complete", 6), ("Present", 6)] {
+        assert_eq!(events.iter().filter(|event| event["event"] == kind).count(), times, "{kind}");
+    }
+    for event in &events {
+        assert!(event["ts"].as_u64().is_some() && event["threadId"].as_u64().is_some(), "{event}");
+    }
 }
 
 #[test]
@@ -211,7 +245,7 @@ fn assert_shows_the_scene(path: &Path, width: u32, height: u32) {
 
 #[cfg(feature = "serve")]
 fn get(url: &str) -> String {
-    use std::io::Read;
+    use std::io::{Read, Write};
 
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use engine_vitals::gpu::{FrameTimer, Submissions};
-use engine_vitals_core::probe::{Lane, PacketResult, Probe};
+use engine_vitals::gpu::Submissions;
+use engine_vitals::{DeviceWatch, Probe, Vitals};
 
 use crate::device::OpenDevice;
 use crate::failure::Failure;
 use crate::options::{Options, Size};
 use crate::renderer::Renderer;
-use crate::telemetry::Telemetry;
+use crate::telemetry;
 use crate::tracked::Maker;
 use crate::transients::Transients;
 
@@ -25,34 +25,32 @@ const SECONDS_PER_FRAME: f32 = 1.0 / 60.0;
 /// Renders frames, one call each.
 pub(crate) struct Engine {
     open: OpenDevice,
-    telemetry: Telemetry,
+    watch: DeviceWatch,
+    submissions: Submissions,
     renderer: Renderer,
     transients: Transients,
-    timer: FrameTimer,
-    submissions: Submissions,
-    lane: Lane,
     frames: u64,
     finished: Arc<AtomicU64>,
+    // Dropped last, so that the end of each resource is still seen.
+    vitals: Vitals,
 }
 
 impl Engine {
-    pub(crate) fn new(open: OpenDevice, options: &Options, mut telemetry: Telemetry) -> Result<Self, Failure> {
+    pub(crate) fn new(open: OpenDevice, options: &Options, vitals: Vitals) -> Result<Self, Failure> {
         let largest = open.device.limits().max_texture_dimension_2d;
         if options.size.width > largest || options.size.height > largest {
             let Size { width, height } = options.size;
             return Err(Failure::Running(format!("--size {width}x{height}: this adapter's limit is {largest}")));
         }
-        let probe = telemetry.probe();
+        let probe = vitals.probe();
         let maker = Maker::new(open.device.clone(), probe);
         let renderer = Renderer::new(maker.clone(), &open.adapter, &open.queue, options.size, options.samples());
         let transients = Transients::new(maker, options.churn, options.leak);
-        telemetry.watch(&open.device)?;
         Ok(Self {
-            timer: FrameTimer::new(&open.device, &open.queue, telemetry.frame_sink()),
-            submissions: Submissions::new(probe),
-            lane: probe.lane(if options.window { "window" } else { "offscreen" }),
+            watch: vitals.watch_device(&open.device, &open.queue),
+            submissions: vitals.submissions(),
+            vitals,
             open,
-            telemetry,
             renderer,
             transients,
             frames: 0,
@@ -83,12 +81,12 @@ impl Engine {
 
     /// What resources are reported to.
     pub(crate) fn probe(&self) -> Probe {
-        self.telemetry.probe()
+        self.vitals.probe()
     }
 
     /// What is measured, in a few words, for a line on a terminal.
     pub(crate) fn status(&self) -> String {
-        self.telemetry.status(&self.submissions)
+        telemetry::status(&self.vitals)
     }
 
     /// Changes the picture's size; its targets are rebuilt.
@@ -106,29 +104,26 @@ impl Engine {
         present: impl FnOnce(&wgpu::Queue),
     ) -> Result<(), Failure> {
         self.wait_until_at_most(FRAMES_AHEAD - 1)?;
-        let packet = self.telemetry.probe().packet(self.lane);
-        let context = packet.context().enter();
-        let mut frame = self.timer.begin();
+        let packet = self.vitals.context().packet();
+        let mut frame = self.watch.timer().begin();
 
         let label = Some("frame");
         let mut encoder = self.open.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
         self.transients.frame(&self.open.queue);
         self.renderer.prepare(&self.open.queue, self.frames as f32 * SECONDS_PER_FRAME);
         frame.start(&mut encoder);
-        self.renderer.record(&mut encoder, packet.id(), frame.main_pass());
+        self.renderer.record(&mut encoder, packet, frame.main_pass());
         show(&mut encoder, self.renderer.picture_view());
         frame.end(&mut encoder);
         frame.submit(|| self.submissions.submit(&self.open.queue, [encoder.finish()]));
         present(&self.open.queue);
-        packet.finish(PacketResult::Presented);
-        drop(context);
 
         self.frames += 1;
         let finished = Arc::clone(&self.finished);
         self.open.queue.on_submitted_work_done(move || {
             finished.fetch_add(1, Ordering::Relaxed);
         });
-        self.telemetry.frame();
+        self.vitals.frame();
         self.healthy()
     }
 

@@ -38,7 +38,6 @@ use clap::Parser;
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::options::Options;
-use crate::telemetry::Telemetry;
 
 /// Set by Ctrl-C (and by SIGTERM).
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -69,7 +68,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 fn run_headless(options: &Options) -> Result<Engine, Failure> {
     let open = device::open_offscreen()?;
     println!("{}", open.describe());
-    let mut engine = Engine::new(open, options, Telemetry::start(options)?)?;
+    let mut engine = Engine::new(open, options, telemetry::start(options)?)?;
     headless::run(&mut engine, options, &STOP)?;
     Ok(engine)
 }

@@ -1,6 +1,6 @@
 //! The passes: shadow map, main pass with MSAA and depth, bloom chain, composition.
 
-use engine_vitals_core::probe::PacketId;
+use engine_vitals::probe::PacketId;
 
 use crate::material::{Layer, layer_mips};
 use crate::mesh::Mesh;

@@ -1,6 +1,6 @@
 //! Everything whose size follows the picture's: rebuilt when the size changes.
 
-use engine_vitals_core::probe::{OwnerId, PacketId};
+use engine_vitals::probe::{OwnerId, PacketId};
 
 use crate::options::Size;
 use crate::pipelines::{DEPTH, HDR, PICTURE, Pipelines};

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Instant;
 
-use engine_vitals_core::probe::{Backend, Context, Extent, New, OwnerId, PacketId, Probe, ResourceKind, Ticket};
+use engine_vitals::probe::{Backend, Context, Extent, New, OwnerId, PacketId, Probe, ResourceKind, Ticket};
 use wgpu::util::DeviceExt;
 
 /// A wgpu handle that is tracked for as long as it lives.

@@ -1,6 +1,6 @@
 //! Resources with a bad life on purpose: some live for one frame, some for ever.
 
-use engine_vitals_core::probe::{Context, OwnerId, OwnerKind};
+use engine_vitals::probe::{Context, OwnerId, OwnerKind};
 
 use crate::tracked::{Maker, Tracked};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use engine_vitals_core::probe::{Extent, New, ResourceKind, Ticket};
+use engine_vitals::probe::{Extent, New, ResourceKind, Ticket};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::options::{Options, Size};
 use crate::pace::Pace;
 use crate::status::Status;
-use crate::telemetry::Telemetry;
+use crate::telemetry;
 
 /// Opens a window and renders into it; returns the engine when it is closed, stopped, or has presented its frames.
 ///
@@ -127,7 +127,7 @@ impl Shown {
         let window = Arc::new(event_loop.create_window(attributes).map_err(|error| no_window(&error))?);
         let (surface, open) = open_surface(event_loop, &window)?;
         println!("{}", open.describe());
-        let engine = Engine::new(open, options, Telemetry::start(options)?)?;
+        let engine = Engine::new(open, options, telemetry::start(options)?)?;
 
         let size = window.inner_size();
         let mut config = surface

@@ -1,4 +1,5 @@
-//! What the tests share that run the demo engine as a program.
+//! What the integration tests share.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,4 +47,19 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engine-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     folder.join(name)
+}
+
+/// A device with the features for times on the GPU, or a named skip.
+pub(crate) fn device(test: &str) -> Option<(wgpu::Device, wgpu::Queue)> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let Ok(adapter) = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) else {
+        skipped_without_adapter(test);
+        return None;
+    };
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: engine_vitals::gpu::wanted_features(&adapter),
+        required_limits: wgpu::Limits::downlevel_defaults(),
+        ..Default::default()
+    };
+    Some(pollster::block_on(adapter.request_device(&descriptor)).unwrap())
 }

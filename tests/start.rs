@@ -1,0 +1,169 @@
+//! `start()` and what it returns, through the public interface.
+#![cfg(feature = "serve")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test: helpers may fail it too")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use engine_vitals::contract::Value;
+use engine_vitals::registry::Snapshot;
+use engine_vitals::{Context, New, StandardMonitor, Vitals};
+
+/// On any free port.
+fn vitals() -> Vitals {
+    Vitals::builder().port(0).start()
+}
+
+fn count(table: &Snapshot, name: &str, labels: &[(&str, &str)]) -> u64 {
+    table.value(name, labels).and_then(Value::as_u64).unwrap_or_else(|| panic!("{name}{labels:?} is absent"))
+}
+
+/// The body of `/metrics`.
+fn scrape(url: &str) -> String {
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    text
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{what}: not seen within 30 s");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn frames_packets_and_resources_reach_the_table_and_the_page() {
+    let vitals = vitals();
+    let buffer = vitals.probe().create(New::buffer(4_096).label("vertices"));
+    for _ in 0..5 {
+        vitals.frame();
+    }
+    let table = vitals.registry().snapshot();
+    assert_eq!(count(&table, "vitals_frames_total", &[("lane", "main")]), 5);
+    assert_eq!(count(&table, "vitals_packets_total", &[("result", "presented")]), 5);
+    assert_eq!(count(&table, "vitals_resource_live_bytes", &[("resource", "buffer")]), 4_096);
+    assert_eq!(count(&table, "vitals_vram_live_bytes", &[]), 4_096);
+    let text = scrape(&vitals.url().unwrap());
+    for line in [
+        "vitals_vram_live_bytes 4096",
+        "vitals_frames_total{lane=\"main\"} 5",
+        "vitals_frame_seconds_count{lane=\"main\"} 4",
+    ] {
+        assert!(text.lines().any(|known| known == line), "no line {line:?} in\n{text}");
+    }
+    drop(buffer);
+    vitals.frame();
+    assert_eq!(count(&vitals.registry().snapshot(), "vitals_vram_live_bytes", &[]), 0);
+}
+
+#[test]
+fn a_frame_makes_its_packet_the_context_of_the_thread_and_hands_it_over() {
+    let vitals = vitals();
+    assert!(vitals.context().packet().is_none(), "nothing is under way before the first frame");
+    vitals.frame();
+    let first = Context::current().packet();
+    assert!(!first.is_none());
+    let context = vitals.context();
+    let ticket = std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            assert!(Context::current().packet().is_none());
+            let _guard = context.enter();
+            assert_eq!(Context::current().packet(), first);
+            vitals.probe().create(New::buffer(1))
+        });
+        worker.join().unwrap()
+    });
+    drop(ticket);
+}
+
+#[test]
+fn a_taken_port_gives_way_to_another_and_dropping_frees_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let vitals = Vitals::builder().port(port).start();
+    let url = vitals.url().unwrap();
+    assert!(!url.contains(&format!(":{port}/")), "{url}");
+    scrape(&url);
+    let address: SocketAddr = url.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    drop(vitals);
+    TcpListener::bind(address).unwrap();
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_a_notice_and_no_failure() {
+    // TEST-NET-1: no machine has it.
+    let vitals = Vitals::builder().listen("192.0.2.1:9184".parse().unwrap()).start();
+    assert_eq!(vitals.url(), None);
+    let notices = vitals.notices();
+    assert!(notices.iter().any(|notice| notice.contains("192.0.2.1")), "{notices:?}");
+    vitals.frame();
+    let quiet = Vitals::builder().without_server().start();
+    assert_eq!(quiet.url(), None);
+}
+
+#[test]
+fn a_program_without_a_heap_allocator_of_ours_is_told_what_to_do() {
+    let vitals = vitals();
+    let notices = vitals.notices();
+    assert!(notices.iter().any(|notice| notice.contains("#[global_allocator]")), "{notices:?}");
+    assert!(vitals.registry().snapshot().value("vitals_heap_bytes", &[]).is_none(), "unknown is absent");
+}
+
+#[test]
+fn monitors_can_be_left_out() {
+    let vitals = Vitals::builder().port(0).without(StandardMonitor::Process).without(StandardMonitor::Heap).start();
+    let ids: Vec<_> = vitals.registry().monitors().iter().map(|monitor| monitor.monitor_id().into_owned()).collect();
+    assert_eq!(ids, ["frames", "gpu", "lifecycle", "registry"]);
+}
+
+#[test]
+fn a_program_without_frames_is_updated_in_the_background() {
+    let vitals = Vitals::builder().port(0).update_every(Duration::from_millis(5)).start();
+    let buffer = vitals.probe().create(New::buffer(10));
+    wait_until("the buffer in the table", || {
+        vitals.registry().snapshot().value("vitals_vram_live_bytes", &[]) == Some(Value::U64(10))
+    });
+    drop(buffer);
+}
+
+#[test]
+fn a_watched_device_has_memory_a_name_and_a_timer_until_the_watch_is_dropped() {
+    let test = "a_watched_device_has_memory_a_name_and_a_timer_until_the_watch_is_dropped";
+    let Some((device, queue)) = support::device(test) else { return };
+    let vitals = vitals();
+    let watch = vitals.watch_device(&device, &queue);
+    let second = vitals.watch_device(&device, &queue);
+    let submissions = vitals.submissions();
+    for _ in 0..3 {
+        let mut frame = watch.timer().begin();
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        frame.start(&mut encoder);
+        frame.end(&mut encoder);
+        frame.submit(|| submissions.submit(&queue, [encoder.finish()]));
+        vitals.frame();
+    }
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    vitals.frame();
+    let table = vitals.registry().snapshot();
+    assert_eq!(count(&table, "vitals_submissions_completed_total", &[]), 3);
+    let lifecycle = table.monitor("lifecycle").unwrap();
+    let (_, latency) = lifecycle.histograms.iter().find(|(figure, _)| figure.name.contains("latency")).unwrap();
+    assert_eq!(latency.count, 3);
+    assert!(vitals.registry().gpu("gpu").unwrap().get_gpu_report().unwrap().cpu_submission_time_us.is_some());
+    let text = scrape(&vitals.url().unwrap());
+    assert!(text.contains("vitals_adapter_info{adapter="), "{text}");
+    assert!(vitals.registry().vram("vram").is_some() && vitals.registry().vram("vram-2").is_some());
+    drop((watch, second));
+    assert!(vitals.registry().vram("vram").is_none() && vitals.registry().vram("vram-2").is_none());
+    let text = scrape(&vitals.url().unwrap());
+    assert!(!text.contains("vitals_adapter_info{"), "what is gone is absent");
+}

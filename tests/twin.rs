@@ -1,0 +1,83 @@
+//! The library without the feature `telemetry`: the same calls, and nothing behind them.
+#![cfg(not(feature = "telemetry"))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use engine_vitals::monitor::MemoryResourceMonitor;
+use engine_vitals::probe::Mark;
+use engine_vitals::{Context, New, OwnerKind, Registry, Ticket, TrackingAllocator};
+
+/// Counts what the twins allocate.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: passes every call on to `System` unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`; `pointer` is from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static HEAP: TrackingAllocator<Counting> = TrackingAllocator::new(Counting);
+
+#[test]
+fn nothing_is_allocated_opened_or_kept() {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let vitals = engine_vitals::start();
+    let probe = vitals.probe();
+    let owner = probe.owner(OwnerKind::ROOT_VISUAL, 1);
+    let guard = Context::current().with_owner(owner).enter();
+    let ticket = probe.create(New::buffer(1 << 20).label("vertices"));
+    probe.event(Mark::submit(1));
+    vitals.frame();
+    drop(guard);
+    assert_eq!(vitals.tracker().totals().device().live(), 0);
+    drop(ticket);
+    assert_eq!(vitals.url(), None);
+    drop(vitals);
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+
+    assert_eq!((size_of::<Ticket>(), size_of_val(&probe), size_of_val(&Context::current())), (0, 0, 0));
+    let registry = Registry::new();
+    let monitor = Arc::new(MemoryResourceMonitor::new("heap"));
+    registry.register(Arc::clone(&monitor)).unwrap();
+    registry.update();
+    assert_eq!(Arc::strong_count(&monitor), 1, "the registry forgets it");
+    assert!(registry.get::<MemoryResourceMonitor>("heap").is_none());
+    assert_eq!(engine_vitals::memory::get_currently_allocated_bytes(), None);
+}
+
+#[test]
+fn nothing_that_measures_is_linked() {
+    let tree = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--quiet", "--package", "engine-vitals", "--no-default-features", "--edges"])
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let crates = tree(&["normal", "--prefix", "none"]);
+    assert!(crates.contains("engine-vitals-core"), "{crates}");
+    for name in
+        ["engine-vitals-prometheus", "engine-vitals-trace", "metrics", "sysinfo", "tokio", "hyper", "serde_json"]
+    {
+        assert!(!crates.lines().any(|line| line.split(' ').next() == Some(name)), "{name} is in\n{crates}");
+    }
+    let features = tree(&["normal,features", "--invert", "wgpu"]);
+    assert!(features.contains("wgpu v"), "{features}");
+    assert!(!features.contains("feature \"custom\""), "{features}");
+}
