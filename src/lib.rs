@@ -86,3 +86,8 @@ pub use registry::Registry;
 pub use registry::global::{get_registered_monitor, get_registered_monitors, register_resource_monitor};
 pub use start::{Builder, DeviceWatch, StandardMonitor, Vitals, start};
 pub use tracker::Tracker;
+
+/// The examples of the README compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
