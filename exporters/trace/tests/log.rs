@@ -208,6 +208,23 @@ fn a_writer_that_panics_is_an_error_of_the_log_alone() {
     assert_eq!((log.delivered(), log.unwritten()), (0, 2));
 }
 
+#[test]
+fn a_hook_that_panics_is_an_error_of_the_log_alone() {
+    let tracker = tracker(2);
+    let hook = |_| panic!("on purpose: a hook with a fault");
+    let mut log = EventLog::start(Arc::clone(&tracker), Sink::default(), on_stop().on_lost(hook)).unwrap();
+    marks(&tracker, 5);
+    assert!(log.stop());
+    assert!(log.error().is_some_and(|error| error.to_string().contains("panicked")), "{:?}", log.error());
+    assert_eq!((log.delivered(), log.lost(), log.unwritten()), (0, 3, 2));
+}
+
+#[test]
+fn a_log_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&EventLog::start(tracker(2), Sink::default(), on_stop()).unwrap());
+}
+
 /// Says that it was asked to write, then waits until its sender is gone.
 struct Blocking {
     asked: mpsc::Sender<()>,
@@ -223,7 +240,7 @@ impl Write for Blocking {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.sink.flush()
     }
 }
 

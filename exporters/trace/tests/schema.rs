@@ -196,7 +196,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
 });
 
 fn extents() -> impl Strategy<Value = Extent> {
-    let scale = proptest::option::of(any::<f32>());
+    let scale = proptest::option::of(proptest::num::f32::ANY);
     (any::<u32>(), any::<u32>(), any::<u32>(), scale).prop_map(|(width, height, depth, scale)| {
         let extent = Extent::new(width, height).layers(depth);
         scale.map_or(extent, |scale| extent.scale(scale))

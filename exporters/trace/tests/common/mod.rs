@@ -1,15 +1,18 @@
-//! A sink that can be read while a log writes to it, and what the lines in it say.
+//! A sink that shows what was flushed while a log writes to it, and what the lines in it say.
 
 use serde_json::Value;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Sink {
+    written: Vec<u8>,
+    flushed: Arc<Mutex<Vec<u8>>>,
+}
 
 impl Sink {
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.flushed.lock().unwrap().clone()).unwrap()
     }
 
     /// Each line as an object. A last line that is not ended is a fault.
@@ -23,10 +26,11 @@ impl Sink {
 
 impl Write for Sink {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(text)
+        self.written.write(text)
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.flushed.lock().unwrap().append(&mut self.written);
         Ok(())
     }
 }
