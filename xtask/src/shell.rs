@@ -20,8 +20,9 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) fn new() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest.parent().context("xtask lies in no workspace")?.to_owned();
+        // Cargo's word at run time: a target folder may be shared by several checkouts, or have moved.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("start it by `cargo xtask`")?;
+        let root = Path::new(&manifest).parent().context("xtask lies in no workspace")?.to_owned();
         Ok(Self { root, skipped: Mutex::default() })
     }
 
