@@ -282,8 +282,9 @@ mod tests {
     }
 
     fn value(figures: &[(String, Option<Value>)], name: &str) -> Option<u64> {
-        let (_, value) = figures.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no figure {name}"));
-        value.and_then(Value::as_u64)
+        let found = figures.iter().find(|(known, _)| known == name);
+        assert!(found.is_some(), "no figure {name}");
+        found.and_then(|(_, value)| *value).and_then(Value::as_u64)
     }
 
     #[test]
