@@ -11,8 +11,13 @@ use engine_vitals_core::contract::{
     Cadence, FrameStats, MonitoredResourceType, ResourceMonitor, ResourceUsageReport, Row as Figures, Series, Unit,
     VramProvider,
 };
-use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor, ProcessMemoryMonitor, VramResourceMonitor};
+use engine_vitals_core::monitor::{
+    AdapterMonitor, FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
+    ProcessMemoryMonitor, VramResourceMonitor,
+};
+use engine_vitals_core::probe::{New, Probe, ResourceKind, Ticket};
 use engine_vitals_core::registry::Registry;
+use engine_vitals_core::tracker::Tracker;
 
 use crate::harness::{Effort, Subject, alternate, cpu_ns};
 use crate::here;
@@ -25,16 +30,23 @@ const BY_HAND: &str = "update() and record() by hand";
 pub(super) fn run(effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
     let provider: Arc<dyn VramProvider> = Arc::new(Provider);
     let frames = Arc::new(GpuFrameMonitor::new("gpu"));
+    let tracker = Arc::new(Tracker::new());
+    let _resources = resources(tracker.probe());
+    let intervals = Arc::new(FrameMonitor::new("frames"));
     let standard: Vec<Arc<dyn ResourceMonitor>> = vec![
         Arc::new(MemoryResourceMonitor::new("heap")),
         Arc::new(ProcessMemoryMonitor::new("process")),
+        intervals.clone(),
         frames.clone(),
+        Arc::new(LifecycleResourceMonitor::new(tracker, "lifecycle")),
+        Arc::new(AdapterMonitor::new("adapter", "An adapter", "vulkan", "A driver")),
         Arc::new(VramResourceMonitor::new(Arc::downgrade(&provider), "vram")),
     ];
     let frame = Cell::new(0);
     let next_frame = || {
         frame.set(frame.get() + 1);
         let frame = frame.get();
+        intervals.frame("main", Duration::from_micros(16_667 * frame));
         let hooks = [0, 500, 6_000, 7_000].map(|us| Some(Duration::from_micros(us + frame % 100)));
         frames.update_from_frame_stats(FrameStats { frame_number: frame, hooks, ..FrameStats::default() });
     };
@@ -44,6 +56,31 @@ pub(super) fn run(effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
         (0..1_000).map(|number| Arc::new(FiveFigures { number }) as Arc<dyn ResourceMonitor>).collect();
     rows.extend(case(effort, "1,000 monitors of five figures", &thousand, 50, 1_000.0, &|| ())?);
     Ok(rows)
+}
+
+/// A hundred live resources of each of ten kinds, reported from eight threads, as an engine that records on several would.
+fn resources(probe: Probe) -> Vec<Ticket> {
+    use ResourceKind as Kind;
+    let kinds = [
+        Kind::BUFFER,
+        Kind::TEXTURE,
+        Kind::TEXTURE_VIEW,
+        Kind::TEXTURE_TARGET,
+        Kind::SAMPLER,
+        Kind::BIND_GROUP,
+        Kind::RENDER_PIPELINE,
+        Kind::COMPUTE_PIPELINE,
+        Kind::SHADER_MODULE,
+        Kind::COMMAND_BUFFER,
+    ];
+    let thread = |number: usize| {
+        let kinds = kinds.iter().cycle().skip(number).take(125);
+        kinds.map(|&kind| probe.create(New::of(kind, 4_096))).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|number| scope.spawn(move || thread(number))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    })
 }
 
 /// Time and allocations of an update of these monitors; `feed` hands them what a frame brings, in the time of both subjects.
