@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How the engine ends without an adapter.
 pub(crate) const NO_ADAPTER: i32 = 3;
@@ -24,7 +25,9 @@ pub(crate) fn build(features: &[&str]) -> PathBuf {
         .filter(|message| message["target"]["name"] == "engine")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .unwrap();
-    let copy = scratch(if features.is_empty() { "engine" } else { "engine-plain" });
+    // A file of its own each time: one that runs cannot be written.
+    static BUILDS: AtomicU32 = AtomicU32::new(0);
+    let copy = scratch(&format!("engine-{}", BUILDS.fetch_add(1, Ordering::Relaxed)));
     std::fs::copy(executable, &copy).unwrap();
     copy
 }
