@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use engine_vitals_core::contract::{FrameStats, GpuHook};
-use engine_vitals_core::monitor::{GpuFrameMonitor, TimerSkip};
+use engine_vitals_core::monitor::TimerSkip;
 use parking_lot::Mutex;
 
 use super::ticks::{HookTimes, hook_times};
-use super::{Batch, ReadbackError, Readings, Stamp, TimestampSupport, Timestamps, TimestampsConfig};
+use super::{
+    Batch, FrameSink, FrameTimerStats, ReadbackError, Readings, Stamp, TimestampSupport, Timestamps, TimestampsConfig,
+};
 
 /// Times frames: four hooks on the GPU ([`GpuHook`]), preparation and submission on the CPU.
 ///
@@ -33,43 +35,6 @@ use super::{Batch, ReadbackError, Readings, Stamp, TimestampSupport, Timestamps,
 pub struct FrameTimer {
     timestamps: Timestamps,
     shared: Arc<Shared>,
-}
-
-/// What has become of the frames.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FrameTimerStats {
-    /// Frames begun.
-    pub begun: u64,
-    /// Frames whose stats were handed on.
-    pub delivered: u64,
-    /// Frames without hooks because all read-backs were in flight.
-    pub skipped: u64,
-    /// Frames whose hooks were recorded and could not be read back.
-    pub failed: u64,
-    /// Hooks left out because their time lay before that of an earlier hook.
-    pub disordered_hooks: u64,
-}
-
-/// Takes what a [`FrameTimer`] measures: a [`GpuFrameMonitor`], or whatever an engine puts in its place.
-///
-/// Called from any thread that submits or polls the device; must not block.
-pub trait FrameSink: Send + Sync {
-    /// The stats of a frame, once they are complete. Frames may come out of order.
-    fn frame(&self, stats: FrameStats);
-
-    /// A frame has lost some or all of its hooks. Its stats come too, if anything of it was measured.
-    fn skipped(&self, _why: TimerSkip) {}
-}
-
-impl FrameSink for GpuFrameMonitor {
-    fn frame(&self, stats: FrameStats) {
-        self.update_from_frame_stats(stats);
-    }
-
-    fn skipped(&self, why: TimerSkip) {
-        self.frame_skipped(why);
-    }
 }
 
 impl FrameTimer {

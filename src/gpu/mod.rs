@@ -20,6 +20,7 @@ mod frame_timer;
 mod ledger;
 #[cfg(not(feature = "telemetry"))]
 mod off;
+mod outcome;
 #[cfg(feature = "telemetry")]
 mod slots;
 #[cfg(feature = "telemetry")]
@@ -34,13 +35,12 @@ mod timestamps;
 pub use adapter::{AdapterFacts, TimestampSupport, probe_backend, wanted_features};
 pub use footprint::texture_bytes;
 #[cfg(feature = "telemetry")]
-pub use frame_timer::{FrameSink, FrameTimer, FrameTimerStats, TimedFrame};
+pub use frame_timer::{FrameTimer, TimedFrame};
 #[cfg(not(feature = "telemetry"))]
-pub use off::{
-    FrameSink, FrameTimer, FrameTimerStats, Submission, SubmissionId, SubmissionStats, Submissions, TimedFrame,
-};
+pub use off::{FrameTimer, Submissions, TimedFrame};
+pub use outcome::{FrameSink, FrameTimerStats, Submission, SubmissionId, SubmissionStats};
 #[cfg(feature = "telemetry")]
-pub use submissions::{Submission, SubmissionId, SubmissionStats, Submissions};
+pub use submissions::Submissions;
 #[cfg(feature = "telemetry")]
 pub use timestamps::{
     Batch, PassStamps, ReadbackError, Readings, Stamp, Timestamps, TimestampsConfig, TimestampsStats,

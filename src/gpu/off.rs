@@ -1,46 +1,15 @@
 //! The no-op twins: the same calls, nothing measured, nothing created, nothing allocated.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use engine_vitals_core::contract::{FrameStats, GpuHook};
-use engine_vitals_core::monitor::{GpuFrameMonitor, TimerSkip};
+use engine_vitals_core::contract::GpuHook;
 use engine_vitals_core::probe::Probe;
 
-use super::TimestampSupport;
-
-/// Would take what a [`FrameTimer`] measures.
-pub trait FrameSink: Send + Sync {
-    /// Never called.
-    fn frame(&self, stats: FrameStats);
-
-    /// Never called.
-    fn skipped(&self, _why: TimerSkip) {}
-}
-
-impl FrameSink for GpuFrameMonitor {
-    fn frame(&self, _: FrameStats) {}
-}
+use super::{FrameSink, FrameTimerStats, Submission, SubmissionId, SubmissionStats, TimestampSupport};
 
 /// Times nothing: the feature `telemetry` is off.
 #[derive(Debug)]
 pub struct FrameTimer;
-
-/// Zero: the feature `telemetry` is off.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FrameTimerStats {
-    /// Zero.
-    pub begun: u64,
-    /// Zero.
-    pub delivered: u64,
-    /// Zero.
-    pub skipped: u64,
-    /// Zero.
-    pub failed: u64,
-    /// Zero.
-    pub disordered_hooks: u64,
-}
 
 impl FrameTimer {
     /// Creates nothing.
@@ -103,44 +72,6 @@ impl TimedFrame {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Submissions;
 
-/// No number: the feature `telemetry` is off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubmissionId;
-
-impl SubmissionId {
-    /// Always 0.
-    #[must_use]
-    pub fn get(self) -> u64 {
-        0
-    }
-}
-
-/// A submission, under wgpu's index alone.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Submission {
-    /// No number.
-    pub id: SubmissionId,
-    /// What `Device::poll` takes to wait for it.
-    pub index: wgpu::SubmissionIndex,
-}
-
-/// Zero: the feature `telemetry` is off.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SubmissionStats {
-    /// Zero.
-    pub submitted: u64,
-    /// Zero.
-    pub completed: u64,
-    /// Zero.
-    pub abandoned: u64,
-    /// Zero.
-    pub in_flight: u64,
-    /// Always `None`.
-    pub last_latency: Option<Duration>,
-}
-
 impl Submissions {
     /// Nothing.
     #[must_use]
@@ -157,7 +88,7 @@ impl Submissions {
         queue: &wgpu::Queue,
         command_buffers: impl IntoIterator<Item = wgpu::CommandBuffer>,
     ) -> Submission {
-        Submission { id: SubmissionId, index: queue.submit(command_buffers) }
+        Submission { id: SubmissionId(0), index: queue.submit(command_buffers) }
     }
 
     /// Always false: nothing is known.

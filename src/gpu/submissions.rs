@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{Mark, Probe};
 use parking_lot::Mutex;
 
 use super::ledger::Ledger;
+use super::{Submission, SubmissionId, SubmissionStats};
 
 /// Submits to a queue, numbers the submissions and learns when each is done. Cheap to clone; clones share everything.
 ///
@@ -21,44 +22,6 @@ use super::ledger::Ledger;
 #[derive(Clone, Debug)]
 pub struct Submissions {
     shared: Arc<Shared>,
-}
-
-/// The number of a submission: 1, 2, 3, … for each [`Submissions`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubmissionId(u64);
-
-impl SubmissionId {
-    /// The number itself.
-    #[must_use]
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
-
-/// A submission, under our number and under wgpu's index.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Submission {
-    /// Our number.
-    pub id: SubmissionId,
-    /// What `Device::poll` takes to wait for it.
-    pub index: wgpu::SubmissionIndex,
-}
-
-/// What has become of the submissions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SubmissionStats {
-    /// Submissions begun.
-    pub submitted: u64,
-    /// Submissions known to be done.
-    pub completed: u64,
-    /// Submissions of which it will never be known: the device was lost, or `Queue::submit` panicked.
-    pub abandoned: u64,
-    /// Submissions that are neither.
-    pub in_flight: u64,
-    /// Latency of the submission that was completed last.
-    pub last_latency: Option<Duration>,
 }
 
 impl Submissions {

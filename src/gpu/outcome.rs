@@ -1,0 +1,81 @@
+//! What the timer and the submissions hand out: plain data, the same with and without telemetry.
+
+use std::time::Duration;
+
+use engine_vitals_core::contract::FrameStats;
+use engine_vitals_core::monitor::{GpuFrameMonitor, TimerSkip};
+
+/// What has become of the frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FrameTimerStats {
+    /// Frames begun.
+    pub begun: u64,
+    /// Frames whose stats were handed on.
+    pub delivered: u64,
+    /// Frames without hooks because all read-backs were in flight.
+    pub skipped: u64,
+    /// Frames whose hooks were recorded and could not be read back.
+    pub failed: u64,
+    /// Hooks left out because their time lay before that of an earlier hook.
+    pub disordered_hooks: u64,
+}
+
+/// Takes what a [`FrameTimer`](super::FrameTimer) measures: a [`GpuFrameMonitor`], or whatever an engine puts in its place.
+///
+/// Called from any thread that submits or polls the device; must not block.
+pub trait FrameSink: Send + Sync {
+    /// The stats of a frame, once they are complete. Frames may come out of order.
+    fn frame(&self, stats: FrameStats);
+
+    /// A frame has lost some or all of its hooks. Its stats come too, if anything of it was measured.
+    fn skipped(&self, _why: TimerSkip) {}
+}
+
+impl FrameSink for GpuFrameMonitor {
+    fn frame(&self, stats: FrameStats) {
+        self.update_from_frame_stats(stats);
+    }
+
+    fn skipped(&self, why: TimerSkip) {
+        self.frame_skipped(why);
+    }
+}
+
+/// The number of a submission: 1, 2, 3, … for each [`Submissions`](super::Submissions); 0 without the feature `telemetry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubmissionId(pub(super) u64);
+
+impl SubmissionId {
+    /// The number itself.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A submission, under our number and under wgpu's index.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Submission {
+    /// Our number.
+    pub id: SubmissionId,
+    /// What `Device::poll` takes to wait for it.
+    pub index: wgpu::SubmissionIndex,
+}
+
+/// What has become of the submissions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubmissionStats {
+    /// Submissions begun.
+    pub submitted: u64,
+    /// Submissions known to be done.
+    pub completed: u64,
+    /// Submissions of which it will never be known: the device was lost, or `Queue::submit` panicked.
+    pub abandoned: u64,
+    /// Submissions that are neither.
+    pub in_flight: u64,
+    /// Latency of the submission that was completed last.
+    pub last_latency: Option<Duration>,
+}
