@@ -8,13 +8,14 @@ use parking_lot::Mutex;
 
 use crate::contract::{Histogram, MonitoredResourceType, ResourceMonitor, ResourceUsageReport, Row, Series, Unit};
 
-/// Lanes beyond this many count as the lane `other`.
+/// Frames of lanes beyond this many count as the lane `other`, which has no times: those between frames of different lanes are none.
 const LANES: usize = 16;
 const OTHER: &str = "other";
 
 /// Keeps the distribution of the time between one frame and the next of each lane (a surface, or a named headless stream).
 ///
-/// Nothing is counted for a lane before its first frame. It has no bytes, so its usage report is empty.
+/// Nothing is counted for a lane before its first frame. The frames of lanes beyond the sixteenth count together, as the lane `other`,
+/// without times. It has no bytes, so its usage report is empty.
 #[derive(Debug)]
 pub struct FrameMonitor {
     id: Cow<'static, str>,
@@ -50,6 +51,9 @@ impl FrameMonitor {
         });
         let lane = &mut lanes[index];
         lane.frames += 1;
+        if lane.name == OTHER {
+            return;
+        }
         if let Some(time) = lane.last.replace(now).and_then(|last| now.checked_sub(last)) {
             lane.times.record(time);
         }
@@ -130,6 +134,7 @@ mod tests {
         }
         let lanes = recorded(&monitor);
         assert_eq!(lanes.len(), LANES + 1);
+        assert_eq!(monitor.lanes.lock()[LANES].times.snapshot().count, 0, "frames of different lanes are no interval");
         assert_eq!(lanes[LANES], (OTHER.to_owned(), Some(Value::U64(1_000 - LANES as u64))));
     }
 }

@@ -34,9 +34,16 @@ pub struct LifecycleResourceMonitor {
 struct State {
     read: bool,
     totals: Totals,
-    /// Kinds in the order in which they appeared, which is that of the described figures.
-    kinds: Vec<ResourceKind>,
-    owner_kinds: Vec<OwnerKind>,
+    /// In the order of their appearance, which is that of the described figures: whoever updates the monitor between a description and
+    /// the values for it adds to the end.
+    appeared: Vec<Appeared>,
+}
+
+/// What has figures once the first of it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Appeared {
+    Kind(ResourceKind),
+    OwnerKind(OwnerKind),
 }
 
 impl LifecycleResourceMonitor {
@@ -68,14 +75,10 @@ impl State {
     fn read(&mut self, tracker: &Tracker) {
         tracker.read_totals(&mut self.totals);
         self.read = true;
-        for (kind, _) in self.totals.kinds() {
-            if !self.kinds.contains(&kind) {
-                self.kinds.push(kind);
-            }
-        }
-        for (kind, _) in self.totals.owner_kinds() {
-            if !self.owner_kinds.contains(&kind) {
-                self.owner_kinds.push(kind);
+        let kinds = self.totals.kinds().map(|(kind, _)| Appeared::Kind(kind));
+        for appeared in kinds.chain(self.totals.owner_kinds().map(|(kind, _)| Appeared::OwnerKind(kind))) {
+            if !self.appeared.contains(&appeared) {
+                self.appeared.push(appeared);
             }
         }
     }
@@ -103,8 +106,7 @@ impl ResourceMonitor for LifecycleResourceMonitor {
     }
 
     fn description_revision(&self) -> u64 {
-        let state = self.state.lock();
-        (state.kinds.len() + state.owner_kinds.len()) as u64
+        self.state.lock().appeared.len() as u64
     }
 
     fn describe(&self, series: &mut Series) {
@@ -141,12 +143,11 @@ impl ResourceMonitor for LifecycleResourceMonitor {
         series
             .counter("vitals_label_overflow_total", Unit::Count, "Names, labels or series refused for want of room")
             .label("table", "names");
-        let state = self.state.lock();
-        for kind in &state.kinds {
-            describe_kind(series, kind.name());
-        }
-        for kind in &state.owner_kinds {
-            describe_owner_kind(series, kind.name());
+        for appeared in &self.state.lock().appeared {
+            match appeared {
+                Appeared::Kind(kind) => describe_kind(series, kind.name()),
+                Appeared::OwnerKind(kind) => describe_owner_kind(series, kind.name()),
+            }
         }
     }
 
@@ -173,17 +174,21 @@ impl ResourceMonitor for LifecycleResourceMonitor {
             .push(totals.telemetry_bytes)
             .push(totals.overflows.resources)
             .push(totals.overflows.names());
-        for &kind in &state.kinds {
-            let KindTotals { device, within, .. } = totals.kind(kind);
-            row.push(device.live() + within.live())
-                .push(device.live_bytes())
-                .push(device.created + within.created)
-                .push(device.released + within.released);
-        }
-        for &kind in &state.owner_kinds {
-            let KindTotals { device, within, .. } = totals.owner_kind(kind);
-            let churn = |counts: Counts| counts.created + counts.released;
-            row.push(device.live_bytes()).push(churn(device) + churn(within));
+        let churn = |counts: Counts| counts.created + counts.released;
+        for &appeared in &state.appeared {
+            match appeared {
+                Appeared::Kind(kind) => {
+                    let KindTotals { device, within, .. } = totals.kind(kind);
+                    row.push(device.live() + within.live())
+                        .push(device.live_bytes())
+                        .push(device.created + within.created)
+                        .push(device.released + within.released);
+                }
+                Appeared::OwnerKind(kind) => {
+                    let KindTotals { device, within, .. } = totals.owner_kind(kind);
+                    row.push(device.live_bytes()).push(churn(device) + churn(within));
+                }
+            }
         }
     }
 
@@ -293,6 +298,27 @@ mod tests {
         assert_eq!(monitor.get_lifecycle_report(), None);
         assert_eq!(monitor.get_usage_report(), ResourceUsageReport::default());
         assert!(figures(&monitor).iter().all(|(_, value)| value.is_none()));
+    }
+
+    #[test]
+    fn a_kind_that_appears_after_the_description_moves_no_other_figure() {
+        let tracker = Arc::new(Tracker::new());
+        let probe = tracker.probe();
+        let monitor = LifecycleResourceMonitor::new(tracker, "life");
+        let owner = probe.owner(OwnerKind::ROOT_VISUAL, 7);
+        let context = Context::current().with_owner(owner).enter();
+        let _buffer = probe.create(New::buffer(1_000));
+        monitor.update();
+        let before = figures(&monitor);
+        let _texture = probe.create(New::texture(64));
+        drop(context);
+        monitor.update();
+        let mut values = vec![None; before.len()];
+        monitor.record(&mut Row::new(&mut values));
+        let value = |name: &str| values[before.iter().position(|(known, _)| known == name).unwrap()];
+        assert_eq!(value("resource_live_bytes/buffer"), Some(Value::U64(1_000)));
+        assert_eq!(value("owner_live_bytes/root_visual"), Some(Value::U64(1_064)));
+        assert_eq!(value("owner_churn_total/root_visual"), Some(Value::U64(2)));
     }
 
     #[test]

@@ -42,12 +42,13 @@ impl ResourceMonitor for VramResourceMonitor {
     }
 
     fn get_usage_report(&self) -> ResourceUsageReport {
-        let report = self.get_vram_report();
-        ResourceUsageReport::new(
-            report.map(|report| report.current_usage_bytes),
-            report.and_then(|report| report.peak_usage_bytes),
-            report.and_then(|report| report.capacity_bytes),
-        )
+        self.provider.upgrade().map_or_else(ResourceUsageReport::default, |provider| {
+            ResourceUsageReport::new(
+                provider.get_vram_usage_bytes(),
+                provider.get_vram_peak_bytes(),
+                provider.get_vram_capacity_bytes(),
+            )
+        })
     }
 
     fn update(&self) {
@@ -85,13 +86,14 @@ impl ResourceMonitor for VramResourceMonitor {
     }
 
     fn record(&self, row: &mut Row<'_>) {
-        let Some(report) = self.get_vram_report() else { return };
-        row.push(report.current_usage_bytes)
-            .push(report.peak_usage_bytes)
-            .push(report.budget_bytes)
-            .push(report.capacity_bytes)
-            .push(report.allocated_bytes)
-            .push(report.reserved_bytes);
+        // Not from the report, of which there is none while the usage is unknown.
+        let Some(provider) = self.provider.upgrade() else { return };
+        row.push(provider.get_vram_usage_bytes())
+            .push(provider.get_vram_peak_bytes())
+            .push(provider.get_vram_budget_bytes())
+            .push(provider.get_vram_capacity_bytes())
+            .push(provider.get_vram_allocated_bytes())
+            .push(provider.get_vram_reserved_bytes());
     }
 
     fn view(self: Arc<Self>) -> Option<MonitorRef> {
@@ -150,6 +152,8 @@ mod tests {
         let provider: Arc<dyn VramProvider> = Arc::new(Source::default());
         let monitor = VramResourceMonitor::new(Arc::downgrade(&provider), "vram");
         assert_eq!(monitor.get_vram_report(), None, "unknown before the first refresh");
+        assert_eq!(recorded(&monitor)[..4], [None, None, None, Some(Value::U64(4 << 20))], "the capacity is known");
+        assert_eq!(monitor.get_usage_report().total_capacity_bytes, Some(4 << 20));
         monitor.update();
         let report = monitor.get_vram_report().unwrap();
         assert_eq!(
