@@ -172,19 +172,20 @@ impl Series {
         self.figures.is_empty()
     }
 
-    /// The figures with what was refused. An invalid figure keeps its place, as `None`, so that a [`Row`]'s order still fits.
+    /// The figures with what was refused. An invalid figure keeps its place, as `None`, so that a [`Row`]'s order still fits; an invalid
+    /// histogram, which has no place there, is left out.
     #[must_use]
     pub fn finish(self) -> (Vec<Option<Figure>>, SeriesOverflow) {
         let mut overflow = SeriesOverflow { beyond_cap: self.beyond_cap, ..SeriesOverflow::default() };
         let figures = self
             .figures
             .into_iter()
-            .map(|figure| match figure.check() {
-                Ok(()) => Some(figure),
+            .filter_map(|figure| match figure.check() {
+                Ok(()) => Some(Some(figure)),
                 Err(problem) => {
                     overflow.invalid += 1;
                     overflow.first_problem.get_or_insert(problem);
-                    None
+                    (!matches!(figure.kind, FigureKind::Histogram(_))).then_some(None)
                 }
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +28,8 @@ const CLEAN_RUNS: u32 = 16;
 /// A monitor that panics is tried again after this long, doubled each time up to the longest.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_LONGEST: Duration = Duration::from_secs(60);
+/// Cadences beyond this are taken as this one, so that no clock overflows.
+const CADENCE_LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// What all entries of a registry share.
 #[derive(Debug, Default)]
@@ -60,6 +62,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 struct Run {
     revision: u64,
+    /// A new description, which the table takes with the first values for it: readers never see the one without the other.
+    described: Option<Described>,
     values: Vec<Option<Value>>,
     runs: u64,
     failures: u64,
@@ -70,16 +74,22 @@ struct Run {
     warned: bool,
 }
 
-#[derive(Debug)]
-struct Table {
+/// What the monitor said of its figures.
+#[derive(Debug, Default)]
+struct Described {
     figures: Arc<[Figure]>,
     /// For each of the monitor's own figures its place in `Run::values`; a histogram has none.
     places: Box<[Option<usize>]>,
+    overflow: SeriesOverflow,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    described: Described,
     values: Vec<Option<Value>>,
     usage: ResourceUsageReport,
     ran_at: Option<Instant>,
     failure: Option<String>,
-    overflow: SeriesOverflow,
 }
 
 /// What became of a run.
@@ -110,17 +120,12 @@ impl Entry {
             registered: AtomicBool::new(true),
             shared,
             run: Mutex::default(),
-            table: Mutex::new(Table {
-                figures: Arc::new([]),
-                places: Box::new([]),
-                values: Vec::new(),
-                usage: ResourceUsageReport::default(),
-                ran_at: None,
-                failure: None,
-                overflow: SeriesOverflow::default(),
-            }),
+            table: Mutex::default(),
         };
-        entry.describe(&mut entry.run.lock());
+        let mut run = entry.run.lock();
+        entry.describe(&mut run);
+        entry.table.lock().take_over(run.described.take());
+        drop(run);
         entry
     }
 
@@ -143,6 +148,7 @@ impl Entry {
             0 => base,
             _ => base.max(RETRY.saturating_mul(1 << (failures - 1).min(6)).min(RETRY_LONGEST)),
         }
+        .min(CADENCE_LONGEST)
     }
 
     /// Runs the monitor and publishes its figures. `started` is the time now; returns the time after.
@@ -191,7 +197,7 @@ impl Entry {
         let (figures, state, usage) = {
             let table = self.table.lock();
             values.extend_from_slice(&table.values);
-            (Arc::clone(&table.figures), self.state(&table, now), table.usage)
+            (Arc::clone(&table.described.figures), self.state(&table, now), table.usage)
         };
         if matches!(state, MonitorState::Stale(_)) {
             let own = values.len().saturating_sub(IMPLICIT);
@@ -221,7 +227,7 @@ impl Entry {
         if self.is_sampled() && self.declared == Cadence::EachUpdate {
             add(HealthIssue::Demoted);
         }
-        let SeriesOverflow { beyond_cap, invalid, ref first_problem } = table.overflow;
+        let SeriesOverflow { beyond_cap, invalid, ref first_problem } = table.described.overflow;
         if beyond_cap + invalid > 0 {
             add(HealthIssue::FiguresRefused { beyond_cap, invalid, first_problem: first_problem.clone() });
         }
@@ -243,7 +249,7 @@ impl Entry {
         };
         match &table.failure {
             Some(_) => MonitorState::Failed,
-            None if age > due + self.shared.config.stale_after => MonitorState::Stale(age),
+            None if age > due.saturating_add(self.shared.config.stale_after) => MonitorState::Stale(age),
             None => MonitorState::Fresh(age),
         }
     }
@@ -265,7 +271,7 @@ impl Entry {
             }
         } else if panicked
             || run.strikes >= STRIKES
-            || (run.runs == 1 && spent > self.shared.config.monitor_budget * FIRST_RUN_FACTOR)
+            || (run.runs == 1 && spent > self.shared.config.monitor_budget.saturating_mul(FIRST_RUN_FACTOR))
         {
             run.runs_in_window = 0;
             self.sampled.store(true, Ordering::Relaxed);
@@ -277,8 +283,11 @@ impl Entry {
     }
 
     fn publish(&self, run: &mut Run, at: Instant, result: Result<ResourceUsageReport, String>) {
-        let table = &mut *self.table.lock();
-        let Table { places, values, .. } = table;
+        let mut guard = self.table.lock();
+        let table = &mut *guard;
+        let mut new_failure = None;
+        table.take_over(run.described.take());
+        let Table { described: Described { places, .. }, values, .. } = table;
         let own = places.len();
         match result {
             Ok(usage) => {
@@ -290,7 +299,7 @@ impl Entry {
             }
             Err(message) => {
                 if table.failure.is_none() {
-                    warning!("monitor {} panicked: {message}", self.id);
+                    new_failure = Some(message.clone());
                 }
                 values[..own].fill(None);
                 table.usage = ResourceUsageReport::default();
@@ -310,6 +319,11 @@ impl Entry {
         values[own..].copy_from_slice(&implicit);
         table.ran_at = Some(at);
         let percent = table.usage.usage_percent();
+        // Whoever takes the warnings may read the table.
+        drop(guard);
+        if let Some(message) = new_failure {
+            warning!("monitor {} panicked: {message}", self.id);
+        }
         let high = percent.is_some_and(|percent| percent > self.shared.config.usage_warning_percent);
         if high && !run.warned {
             warning!("monitor {} at {:.1} % of its capacity", self.id, percent.unwrap_or_default());
@@ -329,6 +343,39 @@ impl Entry {
             overflow.invalid += 1;
             overflow.first_problem = Some(format!("describe() panicked: {message}"));
         }
+        let mut figures = Vec::new();
+        let mut places = Vec::new();
+        let mut next_place = 0;
+        let mut taken = self.shared.series.lock();
+        if !self.is_registered() {
+            // Its series have been given up while it ran: they may be another's by now.
+            return;
+        }
+        taken.retain(|_, owner| *owner != self.key);
+        for figure in described_figures {
+            let is_histogram = matches!(figure, Some(Figure { kind: FigureKind::Histogram(_), .. }));
+            let place = (!is_histogram).then_some(next_place);
+            next_place += usize::from(!is_histogram);
+            let Some(mut figure) = figure else { continue };
+            let has_label = figure.labels.iter().any(|(name, _)| name == "monitor");
+            if !has_label && taken.contains_key(&series_key(&figure)) {
+                figure.label("monitor", self.id.clone());
+            }
+            match taken.entry(series_key(&figure)) {
+                hash_map::Entry::Vacant(free) => {
+                    free.insert(self.key);
+                    figures.push(figure);
+                    places.push(place);
+                }
+                hash_map::Entry::Occupied(_) => {
+                    overflow.invalid += 1;
+                    overflow
+                        .first_problem
+                        .get_or_insert_with(|| format!("{} is described twice with the same labels", figure.name));
+                }
+            }
+        }
+        drop(taken);
         let refused = overflow.beyond_cap + overflow.invalid;
         self.shared.figures_refused.fetch_add(refused, Ordering::Relaxed);
         if refused > 0 {
@@ -338,39 +385,19 @@ impl Entry {
                 overflow.first_problem
             );
         }
-
-        let mut figures = Vec::new();
-        let mut places = Vec::new();
-        let mut next_place = 0;
-        let mut taken = self.shared.series.lock();
-        taken.retain(|_, owner| *owner != self.key);
-        for figure in described_figures {
-            let is_histogram = matches!(figure, Some(Figure { kind: FigureKind::Histogram(_), .. }));
-            let place = (!is_histogram).then_some(next_place);
-            next_place += usize::from(!is_histogram);
-            let Some(mut figure) = figure else { continue };
-            if taken.contains_key(&series_key(&figure)) {
-                figure.label("monitor", self.id.clone());
-            }
-            if taken.insert(series_key(&figure), self.key).is_none() {
-                figures.push(figure);
-                places.push(place);
-            } else {
-                overflow.invalid += 1;
-                overflow
-                    .first_problem
-                    .get_or_insert_with(|| format!("{} is described twice with the same labels", figure.name));
-            }
-        }
-        drop(taken);
         run.values = vec![None; next_place];
-        let own = figures.len();
         figures.extend(implicit_figures(&self.id));
-        let mut table = self.table.lock();
-        table.values = vec![None; own + IMPLICIT];
-        table.figures = figures.into();
-        table.places = places.into();
-        table.overflow = overflow;
+        run.described = Some(Described { figures: figures.into(), places: places.into(), overflow });
+    }
+}
+
+impl Table {
+    /// Makes room for the figures of a new description, if there is one.
+    fn take_over(&mut self, described: Option<Described>) {
+        if let Some(described) = described {
+            self.values = vec![None; described.figures.len()];
+            self.described = described;
+        }
     }
 }
 

@@ -19,6 +19,9 @@ use crate::contract::{Figure, FigureKind, Unit, Value};
 pub struct MetricsOutput<R> {
     recorder: R,
     monitors: HashMap<MonitorKey, Handles>,
+    /// Described for the first time or anew in this pass. They wait for its end: they may take over the series of a monitor that is gone,
+    /// and which are gone is not known before.
+    arrivals: Vec<(MonitorKey, Handles, Vec<Option<Value>>)>,
     /// Where counters stood when their monitor was removed.
     retired: HashMap<Key, Reached>,
     absent: HashSet<Key>,
@@ -35,6 +38,19 @@ struct Handles {
     /// Of the counters.
     reached: Vec<Reached>,
     seen: bool,
+}
+
+impl Handles {
+    fn new(figures: &Arc<[Figure]>) -> Self {
+        let count = figures.len();
+        Self {
+            figures: Arc::clone(figures),
+            last: vec![None; count],
+            handles: vec![Handle::Unused; count],
+            reached: vec![Reached::default(); count],
+            seen: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -56,10 +72,10 @@ impl Reached {
     /// Takes the next value and returns the sum. As Prometheus has it, a value below the last is a new beginning.
     fn advance(&mut self, value: u64) -> u64 {
         if value < self.last {
-            self.base += self.last;
+            self.base = self.base.saturating_add(self.last);
         }
         self.last = value;
-        self.base + value
+        self.base.saturating_add(value)
     }
 }
 
@@ -68,7 +84,13 @@ const METADATA: Metadata<'static> = Metadata::new("engine_vitals", Level::INFO, 
 impl<R: Recorder> MetricsOutput<R> {
     /// An output to this recorder.
     pub fn new(recorder: R) -> Self {
-        Self { recorder, monitors: HashMap::new(), retired: HashMap::new(), absent: HashSet::new() }
+        Self {
+            recorder,
+            monitors: HashMap::new(),
+            arrivals: Vec::new(),
+            retired: HashMap::new(),
+            absent: HashSet::new(),
+        }
     }
 
     /// The recorder.
@@ -115,6 +137,14 @@ impl<R: Recorder> MetricsOutput<R> {
         }
     }
 
+    fn set_all(&mut self, monitor: &mut Handles, values: &[Option<Value>]) {
+        for (place, &value) in values.iter().enumerate() {
+            if monitor.last[place] != value {
+                self.set(monitor, place, value);
+            }
+        }
+    }
+
     /// Sets the figure at this place to its new value.
     fn set(&mut self, monitor: &mut Handles, place: usize, value: Option<Value>) {
         let before = std::mem::replace(&mut monitor.last[place], value);
@@ -143,30 +173,19 @@ impl<R: Recorder> MetricsOutput<R> {
 
 impl<R: Recorder> Output for MetricsOutput<R> {
     fn part(&mut self, part: &Part<'_>) {
-        let known = self.monitors.remove(&part.key);
-        let mut monitor = match known {
-            Some(known) if Arc::ptr_eq(&known.figures, part.figures) => known,
-            other => {
-                if let Some(outdated) = other {
+        match self.monitors.remove(&part.key) {
+            Some(mut known) if Arc::ptr_eq(&known.figures, part.figures) => {
+                known.seen = true;
+                self.set_all(&mut known, part.values);
+                self.monitors.insert(part.key, known);
+            }
+            outdated => {
+                if let Some(outdated) = outdated {
                     self.retire(&outdated);
                 }
-                let count = part.figures.len();
-                Handles {
-                    figures: Arc::clone(part.figures),
-                    last: vec![None; count],
-                    handles: vec![Handle::Unused; count],
-                    reached: vec![Reached::default(); count],
-                    seen: true,
-                }
-            }
-        };
-        monitor.seen = true;
-        for (place, &value) in part.values.iter().enumerate() {
-            if monitor.last[place] != value {
-                self.set(&mut monitor, place, value);
+                self.arrivals.push((part.key, Handles::new(part.figures), part.values.to_vec()));
             }
         }
-        self.monitors.insert(part.key, monitor);
     }
 
     fn finish(&mut self) {
@@ -175,6 +194,10 @@ impl<R: Recorder> Output for MetricsOutput<R> {
             if let Some(monitor) = self.monitors.remove(&key) {
                 self.retire(&monitor);
             }
+        }
+        for (key, mut monitor, values) in std::mem::take(&mut self.arrivals) {
+            self.set_all(&mut monitor, &values);
+            self.monitors.insert(key, monitor);
         }
         for monitor in self.monitors.values_mut() {
             monitor.seen = false;

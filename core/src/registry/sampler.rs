@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::entry::Entry;
+use super::entry::{Entry, guarded};
 use crate::log::warning;
 
 const MOST_WORKERS: usize = 8;
@@ -58,6 +58,15 @@ impl Sampler {
         self.pool.changed.notify_one();
     }
 
+    /// Lets an entry go at once that is not registered any more, however far off its next run is. One that runs is let go afterwards.
+    pub(super) fn forget(&self, entry: &Arc<Entry>) {
+        let mut state = self.pool.state.lock();
+        let gone = state.jobs.iter().position(|job| !job.running && job.entry.key == entry.key);
+        let gone = gone.map(|index| state.jobs.swap_remove(index));
+        drop(state);
+        drop(gone);
+    }
+
     /// Starts another worker if a job is overdue because every worker is held up.
     pub(super) fn attend(&self, now: Instant) {
         let mut state = self.pool.state.lock();
@@ -83,8 +92,12 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         let mut state = self.pool.state.lock();
         state.stopping = true;
-        state.jobs.clear();
+        // Monitors are dropped without the lock: that is their code.
+        let jobs = std::mem::take(&mut state.jobs);
         self.pool.changed.notify_all();
+        drop(state);
+        drop(jobs);
+        let mut state = self.pool.state.lock();
         let until = Instant::now() + FAREWELL;
         while state.workers > 0 && !self.pool.changed.wait_until(&mut state, until).timed_out() {}
     }
@@ -94,7 +107,15 @@ impl Pool {
     fn work(&self) {
         let mut state = self.state.lock();
         while !state.stopping {
-            state.jobs.retain(|job| job.running || (job.entry.is_registered() && job.entry.is_sampled()));
+            let kept = |job: &Job| job.running || (job.entry.is_registered() && job.entry.is_sampled());
+            if let Some(index) = state.jobs.iter().position(|job| !kept(job)) {
+                let job = state.jobs.swap_remove(index);
+                drop(state);
+                // The last to hold the monitor may be this one, and dropping it is the monitor's code.
+                let _ = guarded(|| drop(job));
+                state = self.state.lock();
+                continue;
+            }
             let next = state.jobs.iter_mut().filter(|job| !job.running).min_by_key(|job| job.due);
             let now = Instant::now();
             match next {
@@ -103,9 +124,10 @@ impl Pool {
                     let entry = Arc::clone(&job.entry);
                     drop(state);
                     entry.run(now);
-                    let interval = entry.interval();
+                    let (key, interval) = (entry.key, entry.interval());
+                    let _ = guarded(|| drop(entry));
                     state = self.state.lock();
-                    if let Some(job) = state.jobs.iter_mut().find(|job| job.entry.key == entry.key) {
+                    if let Some(job) = state.jobs.iter_mut().find(|job| job.entry.key == key) {
                         job.running = false;
                         job.due = Instant::now() + interval;
                     }

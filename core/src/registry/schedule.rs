@@ -129,12 +129,15 @@ impl Registry {
     }
 
     /// Removes the monitor with this id and hands it back. Its series are withdrawn from the outputs.
+    ///
+    /// It is not waited for: a run under way on another thread ends by itself, and no other begins.
     pub fn unregister(&self, id: &str) -> Option<Arc<dyn ResourceMonitor>> {
         let mut entries = self.inner.entries.write();
         let entry = entries.iter().find(|entry| entry.id == id).cloned()?;
         *entries = entries.iter().filter(|other| other.key != entry.key).cloned().collect();
         drop(entries);
         entry.retire();
+        self.inner.sampler.forget(&entry);
         Some(Arc::clone(&entry.monitor))
     }
 
@@ -201,14 +204,13 @@ impl Registry {
         };
         let entries = self.entries();
         let started = Instant::now();
-        let deadline = started + inner.shared.config.update_budget;
         let mut summary = UpdateSummary::default();
         let mut now = started;
         let first = inner.first.load(Ordering::Relaxed) % entries.len().max(1);
         let (wait, begin) = entries.split_at(first);
         let mut turn = begin.iter().chain(wait).enumerate().filter(|(_, entry)| !entry.is_sampled());
         for (index, entry) in turn.by_ref() {
-            if now > deadline {
+            if now.saturating_duration_since(started) > inner.shared.config.update_budget {
                 inner.first.store(first + index, Ordering::Relaxed);
                 summary.deferred = 1;
                 break;

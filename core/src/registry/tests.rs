@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+mod disturbed;
+
 use super::*;
 use crate::contract::{
     Cadence, MemoryMonitor, MemoryReport, MonitorRef, MonitoredResourceType, ResourceMonitor, ResourceUsageReport, Row,

@@ -15,7 +15,7 @@ pub struct BackgroundUpdater {
 }
 
 impl BackgroundUpdater {
-    /// Starts a thread that updates `registry` after each `every` in which nobody else did.
+    /// Starts a thread that updates `registry` after each `every` (1 ms at least) in which nobody else did.
     ///
     /// It does not keep the registry.
     ///
@@ -23,6 +23,7 @@ impl BackgroundUpdater {
     /// The thread could not be started.
     pub fn start(registry: &Registry, every: Duration) -> io::Result<Self> {
         let registry = registry.downgrade();
+        let every = every.max(Duration::from_millis(1));
         let (stop, stopped) = mpsc::channel::<()>();
         thread::Builder::new().name("vitals-updater".to_owned()).spawn(move || {
             let mut seen = 0;
