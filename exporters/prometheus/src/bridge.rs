@@ -38,7 +38,7 @@ impl Bridge {
         let handle = recorder.handle();
         let facade = MetricsOutput::new(Arc::clone(&recorder));
         let labels = Labels::new(globals.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let output = Both { facade, ours: Ours::new(labels.clone()) };
+        let output = Both { facade, ours: Ours::new(globals.clone()) };
         Ok(Self {
             recorder,
             handle,
@@ -135,10 +135,12 @@ impl Output for Both {
     }
 }
 
+type Globals = Vec<(String, String)>;
+
 /// What the facade cannot carry.
 struct Ours {
-    /// The labels of every series.
-    globals: Labels,
+    /// The labels of every series that has none of the same name itself, as the recorder has it.
+    globals: Globals,
     monitors: HashMap<MonitorKey, Kept>,
     /// Where counters of seconds stood when their monitor was last seen.
     reached: HashMap<Series, Seconds>,
@@ -181,7 +183,7 @@ impl Seconds {
 }
 
 impl Ours {
-    fn new(globals: Labels) -> Self {
+    fn new(globals: Globals) -> Self {
         Self { globals, monitors: HashMap::new(), reached: HashMap::new(), order: Vec::new() }
     }
 
@@ -227,10 +229,10 @@ impl Ours {
 }
 
 impl Kept {
-    fn new(described: &Arc<[Figure]>, globals: &Labels) -> Self {
+    fn new(described: &Arc<[Figure]>, globals: &Globals) -> Self {
         let mut kept = Self { described: Arc::clone(described), histograms: Vec::new(), seconds: Vec::new() };
         for (place, figure) in described.iter().enumerate() {
-            let labels = || globals.with(&figure.labels);
+            let labels = || all_labels(figure, globals);
             match figure.kind {
                 FigureKind::Histogram(_) => kept.histograms.push((place, labels())),
                 FigureKind::Counter if figure.unit == Unit::Seconds => {
@@ -241,6 +243,11 @@ impl Kept {
         }
         kept
     }
+}
+
+fn all_labels(figure: &Figure, globals: &Globals) -> Labels {
+    let free = globals.iter().filter(|(name, _)| figure.labels.iter().all(|(own, _)| own != name));
+    Labels::new(free.map(|(name, value)| (name.as_str(), value.as_str()))).with(&figure.labels)
 }
 
 fn series(figure: &Figure) -> Series {

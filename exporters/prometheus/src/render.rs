@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt::{Display, Write as _};
 
-use engine_vitals_core::contract::{Figure, FigureKind, Histogram};
+use engine_vitals_core::contract::{Figure, FigureKind, HistogramSnapshot};
 use memchr::memmem::Finder;
 
 /// Series that are left out: by metric, each as it is written (name and labels).
@@ -146,21 +146,22 @@ pub(crate) fn family<'a, V: Display>(
 }
 
 /// Appends those of these figures that are histograms, each metric's series together, whatever their order. The labels
-/// are those of the series.
+/// are those of the series. One without a sample is unknown, and with that absent: an adapter without timestamps, say,
+/// has no times on the GPU, which is not the same as none so far.
 pub(crate) fn histograms<'a>(out: &mut String, figures: impl IntoIterator<Item = (&'a Figure, &'a Labels)>) {
-    let mut found: Vec<(&Figure, &Labels, &Histogram)> = figures
+    let mut found: Vec<(&Figure, &Labels, HistogramSnapshot)> = figures
         .into_iter()
         .filter_map(|(figure, labels)| match &figure.kind {
-            FigureKind::Histogram(histogram) => Some((figure, labels, &**histogram)),
+            FigureKind::Histogram(histogram) => Some((figure, labels, histogram.snapshot())),
             _ => None,
         })
+        .filter(|(.., snapshot)| snapshot.count > 0)
         .collect();
     found.sort_by(|(a, ..), (b, ..)| a.name.cmp(&b.name));
     for metric in found.chunk_by(|(a, ..), (b, ..)| a.name == b.name) {
         let name = &metric[0].0.name;
         head(out, name, "histogram", &metric[0].0.help);
-        for (_, labels, histogram) in metric {
-            let snapshot = histogram.snapshot();
+        for (_, labels, snapshot) in metric {
             for (bound, count) in &snapshot.buckets {
                 let le: &dyn Display = match bound {
                     Some(bound) => &bound.as_secs_f64(),
@@ -212,7 +213,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use engine_vitals_core::contract::Series;
+    use engine_vitals_core::contract::{Histogram, Series};
     use proptest::prelude::*;
 
     use super::*;
@@ -289,6 +290,9 @@ mod tests {
         series.histogram("b_seconds", "Other.", &slow);
         series.histogram("a_seconds", "Time\nof \\.", &fast).label("lane", Cow::Borrowed("a\"b\\c\nd"));
         series.histogram("b_seconds", "Other.", &fast).label("lane", "x");
+        let unknown = Arc::new(Histogram::for_frames());
+        series.histogram("b_seconds", "Other.", &unknown).label("lane", "y");
+        series.histogram("c_seconds", "Without a sample.", &unknown);
         let (figures, _) = series.finish();
         let mut out = String::new();
         let figures: Vec<_> =

@@ -113,6 +113,25 @@ fn histograms_are_whole() {
 }
 
 #[test]
+fn a_figure_s_own_label_stands_above_a_global_one_of_the_same_name() {
+    let registry = Registry::new();
+    let histogram = Arc::new(Histogram::for_frames());
+    histogram.record(Duration::from_millis(7));
+    let monitor = Scripted::new("m", vec![reading(1_u64), reading(Duration::from_secs(2))], move |series| {
+        series.gauge("app_level_bytes", Unit::Bytes, "A level.").label("lane", "main");
+        series.counter("app_work_seconds_total", Unit::Seconds, "Work.").label("lane", "main");
+        series.histogram("app_frame_seconds", "Time of a frame.", &histogram).label("lane", "main");
+    });
+    registry.register(monitor).unwrap();
+    let text = start_on(&registry, |builder| builder.add_global_label("lane", "all")).render();
+    for (name, expected) in
+        [("app_level_bytes", "1"), ("app_work_seconds_total", "2"), ("app_frame_seconds_count", "1")]
+    {
+        assert_eq!(value(&text, &format!("{name}{{lane=\"main\"}}")), Some(expected), "{text}");
+    }
+}
+
+#[test]
 fn the_application_s_own_metrics_stand_beside_ours() {
     let registry = Registry::new();
     let exporter = start_on(&registry, |builder| builder.application_buckets([0.5, 1.0]));
