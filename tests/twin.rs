@@ -2,23 +2,30 @@
 #![cfg(not(feature = "telemetry"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use engine_vitals::contract::{FrameStats, VramProvider};
+use engine_vitals::gpu::FrameTimer;
 use engine_vitals::monitor::MemoryResourceMonitor;
 use engine_vitals::probe::Mark;
-use engine_vitals::{Context, New, OwnerKind, Registry, Ticket, TrackingAllocator};
+use engine_vitals::registry::BackgroundUpdater;
+use engine_vitals::{Context, DeviceWatch, New, OwnerKind, Registry, Ticket, TrackingAllocator};
 
 /// Counts what the twins allocate.
 struct Counting;
 
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Of this thread: the other tests allocate at the same time.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
 
 // SAFETY: passes every call on to `System` unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
@@ -33,7 +40,7 @@ static HEAP: TrackingAllocator<Counting> = TrackingAllocator::new(Counting);
 
 #[test]
 fn nothing_is_allocated_opened_or_kept() {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = ALLOCATIONS.get();
     let vitals = engine_vitals::start();
     let probe = vitals.probe();
     let owner = probe.owner(OwnerKind::ROOT_VISUAL, 1);
@@ -45,8 +52,10 @@ fn nothing_is_allocated_opened_or_kept() {
     assert_eq!(vitals.tracker().totals().device().live(), 0);
     drop(ticket);
     assert_eq!(vitals.url(), None);
+    let updater = BackgroundUpdater::start(vitals.registry(), Duration::from_millis(1)).unwrap();
+    drop(updater);
     drop(vitals);
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+    assert_eq!(ALLOCATIONS.get() - before, 0);
 
     assert_eq!((size_of::<Ticket>(), size_of_val(&probe), size_of_val(&Context::current())), (0, 0, 0));
     let registry = Registry::new();
@@ -80,4 +89,15 @@ fn nothing_that_measures_is_linked() {
     let features = tree(&["normal,features", "--invert", "wgpu"]);
     assert!(features.contains("wgpu v"), "{features}");
     assert!(!features.contains("feature \"custom\""), "{features}");
+}
+
+/// What needs a device, or allocates because it was asked for: the same calls as with telemetry.
+#[test]
+fn a_device_s_calls_are_there() {
+    let memory: fn(&DeviceWatch) -> &dyn VramProvider = DeviceWatch::memory;
+    let timer: fn(&DeviceWatch) -> &FrameTimer = DeviceWatch::timer;
+    let _ = (memory, timer);
+    let vitals = engine_vitals::start();
+    vitals.gpu_monitor().update_from_frame_stats(FrameStats::default());
+    assert!(vitals.registry().gpu("gpu").is_none());
 }

@@ -1,5 +1,9 @@
 //! The same calls without telemetry: nothing is kept, run or opened.
 
+use std::sync::{Arc, OnceLock};
+
+use engine_vitals_core::contract::VramProvider;
+use engine_vitals_core::monitor::GpuFrameMonitor;
 use engine_vitals_core::probe::{Context, PacketResult, Probe};
 use engine_vitals_core::registry::{Registry, UpdateSummary};
 use engine_vitals_core::tracker::Tracker;
@@ -12,6 +16,7 @@ use crate::gpu::{FrameTimer, Submissions};
 pub struct Vitals {
     registry: Registry,
     tracker: Tracker,
+    gpu: OnceLock<Arc<GpuFrameMonitor>>,
 }
 
 impl Vitals {
@@ -21,7 +26,7 @@ impl Vitals {
     }
 
     pub(super) fn with(_: Builder) -> Self {
-        Self { registry: Registry::new(), tracker: Tracker::new() }
+        Self { registry: Registry::new(), tracker: Tracker::new(), gpu: OnceLock::new() }
     }
 
     /// Nothing.
@@ -56,6 +61,12 @@ impl Vitals {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// A monitor that nobody runs; made when it is first asked for.
+    #[must_use]
+    pub fn gpu_monitor(&self) -> &Arc<GpuFrameMonitor> {
+        self.gpu.get_or_init(|| Arc::new(GpuFrameMonitor::new("gpu")))
     }
 
     /// Submits, and nothing more.
@@ -94,6 +105,26 @@ impl DeviceWatch {
     #[must_use]
     pub fn timer(&self) -> &FrameTimer {
         &self.timer
+    }
+
+    /// Knows nothing.
+    #[must_use]
+    pub fn memory(&self) -> &dyn VramProvider {
+        &Unknown
+    }
+}
+
+/// Memory of which nothing is known.
+#[derive(Debug)]
+struct Unknown;
+
+impl VramProvider for Unknown {
+    fn source(&self) -> &'static str {
+        "none"
+    }
+
+    fn get_vram_usage_bytes(&self) -> Option<u64> {
+        None
     }
 }
 

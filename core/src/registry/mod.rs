@@ -23,7 +23,7 @@ mod updater;
 
 pub use config::{DuplicateMonitor, RegistryBuilder, UpdateSummary};
 #[cfg(not(feature = "telemetry"))]
-pub use noop::{Registry, WeakRegistry};
+pub use noop::{BackgroundUpdater, Registry, WeakRegistry};
 #[cfg(feature = "telemetry")]
 pub use outputs::MetricsOutput;
 pub use own::RegistryMonitor;

@@ -1,6 +1,8 @@
 //! The registry without the feature `telemetry`: takes monitors and forgets them.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::config::{DuplicateMonitor, RegistryBuilder, UpdateSummary};
 use super::table::{Health, Output, RegistryStats, Snapshot};
@@ -131,4 +133,23 @@ impl WeakRegistry {
     pub fn upgrade(&self) -> Option<Registry> {
         Some(Registry(()))
     }
+}
+
+/// The no-op twin of the thread that updates a registry: there is none.
+#[derive(Debug)]
+pub struct BackgroundUpdater(());
+
+impl BackgroundUpdater {
+    /// Starts nothing.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn start(_registry: &Registry, _every: Duration) -> io::Result<Self> {
+        Ok(Self(()))
+    }
+}
+
+/// Nothing; so that dropping it means the same with and without telemetry.
+impl Drop for BackgroundUpdater {
+    fn drop(&mut self) {}
 }
