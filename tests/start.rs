@@ -6,9 +6,11 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_vitals::contract::Value;
+use engine_vitals::monitor::GpuFrameMonitor;
 use engine_vitals::registry::Snapshot;
 use engine_vitals::{Context, New, StandardMonitor, Vitals};
 
@@ -38,6 +40,20 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(begin.elapsed() < Duration::from_secs(30), "{what}: not seen within 30 s");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn monitors_of_the_default_registry_are_shown_when_it_is_given() {
+    let registry = engine_vitals::registry::global::registry();
+    engine_vitals::register_resource_monitor(Arc::new(GpuFrameMonitor::new("mine"))).unwrap();
+    let vitals = Vitals::builder().port(0).in_registry(registry).start();
+    vitals.frame();
+    let text = scrape(&vitals.url().unwrap());
+    assert!(text.contains("vitals_monitor_success{monitor=\"mine\"} 1"), "{text}");
+    assert!(text.contains("vitals_frames_total{lane=\"main\"} 1"), "{text}");
+    drop(vitals);
+    let left: Vec<_> = registry.monitors().iter().map(|monitor| monitor.monitor_id()).collect();
+    assert_eq!(left, ["mine"], "the standard monitors are taken out again");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_vitals_core::probe::Level;
-use engine_vitals_core::registry::RegistryBuilder;
+use engine_vitals_core::registry::{Registry, RegistryBuilder};
 
 use super::Vitals;
 
@@ -37,6 +37,7 @@ pub struct Builder {
     pub(super) level: Level,
     pub(super) touch_lists: bool,
     pub(super) registry: RegistryBuilder,
+    pub(super) registry_given: Option<Registry>,
     pub(super) update_every: Option<Duration>,
     pub(super) serve: Serve,
 }
@@ -95,7 +96,15 @@ impl Builder {
         self
     }
 
-    /// Budgets, caps and thresholds of the registry.
+    /// Registers and serves in this registry instead of one of its own, so that the monitors that are in it already are shown too. For
+    /// monitors of [`register_resource_monitor`](engine_vitals_core::registry::global::register_resource_monitor) give it
+    /// [`global::registry`](engine_vitals_core::registry::global::registry). Dropping [`Vitals`] takes the standard monitors out of it again.
+    pub fn in_registry(mut self, registry: &Registry) -> Self {
+        self.registry_given = Some(registry.clone());
+        self
+    }
+
+    /// Budgets, caps and thresholds of the registry; those of a registry [given](Self::in_registry) stand.
     pub fn registry(mut self, registry: RegistryBuilder) -> Self {
         self.registry = registry;
         self

@@ -1,5 +1,6 @@
 //! What [`start`](super::start) returns.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ use crate::gpu::Submissions;
 /// The lane of [`Vitals::frame`].
 const LANE: &str = "main";
 
-/// Everything that [`start`](super::start) has set up. Dropping it closes the port, ends its threads and stops tracking.
+/// Everything that [`start`](super::start) has set up. Dropping it closes the port, ends its threads, stops tracking and takes the standard
+/// monitors out of the registry.
 ///
 /// All methods may be called from any thread.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Vitals {
     _updater: Option<BackgroundUpdater>,
     packet: Mutex<Option<Packet>>,
     registry: Registry,
+    /// The ids of the standard monitors that are in it.
+    registered: Vec<Cow<'static, str>>,
     tracker: Arc<Tracker>,
     frames: Arc<FrameMonitor>,
     gpu: Arc<GpuFrameMonitor>,
@@ -56,7 +60,7 @@ impl Vitals {
         let tracker = Tracker::builder().level(builder.level).build();
         tracker.set_touch_lists(builder.touch_lists);
         let tracker = Arc::new(tracker);
-        let registry = builder.registry.clone().build();
+        let registry = builder.registry_given.clone().unwrap_or_else(|| builder.registry.clone().build());
         let frames = Arc::new(FrameMonitor::new("frames"));
         let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
         let lifecycle = Arc::new(LifecycleResourceMonitor::new(Arc::clone(&tracker), "lifecycle"));
@@ -69,11 +73,13 @@ impl Vitals {
             (StandardMonitor::Lifecycle, lifecycle.clone()),
             (StandardMonitor::Registry, Arc::new(RegistryMonitor::new(&registry, "registry"))),
         ];
+        let mut registered = Vec::new();
         for (which, monitor) in standard {
-            if !builder.left_out.contains(&which)
-                && let Err(error) = registry.register_dyn(monitor)
-            {
-                notices.push(error.to_string());
+            if !builder.left_out.contains(&which) {
+                match registry.register_dyn(Arc::clone(&monitor)) {
+                    Ok(()) => registered.push(monitor.monitor_id()),
+                    Err(error) => notices.push(error.to_string()),
+                }
             }
         }
         let updater = BackgroundUpdater::start(&registry, builder.update_every.unwrap_or(Duration::from_secs(1)))
@@ -95,6 +101,7 @@ impl Vitals {
             packet: Mutex::default(),
             lane: tracker.probe().lane(LANE),
             registry,
+            registered,
             tracker,
             frames,
             gpu,
@@ -191,6 +198,9 @@ impl Drop for Vitals {
     fn drop(&mut self) {
         if let Some(open) = self.packet.get_mut().take() {
             open.finish(PacketResult::NoOp);
+        }
+        for id in &self.registered {
+            self.registry.unregister(id);
         }
     }
 }

@@ -1,4 +1,7 @@
 //! A default registry for the whole process, for engines that register from anywhere. No other room uses it.
+//!
+//! Nothing updates or shows it by itself: update it in the frame loop and give it to an exporter, or to the builder of `Vitals` in the
+//! crate `engine-vitals` (`in_registry`).
 
 use std::sync::Arc;
 
