@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_vitals::contract::Value;
+use engine_vitals::gpu::TimestampSupport;
 use engine_vitals::monitor::GpuFrameMonitor;
 use engine_vitals::registry::Snapshot;
 use engine_vitals::{Context, New, StandardMonitor, Vitals};
@@ -158,6 +159,9 @@ fn a_watched_device_has_memory_a_name_and_a_timer_until_the_watch_is_dropped() {
     let vitals = vitals();
     let watch = vitals.watch_device(&device, &queue);
     let second = vitals.watch_device(&device, &queue);
+    let without_times = vitals.notices().iter().filter(|notice| notice.starts_with("no times on the GPU")).count();
+    let expected = usize::from(watch.timer().support() == TimestampSupport::None);
+    assert_eq!(without_times, expected, "devices of one kind are noticed once");
     let submissions = vitals.submissions();
     for _ in 0..3 {
         let mut frame = watch.timer().begin();

@@ -123,7 +123,7 @@ impl Builder {
         self
     }
 
-    /// Serves on this address instead of loopback. Whoever can reach it can read the figures: consider a
+    /// Serves on this address instead of loopback, whatever [`port`](Self::port) says; a taken port gives way to the next free one. Whoever can reach it can read the figures: consider a
     /// [`bearer_token`](Self::bearer_token), and [`allow_host`](Self::allow_host) for the names by which it is reached.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.serve.address = Some(address);

@@ -31,11 +31,16 @@ impl DeviceWatch {
         let weak = Arc::downgrade(&provider) as Weak<dyn VramProvider>;
         let timer = FrameTimer::new(device, queue, gpu);
         if timer.support() == TimestampSupport::None {
-            notices.lock().push(format!(
+            let notice = format!(
                 "no times on the GPU for {}: ask for engine_vitals::gpu::wanted_features(&adapter) when requesting the device \
                  (an adapter may have none)",
                 facts.name
-            ));
+            );
+            // Devices may be made again and again.
+            let mut notices = notices.lock();
+            if !notices.contains(&notice) {
+                notices.push(notice);
+            }
         }
         let mut watch = Self { registry: registry.clone(), ids: Vec::new(), timer, provider };
         watch.register("vram", |id| Arc::new(VramResourceMonitor::new(Weak::clone(&weak), id)));

@@ -277,7 +277,7 @@ readings! {
 
 /// Takes the values of a monitor's figures in the order in which they were described, histograms left out.
 ///
-/// Figures that are not written are absent; values beyond the described are ignored and counted.
+/// Figures that are not written are absent; values beyond the described are ignored, and [`beyond`](Self::beyond) says how many.
 #[derive(Debug)]
 pub struct Row<'a> {
     values: &'a mut [Option<Value>],

@@ -10,13 +10,15 @@ use crate::contract::{
     Histogram, KindUsage, LifecycleMonitor, LifecycleReport, MonitorRef, MonitoredResourceType, ResourceMonitor,
     ResourceUsageReport, Row, Series, Unit,
 };
-use crate::probe::{Counts, OwnerKind, PacketResult, ResourceKind};
+use crate::probe::{Counts, Level, OwnerKind, PacketResult, ResourceKind};
 use crate::tracker::{KindTotals, Totals, Tracker};
 
 const RESULTS: [PacketResult; 4] =
     [PacketResult::Presented, PacketResult::Dropped, PacketResult::NoOp, PacketResult::Failed];
 
 /// Reports what a [`Tracker`] counts: resources by kind and by owner kind, packets, submissions, and the tracker's own losses and memory.
+///
+/// While the tracker's level is [`Level::Off`], what is made stays unknown: the report is `None` and the figures are absent.
 ///
 /// Bytes leave suballocations out, so that none counts twice. A kind's series appear when the first of the kind is created. Its usage
 /// report gives the live bytes and their peak; resources have no capacity of their own.
@@ -32,6 +34,7 @@ pub struct LifecycleResourceMonitor {
 /// What the last update has read.
 #[derive(Debug, Default)]
 struct State {
+    /// Whether there is something to report.
     read: bool,
     totals: Totals,
     /// In the order of their appearance, which is that of the described figures: whoever updates the monitor between a description and
@@ -74,7 +77,7 @@ impl LifecycleResourceMonitor {
 impl State {
     fn read(&mut self, tracker: &Tracker) {
         tracker.read_totals(&mut self.totals);
-        self.read = true;
+        self.read = tracker.level() != Level::Off;
         let kinds = self.totals.kinds().map(|(kind, _)| Appeared::Kind(kind));
         for appeared in kinds.chain(self.totals.owner_kinds().map(|(kind, _)| Appeared::OwnerKind(kind))) {
             if !self.appeared.contains(&appeared) {
@@ -298,6 +301,19 @@ mod tests {
         assert_eq!(monitor.get_lifecycle_report(), None);
         assert_eq!(monitor.get_usage_report(), ResourceUsageReport::default());
         assert!(figures(&monitor).iter().all(|(_, value)| value.is_none()));
+    }
+
+    #[test]
+    fn nothing_is_claimed_while_nothing_is_tracked() {
+        let tracker = Arc::new(Tracker::builder().level(Level::Off).build());
+        let monitor = LifecycleResourceMonitor::new(Arc::clone(&tracker), "life");
+        monitor.update();
+        assert_eq!(monitor.get_lifecycle_report(), None);
+        assert_eq!(monitor.get_usage_report(), ResourceUsageReport::default());
+        assert!(figures(&monitor).iter().all(|(_, value)| value.is_none()));
+        tracker.set_level(Level::Counters);
+        monitor.update();
+        assert_eq!(value(&figures(&monitor), "vram_live_bytes"), Some(0));
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub enum HealthIssue {
         /// Age of its figures.
         age: Duration,
     },
-    /// It overran its budget and runs on the sampler thread now.
+    /// It overran its budget or panicked, and runs on the sampler thread now.
     Demoted,
     /// It described more figures than it may, or invalid ones.
     FiguresRefused {
@@ -165,7 +165,7 @@ impl std::fmt::Display for Health {
             HealthIssue::Stale { age } => {
                 write!(out, "has not run for {:.1} s, so its figures are absent", age.as_secs_f64())
             }
-            HealthIssue::Demoted => write!(out, "overran its budget and runs on the sampler thread now"),
+            HealthIssue::Demoted => write!(out, "overran its budget or panicked, and runs on the sampler thread now"),
             HealthIssue::FiguresRefused { beyond_cap, invalid, first_problem } => {
                 write!(out, "{beyond_cap} figures beyond the cap and {invalid} invalid ones were refused")?;
                 first_problem.as_ref().map_or(Ok(()), |problem| write!(out, " ({problem})"))
