@@ -30,7 +30,7 @@ pub struct Vitals {
     #[cfg(feature = "serve")]
     exporter: Option<engine_vitals_prometheus::Exporter>,
     #[cfg(feature = "trace")]
-    _event_log: Option<engine_vitals_trace::EventLog>,
+    event_log: Option<engine_vitals_trace::EventLog>,
     _updater: Option<BackgroundUpdater>,
     packet: Mutex<Option<Packet>>,
     registry: Registry,
@@ -96,7 +96,7 @@ impl Vitals {
             #[cfg(feature = "serve")]
             exporter,
             #[cfg(feature = "trace")]
-            _event_log: event_log,
+            event_log,
             _updater: updater,
             packet: Mutex::default(),
             lane: tracker.probe().lane(LANE),
@@ -190,7 +190,13 @@ impl Vitals {
     /// What is missing, and what to do about it. Empty when all is there.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        all_notices(&self.notices)
+        #[cfg_attr(not(feature = "trace"), expect(unused_mut, reason = "only the event stream adds to them"))]
+        let mut notices = all_notices(&self.notices);
+        #[cfg(feature = "trace")]
+        if let Some(error) = self.event_log.as_ref().and_then(engine_vitals_trace::EventLog::error) {
+            notices.push(format!("the event stream has ended: {error}"));
+        }
+        notices
     }
 }
 

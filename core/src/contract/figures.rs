@@ -269,6 +269,7 @@ macro_rules! readings {
 readings! {
     u64: value => Some(Value::U64(value));
     u32: value => Some(Value::U64(value.into()));
+    usize: value => Some(Value::U64(value as u64));
     i64: value => Some(Value::I64(value));
     f64: value => value.is_finite().then_some(Value::F64(value));
     bool: value => Some(Value::U64(value.into()));

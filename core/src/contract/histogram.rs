@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// What one sample can add to a sum, so that a wild one does not wrap it.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Counts times in fixed buckets: no lock and no allocation per sample, any number of writers and readers.
 ///
 /// A reader may see a sample in its bucket and not yet in the sum, for as long as [`record`](Self::record) runs. The sum holds 584 years.
@@ -46,12 +49,12 @@ impl Histogram {
         )
     }
 
-    /// Counts one time.
+    /// Counts one time; beyond a day it adds a day to the sum.
     #[inline]
     pub fn record(&self, time: Duration) {
         let bucket = self.bounds.partition_point(|&bound| bound < time);
         self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.sum_ns.fetch_add(u64::try_from(time.min(LONGEST).as_nanos()).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// The counts up to now.
@@ -83,4 +86,33 @@ pub struct HistogramSnapshot {
     pub sum: Duration,
     /// Number of samples.
     pub count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_fall_in_the_bucket_whose_bound_they_do_not_exceed() {
+        let second = Duration::from_secs(1);
+        let histogram = Histogram::new([2 * second, second]);
+        for time in [Duration::ZERO, second, second + Duration::from_nanos(1), 2 * second, 3 * second] {
+            histogram.record(time);
+        }
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.buckets, [(Some(second), 2), (Some(2 * second), 4), (None, 5)]);
+        assert_eq!((snapshot.count, snapshot.sum), (5, 7 * second + Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn a_wild_sample_never_takes_the_sum_back() {
+        let histogram = Histogram::for_frames();
+        let mut last = Duration::ZERO;
+        for _ in 0..100 {
+            histogram.record(Duration::MAX);
+            let sum = histogram.snapshot().sum;
+            assert!(sum > last);
+            last = sum;
+        }
+    }
 }

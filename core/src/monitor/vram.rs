@@ -73,16 +73,7 @@ impl ResourceMonitor for VramResourceMonitor {
         ] {
             series.gauge(name, Unit::Bytes, help).label("source", self.source);
         }
-        series.gauge(
-            "vitals_vram_allocated_bytes",
-            Unit::Bytes,
-            "Bytes given out by the allocator of the graphics library",
-        );
-        series.gauge(
-            "vitals_vram_reserved_bytes",
-            Unit::Bytes,
-            "Bytes taken from the driver by the allocator of the graphics library",
-        );
+        describe_allocator(series);
     }
 
     fn record(&self, row: &mut Row<'_>) {
@@ -113,6 +104,20 @@ impl VramMonitor for VramResourceMonitor {
             ..VramReport::new(provider.get_vram_usage_bytes()?)
         })
     }
+}
+
+/// Figures of the one allocator inside the process, whatever the source is called.
+fn describe_allocator(series: &mut Series) {
+    series.gauge(
+        "vitals_vram_allocated_bytes",
+        Unit::Bytes,
+        "Bytes given out by the allocator of the graphics library",
+    );
+    series.gauge(
+        "vitals_vram_reserved_bytes",
+        Unit::Bytes,
+        "Bytes taken from the driver by the allocator of the graphics library",
+    );
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl RegistryBuilder {
     }
 
     /// How long one monitor may take in [`Registry::update`]; 1 ms by default. One that takes longer twice within 64
-    /// updates, or eight times as long at its registration, is moved to the sampler thread.
+    /// updates, or eight times as long once, is moved to the sampler thread.
     pub fn monitor_budget(mut self, budget: Duration) -> Self {
         self.monitor_budget = budget;
         self

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::{HashMap, hash_map};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::claims::Claims;
 use super::config::RegistryBuilder;
 use super::table::{Health, HealthIssue, MonitorKey, MonitorState, Part};
 use crate::contract::{
@@ -21,8 +21,10 @@ use crate::log::warning;
 /// Overruns in [`STRIKE_WINDOW`] runs after which a monitor is moved to the sampler thread.
 const STRIKES: u32 = 2;
 const STRIKE_WINDOW: u32 = 64;
-/// A first run, at registration, that takes this many times the budget is enough: below that it may be the machine's fault.
-const FIRST_RUN_FACTOR: u32 = 8;
+/// One run that takes this many times the budget is enough: below that it may be the machine's fault.
+const STALL_FACTOR: u32 = 8;
+/// How far below the threshold usage must fall before it is warned of again.
+const HYSTERESIS_PERCENT: f64 = 5.0;
 /// Runs within the budget after which a moved monitor comes back.
 const CLEAN_RUNS: u32 = 16;
 /// A monitor that panics is tried again after this long, doubled each time up to the longest.
@@ -36,7 +38,7 @@ const CADENCE_LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 pub(super) struct Shared {
     pub(super) config: RegistryBuilder,
     /// Who exports which series, so that two monitors of one kind do not export the same.
-    pub(super) series: Mutex<HashMap<String, MonitorKey>>,
+    pub(super) claims: Mutex<Claims>,
     pub(super) figures_refused: AtomicU64,
     pub(super) demotions: AtomicU64,
     pub(super) panics: AtomicU64,
@@ -236,7 +238,7 @@ impl Entry {
     /// Gives up the entry's series; the sampler forgets it.
     pub(super) fn retire(&self) {
         self.registered.store(false, Ordering::Relaxed);
-        self.shared.series.lock().retain(|_, owner| *owner != self.key);
+        self.shared.claims.lock().release(self.key);
     }
 
     fn state(&self, table: &Table, now: Instant) -> MonitorState {
@@ -271,7 +273,7 @@ impl Entry {
             }
         } else if panicked
             || run.strikes >= STRIKES
-            || (run.runs == 1 && spent > self.shared.config.monitor_budget.saturating_mul(FIRST_RUN_FACTOR))
+            || spent > self.shared.config.monitor_budget.saturating_mul(STALL_FACTOR)
         {
             run.runs_in_window = 0;
             self.sampled.store(true, Ordering::Relaxed);
@@ -324,11 +326,13 @@ impl Entry {
         if let Some(message) = new_failure {
             warning!("monitor {} panicked: {message}", self.id);
         }
-        let high = percent.is_some_and(|percent| percent > self.shared.config.usage_warning_percent);
+        let threshold = self.shared.config.usage_warning_percent;
+        let high = percent.is_some_and(|percent| percent > threshold);
         if high && !run.warned {
             warning!("monitor {} at {:.1} % of its capacity", self.id, percent.unwrap_or_default());
         }
-        run.warned = high;
+        // Usage that wavers around the threshold is told once.
+        run.warned = high || (run.warned && percent.is_some_and(|percent| percent > threshold - HYSTERESIS_PERCENT));
     }
 
     /// Asks the monitor for its figures and makes room for them.
@@ -346,32 +350,25 @@ impl Entry {
         let mut figures = Vec::new();
         let mut places = Vec::new();
         let mut next_place = 0;
-        let mut taken = self.shared.series.lock();
+        let mut taken = self.shared.claims.lock();
         if !self.is_registered() {
             // Its series have been given up while it ran: they may be another's by now.
             return;
         }
-        taken.retain(|_, owner| *owner != self.key);
+        taken.release(self.key);
         for figure in described_figures {
             let is_histogram = matches!(figure, Some(Figure { kind: FigureKind::Histogram(_), .. }));
             let place = (!is_histogram).then_some(next_place);
             next_place += usize::from(!is_histogram);
             let Some(mut figure) = figure else { continue };
-            let has_label = figure.labels.iter().any(|(name, _)| name == "monitor");
-            if !has_label && taken.contains_key(&series_key(&figure)) {
-                figure.label("monitor", self.id.clone());
-            }
-            match taken.entry(series_key(&figure)) {
-                hash_map::Entry::Vacant(free) => {
-                    free.insert(self.key);
+            match taken.claim(&mut figure, self.key, &self.id) {
+                Ok(()) => {
                     figures.push(figure);
                     places.push(place);
                 }
-                hash_map::Entry::Occupied(_) => {
+                Err(problem) => {
                     overflow.invalid += 1;
-                    overflow
-                        .first_problem
-                        .get_or_insert_with(|| format!("{} is described twice with the same labels", figure.name));
+                    overflow.first_problem.get_or_insert(problem);
                 }
             }
         }
@@ -443,13 +440,6 @@ fn implicit_figures(id: &str) -> [Figure; IMPLICIT] {
         kind,
         labels: vec![(Cow::Borrowed("monitor"), Cow::Owned(id.to_owned()))],
     })
-}
-
-/// Name and labels as one string, whatever the labels' order.
-fn series_key(figure: &Figure) -> String {
-    let mut labels: Vec<_> = figure.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    labels.sort_unstable();
-    format!("{}{{{}}}", figure.name, labels.join(","))
 }
 
 /// Runs a monitor's code and turns a panic into its message.

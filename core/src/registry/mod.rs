@@ -4,6 +4,8 @@
 //! overruns or goes silent. It must not know what any monitor measures, nor where the figures are shown. A [`Registry`] is an instance;
 //! [`global`] keeps a default one for engines that want to register from anywhere, and no other room uses it.
 
+#[cfg(feature = "telemetry")]
+mod claims;
 mod config;
 #[cfg(feature = "telemetry")]
 mod entry;

@@ -86,6 +86,9 @@ impl Registry {
     /// with a cadence of its own runs for the first time on the sampler thread, soon. One that takes far longer here than the budget of
     /// a monitor goes to the sampler thread at once.
     ///
+    /// Ids are labels: take them from a small fixed set. A recorder never forgets a series, so that a program which registers under ever
+    /// new ids makes each scrape longer.
+    ///
     /// # Errors
     /// [`DuplicateMonitor`] when a monitor with that id is registered; it hands the monitor back.
     pub fn register<M: ResourceMonitor>(&self, monitor: Arc<M>) -> Result<(), DuplicateMonitor<Arc<M>>> {
@@ -195,7 +198,7 @@ impl Registry {
     ///
     /// No lock is held while a monitor runs and nothing is allocated in steady state. When the budget is spent, the remaining monitors
     /// are left to the next update, which begins with them. What cannot be had is a monitor stopped in its tracks: one that begins to
-    /// stall after its registration holds up two updates before it is moved to the sampler thread.
+    /// stall after its registration holds up that update, and is then moved to the sampler thread.
     pub fn update(&self) -> UpdateSummary {
         let inner = &*self.inner;
         let Some(_updating) = inner.updating.try_lock() else {

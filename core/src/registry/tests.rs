@@ -328,3 +328,44 @@ fn a_registry_that_nobody_updates_is_updated_in_the_background() {
     drop(registry);
     wait_until("the end of the registry", || weak.upgrade().is_none());
 }
+
+#[test]
+fn one_that_begins_to_stall_for_long_is_moved_at_once() {
+    let registry =
+        Registry::builder().monitor_budget(Duration::from_millis(20)).update_budget(Duration::from_secs(10)).build();
+    let slow = Arc::new(Plain::new("slow"));
+    registry.register(slow.clone()).unwrap();
+    slow.stalls_ms.store(1_000, Ordering::Relaxed);
+    let ran: usize = (0..50).map(|_| registry.update().ran).sum();
+    assert_eq!((ran, registry.stats().demotions), (1, 1));
+}
+
+#[test]
+fn a_name_with_two_meanings_is_refused_and_told() {
+    #[derive(Debug)]
+    struct Other;
+    impl ResourceMonitor for Other {
+        fn monitor_id(&self) -> Cow<'static, str> {
+            "other".into()
+        }
+        fn resource_type(&self) -> MonitoredResourceType {
+            MonitoredResourceType::Other("other")
+        }
+        fn get_usage_report(&self) -> ResourceUsageReport {
+            ResourceUsageReport::default()
+        }
+        fn describe(&self, series: &mut Series) {
+            series.gauge("plain_bytes", Unit::Ratio, "Not bytes.");
+            series.gauge("other_things", Unit::Count, "Things.");
+        }
+        fn record(&self, row: &mut Row<'_>) {
+            row.push(1_u64).push(2_usize);
+        }
+    }
+    let registry = patient().build();
+    registry.register(Arc::new(Plain::new("a"))).unwrap();
+    registry.register(Arc::new(Other)).unwrap();
+    let told = registry.health().into_iter().find(|health| health.id == "other").unwrap();
+    assert!(told.to_string().contains("plain_bytes is a gauge of Bytes already"), "{told}");
+    assert_eq!(registry.snapshot().value("other_things", &[]), Some(Value::U64(2)), "the rest keep their places");
+}
