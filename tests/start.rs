@@ -187,3 +187,12 @@ fn a_watched_device_has_memory_a_name_and_a_timer_until_the_watch_is_dropped() {
     let text = scrape(&vitals.url().unwrap());
     assert!(!text.contains("vitals_adapter_info{"), "what is gone is absent");
 }
+
+#[test]
+fn what_start_returns_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Vitals>();
+    shared::<engine_vitals::DeviceWatch>();
+    shared::<engine_vitals::prometheus::Exporter>();
+    shared::<engine_vitals::Ticket>();
+}

@@ -27,6 +27,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::sync::watch;
@@ -93,7 +94,8 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
-    ended: mpsc::Receiver<()>,
+    /// Behind a lock only so that a server may be shared between threads.
+    ended: Mutex<mpsc::Receiver<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -118,7 +120,7 @@ impl Server {
         })?;
         let addresses =
             open.recv().map_err(|_| io::Error::other("the exporter's thread ended before it listened"))??;
-        Ok(Self { addresses, stop, ended, thread: Some(thread) })
+        Ok(Self { addresses, stop, ended: Mutex::new(ended), thread: Some(thread) })
     }
 
     /// The addresses it listens on; never empty.
@@ -130,7 +132,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        if self.ended.recv_timeout(STOP_WITHIN).is_ok()
+        if self.ended.get_mut().recv_timeout(STOP_WITHIN).is_ok()
             && let Some(thread) = self.thread.take()
         {
             // A panic of that thread has been reported by the panic hook already.
