@@ -258,8 +258,9 @@ fn get(url: &str) -> String {
 }
 
 /// Asks the process to end.
+#[cfg(unix)]
 fn terminate(child: &Child) {
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
 }
 
 /// The names of the process's threads, once it renders.
