@@ -55,7 +55,7 @@ fn a_window_under_xvfb_presents_its_frames() {
     assert_shows_the_scene(&file, 320, 180);
 }
 
-#[cfg(feature = "serve")]
+#[cfg(all(unix, feature = "serve"))]
 #[test]
 fn it_serves_its_figures_and_ends_on_a_signal() {
     let test = "it_serves_its_figures_and_ends_on_a_signal";
