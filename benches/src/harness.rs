@@ -57,6 +57,13 @@ pub(crate) fn alternate(effort: Effort, subjects: &mut [Subject<'_>]) -> Rounds 
 }
 
 impl Rounds {
+    /// Adds the rounds of another sitting of the same subjects.
+    pub(crate) fn append(&mut self, others: Self) {
+        for (mine, others) in self.0.iter_mut().zip(others.0) {
+            mine.extend(others);
+        }
+    }
+
     /// The median value of a subject.
     pub(crate) fn value(&self, subject: usize) -> f64 {
         median(self.0[subject].clone())
@@ -120,6 +127,13 @@ mod tests {
         let rounds = alternate(effort, &mut subjects);
         assert_eq!((rounds.value(0), rounds.value(1)), (2.0, 4.0));
         assert_eq!((rounds.ratio(1, 0), rounds.difference(1, 0)), (2.0, 2.0));
+    }
+
+    #[test]
+    fn sittings_are_joined_round_by_round() {
+        let mut rounds = Rounds(vec![vec![1.0], vec![2.0]]);
+        rounds.append(Rounds(vec![vec![3.0, 5.0], vec![9.0, 15.0]]));
+        assert_eq!((rounds.value(0), rounds.value(1), rounds.ratio(1, 0)), (3.0, 9.0, 3.0));
     }
 
     #[test]

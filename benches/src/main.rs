@@ -4,7 +4,7 @@
 //! - `report`: the rows as a table or as JSON lines.
 //! - `groups`: what is measured.
 //! - `here`: counts what the calling thread allocates; part of this program's global allocator.
-#![expect(clippy::print_stdout, reason = "a program that prints its results")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its results")]
 
 mod groups;
 mod harness;
@@ -12,6 +12,7 @@ mod here;
 mod report;
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use clap::Parser;
 use engine_vitals_core::memory::TrackingAllocator;
@@ -39,6 +40,9 @@ struct Options {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
+    /// The folder with the programs that the group `instrument` runs; `cargo xtask bench` builds them
+    #[arg(long)]
+    subjects: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -47,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let groups = options.group.map_or_else(|| Group::ALL.to_vec(), |group| vec![group]);
     let mut rows = Vec::new();
     for group in groups {
-        rows.extend(group.run(effort)?);
+        rows.extend(group.run(effort, options.subjects.as_deref())?);
     }
     let shown = if options.json { report::json_lines(&rows)? } else { report::table(&rows) };
     println!("{shown}");

@@ -159,6 +159,17 @@ impl Call<'_> {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Runs it with our terminal for its errors: what it printed to its standard output.
+    pub(crate) fn read(mut self) -> Result<String> {
+        println!("$ {}", self.shown);
+        let output = self.command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let output = output.with_context(|| format!("cannot start `{}`", self.shown))?;
+        if !output.status.success() {
+            bail!("`{}` ended with {}", self.shown, output.status);
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Becomes the program, so that it has the terminal and its signals for itself. Returns only if that fails.
     pub(crate) fn become_it(mut self) -> Result<()> {
         println!("$ {}", self.shown);

@@ -1,10 +1,12 @@
 //! What is measured. Each group is a file; each says what its subjects are and what its targets mean.
 
 mod exporter;
+mod instrument;
 mod memory;
 mod registry;
 
 use std::error::Error;
+use std::path::Path;
 
 use crate::harness::Effort;
 use crate::report::Row;
@@ -17,16 +19,20 @@ pub(crate) enum Group {
     Registry,
     /// A scrape of /metrics, and what it costs the frame
     Exporter,
+    /// wgpu's calls, plain and instrumented
+    Instrument,
 }
 
 impl Group {
-    pub(crate) const ALL: &'static [Self] = &[Self::Memory, Self::Registry, Self::Exporter];
+    pub(crate) const ALL: &'static [Self] = &[Self::Memory, Self::Registry, Self::Exporter, Self::Instrument];
 
-    pub(crate) fn run(self, effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
+    /// `subjects`: where the programs of [`Instrument`](Self::Instrument) lie.
+    pub(crate) fn run(self, effort: Effort, subjects: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
         match self {
             Self::Memory => Ok(memory::run(effort)),
             Self::Registry => registry::run(effort),
             Self::Exporter => exporter::run(effort),
+            Self::Instrument => instrument::run(effort, subjects),
         }
     }
 }

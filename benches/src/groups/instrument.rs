@@ -1,0 +1,243 @@
+//! What instrumentation costs a program that draws with wgpu, against the same program on plain wgpu.
+//!
+//! Each subject is a process of its own (`benches/subject`), since the features of all crates in one program are one: the baseline's wgpu
+//! has no `custom`. The processes answer in turns, and are started anew for each sitting, so that no figure hangs on where one process
+//! happened to lie in memory. The backend does nothing, so that the CPU time is wgpu's own and the instrumentation's: on a driver that
+//! works the ratios are smaller. Whole frames on lavapipe are beside it, in wall time.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::harness::{Effort, Rounds, Subject, alternate};
+use crate::report::Row;
+
+const GROUP: &str = "instrument";
+const BASELINE: &str = "plain";
+/// Processes that each subject has one after the other.
+const SITTINGS: usize = 5;
+
+/// A program, and what it is told to be.
+struct Kind {
+    name: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    /// The most that a frame of ten thousand draws may cost, as a ratio to plain.
+    frame: Option<f64>,
+    /// The most that a buffer may cost, likewise.
+    buffer: Option<f64>,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind { name: BASELINE, program: "plain", arguments: &[], frame: None, buffer: None },
+    Kind { name: "custom, unused", program: "custom", arguments: &[], frame: None, buffer: None },
+];
+
+/// A case of the subject.
+struct Case {
+    name: &'static str,
+    about: &'static str,
+    /// Repetitions of a round.
+    times: u64,
+    unit: Unit,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Unit {
+    Nanoseconds,
+    Microseconds,
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Microseconds => "us",
+        }
+    }
+
+    fn nanoseconds(self) -> f64 {
+        match self {
+            Self::Nanoseconds => 1.0,
+            Self::Microseconds => 1e3,
+        }
+    }
+}
+
+const fn case(name: &'static str, about: &'static str, times: u64, unit: Unit) -> Case {
+    Case { name, about, times, unit }
+}
+
+const FRAME: &str = "frame10k";
+const BUFFER: &str = "buffer";
+
+const ON_NOTHING: [Case; 11] = [
+    case("draw", "draw", 200_000, Unit::Nanoseconds),
+    case("set-bind-group", "set_bind_group", 200_000, Unit::Nanoseconds),
+    case("set-vertex-buffer", "set_vertex_buffer", 200_000, Unit::Nanoseconds),
+    case("pass", "render pass, begin + end", 10_000, Unit::Nanoseconds),
+    case(BUFFER, "buffer, create + drop", 20_000, Unit::Nanoseconds),
+    case("texture", "texture, create + drop", 20_000, Unit::Nanoseconds),
+    case("bind-group", "bind group of 3, create + drop", 10_000, Unit::Nanoseconds),
+    case("write-buffer", "write_buffer of 64 B", 20_000, Unit::Nanoseconds),
+    case("submit", "encoder, pass, submit, poll", 2_000, Unit::Nanoseconds),
+    case("frame1k", "frame of 1k draws", 30, Unit::Microseconds),
+    case(FRAME, "frame of 10k draws", 3, Unit::Microseconds),
+];
+
+const ON_LAVAPIPE: [Case; 2] = [
+    case("wait1k", "frame of 1k draws on lavapipe, wall", 2, Unit::Microseconds),
+    case("wait10k", "frame of 10k draws on lavapipe, wall", 1, Unit::Microseconds),
+];
+
+/// Runs the programs `plain`, `custom` and `instrumented` of the folder.
+pub(super) fn run(effort: Effort, programs: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
+    let programs =
+        programs.ok_or("the group `instrument` needs --subjects: start it by `cargo xtask bench instrument`")?;
+    let mut rows = Vec::new();
+    for (backend, cases) in [("noop", &ON_NOTHING[..]), ("lavapipe", &ON_LAVAPIPE[..])] {
+        if let Some(measured) = sittings(effort, programs, backend, cases)? {
+            for (case, rounds) in cases.iter().zip(&measured) {
+                rows.extend(case_rows(case, rounds));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn case_rows(case: &Case, rounds: &Rounds) -> Vec<Row> {
+    let unit = case.unit.name();
+    let row = |(index, kind): (usize, &Kind)| {
+        let row = Row::new(GROUP, case.about, kind.name, unit, rounds.value(index) / case.unit.nanoseconds());
+        if index == 0 {
+            return row;
+        }
+        let row = row.against(BASELINE, rounds.ratio(index, 0));
+        let target = match case.name {
+            FRAME => kind.frame,
+            BUFFER => kind.buffer,
+            _ => None,
+        };
+        match target {
+            Some(target) => row.at_most(target),
+            None => row,
+        }
+    };
+    KINDS.iter().enumerate().map(row).collect()
+}
+
+/// The rounds of each case; `None` where the machine has no such adapter, which is said.
+fn sittings(
+    effort: Effort,
+    programs: &Path,
+    backend: &str,
+    cases: &[Case],
+) -> Result<Option<Vec<Rounds>>, Box<dyn Error>> {
+    let mut all: Vec<Rounds> = Vec::new();
+    for _ in 0..SITTINGS {
+        let mut processes = Vec::new();
+        for kind in &KINDS {
+            match Process::start(programs, kind, backend)? {
+                Started::Ready(process) => processes.push(RefCell::new(process)),
+                Started::Skipped(reason) => {
+                    eprintln!("SKIPPED: {GROUP} on {backend}: {reason}");
+                    return Ok(None);
+                }
+            }
+        }
+        let effort = Effort { rounds: effort.rounds.div_ceil(SITTINGS), ..effort };
+        for (index, case) in cases.iter().enumerate() {
+            let times = effort.times(case.times);
+            let failed = RefCell::new(None);
+            let subject = |(kind, process): (&Kind, _)| {
+                let (failed, process): (_, &RefCell<Process>) = (&failed, process);
+                Subject::new(kind.name, move || {
+                    process.borrow_mut().measure(case.name, times).unwrap_or_else(|error| {
+                        failed.replace(Some(error));
+                        f64::NAN
+                    })
+                })
+            };
+            let mut subjects: Vec<_> = KINDS.iter().zip(&processes).map(subject).collect();
+            let rounds = alternate(effort, &mut subjects);
+            drop(subjects);
+            if let Some(error) = failed.into_inner() {
+                return Err(error);
+            }
+            match all.get_mut(index) {
+                Some(before) => before.append(rounds),
+                None => all.push(rounds),
+            }
+        }
+    }
+    Ok(Some(all))
+}
+
+/// A running subject. Its input's end ends it.
+struct Process {
+    program: PathBuf,
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+enum Started {
+    Ready(Process),
+    /// Without the adapter; the reason.
+    Skipped(String),
+}
+
+impl Process {
+    fn start(programs: &Path, kind: &Kind, backend: &str) -> Result<Started, Box<dyn Error>> {
+        let program = programs.join(format!("{}{}", kind.program, std::env::consts::EXE_SUFFIX));
+        let mut child = Command::new(&program)
+            .args(kind.arguments)
+            .args(["--backend", backend])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Mesa complains of machines without a session; a failure shows in what the process answers.
+            .stderr(if backend == "lavapipe" { Stdio::null() } else { Stdio::inherit() })
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().ok_or("a process without output")?);
+        let mut process = Self { program, child, input, output };
+        let said = process.line()?;
+        match said.split_once(": ") {
+            Some(("ready", _)) => Ok(Started::Ready(process)),
+            Some(("skip", reason)) => Ok(Started::Skipped(reason.to_owned())),
+            _ => Err(format!("{} said `{said}`", process.program.display()).into()),
+        }
+    }
+
+    /// Nanoseconds of one repetition.
+    fn measure(&mut self, case: &str, times: u64) -> Result<f64, Box<dyn Error>> {
+        let input = self.input.as_mut().ok_or("a process without input")?;
+        writeln!(input, "{case} {times}")?;
+        let said = self.line()?;
+        let value: f64 = said.parse().map_err(|_| format!("{} said `{said}` to {case}", self.program.display()))?;
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(format!("{case}: {} did not finish", self.program.display()).into())
+        }
+    }
+
+    fn line(&mut self) -> Result<String, Box<dyn Error>> {
+        let mut line = String::new();
+        match self.output.read_line(&mut line)? {
+            0 => Err(format!("{} ended early", self.program.display()).into()),
+            _ => Ok(line.trim_end().to_owned()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        // It has nothing left to do, and its figures are taken.
+        let _ = self.child.wait();
+    }
+}
