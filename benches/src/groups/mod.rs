@@ -3,6 +3,7 @@
 mod exporter;
 mod instrument;
 mod memory;
+mod probe;
 mod registry;
 
 use std::error::Error;
@@ -15,6 +16,8 @@ use crate::report::Row;
 pub(crate) enum Group {
     /// Allocators that count: time of an allocation and its freeing
     Memory,
+    /// A resource's life as a producer reports it
+    Probe,
     /// `Registry::update`
     Registry,
     /// A scrape of /metrics, and what it costs the frame
@@ -24,12 +27,14 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub(crate) const ALL: &'static [Self] = &[Self::Memory, Self::Registry, Self::Exporter, Self::Instrument];
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::Memory, Self::Probe, Self::Registry, Self::Exporter, Self::Instrument];
 
     /// `subjects`: where the programs of [`Instrument`](Self::Instrument) lie.
     pub(crate) fn run(self, effort: Effort, subjects: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
         match self {
             Self::Memory => Ok(memory::run(effort)),
+            Self::Probe => Ok(probe::run(effort)),
             Self::Registry => registry::run(effort),
             Self::Exporter => exporter::run(effort),
             Self::Instrument => instrument::run(effort, subjects),

@@ -139,11 +139,13 @@ impl Book {
     }
 
     /// The present moment.
+    #[inline]
     pub(crate) fn now(&self) -> Timestamp {
         self.settings.clock.now()
     }
 
     /// `bytes` as far as they are believed.
+    #[inline]
     pub(crate) fn believe(&self, bytes: u64) -> u64 {
         if bytes > MAX_BYTES {
             count(&self.overflows.bytes);
@@ -166,6 +168,7 @@ impl Book {
     }
 
     /// Takes room for one label; `false` if as many are kept as may be.
+    #[inline]
     pub(crate) fn admit_label(&self) -> bool {
         if self.labels.0.fetch_add(1, Ordering::Relaxed) < self.settings.labels {
             return true;
@@ -176,6 +179,7 @@ impl Book {
     }
 
     /// Gives back the room of one label.
+    #[inline]
     pub(crate) fn drop_label(&self) {
         self.labels.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -76,6 +76,7 @@ impl Clock {
 
     /// The present moment.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System { start, unix_nanos } => Timestamp(unix_nanos.saturating_add(nanos(start.elapsed()))),
@@ -102,6 +103,7 @@ impl ManualClock {
 }
 
 /// Nanoseconds, at most those of 584 years.
+#[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }

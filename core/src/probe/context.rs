@@ -26,6 +26,7 @@ impl Context {
 
     /// The calling thread's context.
     #[must_use]
+    #[inline]
     pub fn current() -> Self {
         CURRENT.get()
     }
@@ -44,24 +45,28 @@ impl Context {
 
     /// With that packet and its lane.
     #[must_use]
+    #[inline]
     pub fn with_packet(self, packet: PacketId) -> Self {
         Self { lane: packet.lane(), packet, ..self }
     }
 
     /// The owner.
     #[must_use]
+    #[inline]
     pub fn owner(&self) -> OwnerId {
         self.owner
     }
 
     /// The lane.
     #[must_use]
+    #[inline]
     pub fn lane(&self) -> Lane {
         self.lane
     }
 
     /// The packet.
     #[must_use]
+    #[inline]
     pub fn packet(&self) -> PacketId {
         self.packet
     }

@@ -11,12 +11,14 @@ pub struct ResourceId(NonZeroU64);
 impl ResourceId {
     /// The number.
     #[must_use]
+    #[inline]
     pub fn get(self) -> u64 {
         self.0.get()
     }
 
     /// The identity of that number; `None` for 0, which is no resource.
     #[must_use]
+    #[inline]
     pub fn new(id: u64) -> Option<Self> {
         NonZeroU64::new(id).map(Self)
     }
@@ -33,29 +35,34 @@ impl OwnerId {
 
     /// The owner's kind; [`OwnerKind::UNOWNED`] for no owner.
     #[must_use]
+    #[inline]
     pub fn kind(self) -> OwnerKind {
         OwnerKind::at((self.0 >> Self::INDEX_BITS) as usize)
     }
 
     /// There is no owner.
     #[must_use]
+    #[inline]
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
     /// The number, as events and snapshots carry it.
     #[must_use]
+    #[inline]
     pub fn get(self) -> u32 {
         self.0
     }
 
     #[cfg(feature = "telemetry")]
+    #[inline]
     pub(crate) fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
     /// Owner `index` of that kind; index 0 stands for all owners of the kind beyond the limit.
     #[cfg(feature = "telemetry")]
+    #[inline]
     pub(crate) fn of(kind: OwnerKind, index: u32) -> Self {
         Self((kind.index() as u32) << Self::INDEX_BITS | index & Self::MAX_INDEX)
     }
@@ -82,17 +89,20 @@ impl Lane {
 
     /// There is no lane.
     #[must_use]
+    #[inline]
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
     /// The lane's number: 1 for [`Lane::OTHER`], then in the order of their names' first use.
     #[must_use]
+    #[inline]
     pub fn get(self) -> u8 {
         self.0
     }
 
     #[cfg(feature = "telemetry")]
+    #[inline]
     pub(crate) fn from_bits(bits: u8) -> Self {
         Self(bits)
     }
@@ -109,34 +119,40 @@ impl PacketId {
 
     /// There is no packet.
     #[must_use]
+    #[inline]
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
     /// The packet's lane.
     #[must_use]
+    #[inline]
     pub fn lane(self) -> Lane {
         Lane((self.0 >> Self::NUMBER_BITS) as u8)
     }
 
     /// The packet's place among its lane's packets, from 1.
     #[must_use]
+    #[inline]
     pub fn number(self) -> u64 {
         self.0 & ((1 << Self::NUMBER_BITS) - 1)
     }
 
     /// Lane and number in one, as events carry it.
     #[must_use]
+    #[inline]
     pub fn get(self) -> u64 {
         self.0
     }
 
     #[cfg(feature = "telemetry")]
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
     #[cfg(feature = "telemetry")]
+    #[inline]
     pub(crate) fn of(lane: Lane, number: u64) -> Self {
         Self(u64::from(lane.0) << Self::NUMBER_BITS | number & ((1 << Self::NUMBER_BITS) - 1))
     }
@@ -199,6 +215,7 @@ pub enum Level {
 
 impl Level {
     #[cfg(feature = "telemetry")]
+    #[inline]
     pub(crate) fn from_bits(bits: u8) -> Self {
         match bits {
             0 => Self::Off,

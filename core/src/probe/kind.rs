@@ -28,11 +28,13 @@ static USER_OWNERS: [OnceLock<&'static str>; MAX_USER_OWNER_KINDS] = [const { On
 pub(crate) const ROWS: usize = 2 * (RESOURCE_KINDS + OWNER_KINDS);
 
 /// The row of a resource kind.
+#[inline]
 pub(crate) fn kind_row(kind: ResourceKind, within: bool) -> usize {
     2 * kind.index() + usize::from(within)
 }
 
 /// The row of an owner kind.
+#[inline]
 pub(crate) fn owner_row(kind: OwnerKind, within: bool) -> usize {
     2 * (RESOURCE_KINDS + kind.index()) + usize::from(within)
 }
@@ -139,10 +141,12 @@ impl ResourceKind {
 
     /// A place in tables by kind, below 64.
     #[must_use]
+    #[inline]
     pub fn index(self) -> usize {
         usize::from(self.0) % RESOURCE_KINDS
     }
 
+    #[inline]
     pub(crate) fn at(index: usize) -> Self {
         Self((index % RESOURCE_KINDS) as u16)
     }
@@ -200,10 +204,12 @@ impl OwnerKind {
 
     /// A place in tables by kind, below 16.
     #[must_use]
+    #[inline]
     pub fn index(self) -> usize {
         usize::from(self.0) % OWNER_KINDS
     }
 
+    #[inline]
     pub(crate) fn at(index: usize) -> Self {
         Self((index % OWNER_KINDS) as u8)
     }

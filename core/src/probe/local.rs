@@ -51,6 +51,7 @@ thread_local! {
 struct Locals(RefCell<Vec<(&'static Book, Local)>>);
 
 /// Runs `f` once with the calling thread's part in `book`. `f` must not report to any book.
+#[inline]
 pub(crate) fn with<R>(book: &'static Book, f: impl Fn(&mut Local) -> R) -> R {
     let done = LOCALS.try_with(|locals| {
         // Borrowed already: an allocator that reports to a book while we allocate.
@@ -67,6 +68,7 @@ pub(crate) fn with<R>(book: &'static Book, f: impl Fn(&mut Local) -> R) -> R {
     }
 }
 
+#[inline]
 fn own<'a>(list: &'a mut Vec<(&'static Book, Local)>, book: &'static Book) -> &'a mut Local {
     let is_own = |(of, _): &(&'static Book, Local)| std::ptr::eq(*of, book);
     if !list.first().is_some_and(is_own) {
@@ -100,6 +102,7 @@ impl Local {
     }
 
     /// A free slot; `None` if as many resources are tracked as may be.
+    #[inline]
     pub(crate) fn take_slot(&mut self, book: &Book) -> Option<&'static Slot> {
         if self.free.is_empty() {
             book.slots.take(&mut self.free);
@@ -108,6 +111,7 @@ impl Local {
     }
 
     /// Keeps a slot that was freed.
+    #[inline]
     pub(crate) fn give_slot(&mut self, book: &Book, slot: &'static Slot) {
         if self.free.len() >= LOCAL_MOST {
             book.slots.give(&mut self.free);
@@ -116,6 +120,7 @@ impl Local {
     }
 
     /// A new id.
+    #[inline]
     pub(crate) fn next_id(&mut self, book: &Book) -> u64 {
         if self.ids.is_empty() {
             self.ids = book.next_ids();
@@ -126,6 +131,7 @@ impl Local {
     }
 
     /// The number of a creation site; 0 if there is no room for it.
+    #[inline]
     pub(crate) fn site(&mut self, book: &Book, site: &'static Location<'static>) -> u16 {
         let address = std::ptr::from_ref(site).addr();
         let cached = &mut self.sites[(address / align_of::<Location<'_>>()) % 32];
@@ -136,6 +142,7 @@ impl Local {
     }
 
     /// Notes a change of the device's live bytes, for the peak.
+    #[inline]
     pub(crate) fn move_live(&mut self, book: &Book, gained: u64, lost: u64) {
         // Both are bounded far below i64::MAX.
         self.unfolded += gained as i64 - lost as i64;
@@ -149,6 +156,7 @@ impl Local {
     }
 
     /// Offers an event to the thread's ring. The counters come first.
+    #[inline]
     pub(crate) fn emit(&mut self, book: &Book, event: Event, marker: u16) {
         let ring = self.shard.ring.get_or_init(|| Ring::new(book.settings.ring_capacity));
         ring.push(&encode_event(&Event { thread: self.thread, ..event }, marker));

@@ -42,6 +42,7 @@ impl Record {
     const LABEL: u64 = 8;
 
     /// The words, and how many of them need to be written.
+    #[inline]
     pub(crate) fn encode(&self) -> ([u64; SLOT_WORDS], usize) {
         let mut flags = 0;
         for (flag, set) in [
@@ -75,6 +76,7 @@ impl Record {
     }
 
     /// The record that the words hold; words that do not count for it are not asked for.
+    #[inline]
     pub(crate) fn decode(word: impl Fn(usize) -> u64) -> Self {
         let meta = word(4);
         let has = |flag| meta & flag != 0;
@@ -95,6 +97,7 @@ impl Record {
     }
 
     /// The rows that count this resource: its kind's and its owner kind's.
+    #[inline]
     pub(crate) fn rows(&self) -> [usize; 2] {
         [kind_row(self.kind, self.within.is_some()), owner_row(self.owner.kind(), self.within.is_some())]
     }
@@ -109,6 +112,7 @@ const SPAN: u64 = 32;
 const WITHIN: u64 = 64;
 
 /// The words of an event; `marker` is the place of its name among the kept ones, from 1.
+#[inline]
 pub(crate) fn encode_event(event: &Event, marker: u16) -> [u64; EVENT_WORDS] {
     let span = event.took.or(event.lifetime);
     let mut flags = 0;
@@ -181,16 +185,19 @@ pub(crate) fn decode_event(words: &[u64; EVENT_WORDS], name: impl Fn(u16) -> Opt
     }
 }
 
+#[inline]
 fn backend(index: usize) -> Backend {
     Backend::ALL.get(index).copied().unwrap_or_default()
 }
 
+#[inline]
 fn extent_words(extent: Option<Extent>) -> (u64, u64) {
     let Some(Extent { width, height, depth_or_layers, scale }) = extent else { return (0, 0) };
     let scale = scale.map_or(NO_SCALE, f32::to_bits);
     (u64::from(width) << 32 | u64::from(height), u64::from(depth_or_layers) << 32 | u64::from(scale))
 }
 
+#[inline]
 fn extent(size: u64, depth: u64) -> Extent {
     let scale = depth as u32;
     let scale = (scale != NO_SCALE).then(|| f32::from_bits(scale));

@@ -23,6 +23,7 @@ impl<const N: usize> Ring<N> {
     }
 
     /// Offers one entry. The caller is the only producer.
+    #[inline]
     pub(crate) fn push(&self, words: &[u64; N]) {
         let position = own(&self.head);
         self.cell(position).write_as(version_of(position), words);
@@ -45,12 +46,14 @@ impl<const N: usize> Ring<N> {
         (version == version_of(position)).then_some(words)
     }
 
+    #[inline]
     fn cell(&self, position: u64) -> &SeqCell<N> {
         // The length is a power of two, so the mask stays within the slice.
         &self.cells[position as usize & (self.cells.len() - 1)]
     }
 }
 
+#[inline]
 fn version_of(position: u64) -> u64 {
     position.wrapping_mul(2).wrapping_add(2)
 }

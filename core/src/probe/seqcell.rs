@@ -24,11 +24,13 @@ impl<const N: usize> SeqCell<N> {
     }
 
     /// Writes the first `values.len()` words and leaves the others as they are. The caller is the only writer.
+    #[inline]
     pub(crate) fn write(&self, values: &[u64]) {
         self.write_as(own(&self.version).wrapping_add(2), values);
     }
 
     /// Writes as [`write`](Self::write) does and gives the cell the version `even`.
+    #[inline]
     pub(crate) fn write_as(&self, even: u64, values: &[u64]) {
         self.version.store(even.wrapping_sub(1), Ordering::Relaxed);
         fence(Ordering::Release);
@@ -39,6 +41,7 @@ impl<const N: usize> SeqCell<N> {
     }
 
     /// One word as the writer left it. Only for whoever may write, or has a synchronised view of the last write.
+    #[inline]
     pub(crate) fn word(&self, index: usize) -> u64 {
         self.words.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }

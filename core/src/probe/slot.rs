@@ -56,6 +56,7 @@ impl Slot {
 
     /// Writes a resource into a free slot. What lies beside the cell is set while the slot is still free: a reader that
     /// sees it sees the version that freeing the slot left, too.
+    #[inline]
     pub(crate) fn open(&self, record: &Record) {
         self.state.store(0, Ordering::Relaxed);
         self.sequence.store(1, Ordering::Relaxed);
@@ -65,6 +66,7 @@ impl Slot {
     }
 
     /// Keeps a label, for a slot that is still free. Returns the bytes that its storage grew by.
+    #[inline]
     pub(crate) fn set_label(&self, label: &str) -> usize {
         let mut kept = self.label.lock();
         let before = kept.capacity();
@@ -80,31 +82,37 @@ impl Slot {
     }
 
     /// Frees the slot.
+    #[inline]
     pub(crate) fn close(&self) {
         self.cell.write(&[0]);
     }
 
     /// The record, for the holder of the ticket.
+    #[inline]
     pub(crate) fn record(&self) -> Record {
         Record::decode(|index| self.cell.word(index))
     }
 
     /// The resource's id, for the holder of the ticket.
+    #[inline]
     pub(crate) fn id(&self) -> u64 {
         self.cell.word(SLOT_ID)
     }
 
     /// The state bits.
+    #[inline]
     pub(crate) fn state(&self) -> u32 {
         self.state.load(Ordering::Acquire)
     }
 
     /// Sets a state bit and returns what was set before.
+    #[inline]
     pub(crate) fn mark(&self, bit: u32) -> u32 {
         self.state.fetch_or(bit, Ordering::AcqRel)
     }
 
     /// The number of the resource's next event.
+    #[inline]
     pub(crate) fn next_sequence(&self) -> u32 {
         self.sequence.fetch_add(1, Ordering::Relaxed)
     }

@@ -56,18 +56,21 @@ impl Tally {
     }
 
     /// A resource begins its life.
+    #[inline]
     pub(crate) fn create(&self, bytes: u64) {
         add(&self.created, 1, Ordering::Relaxed);
         add(&self.created_bytes, bytes, Ordering::Relaxed);
     }
 
     /// A resource leaves live: the first of handle drop, explicit destruction and release.
+    #[inline]
     pub(crate) fn leave_live(&self, bytes: u64) {
         add(&self.left_live, 1, Ordering::Release);
         add(&self.left_live_bytes, bytes, Ordering::Release);
     }
 
     /// A resource that has left live is released.
+    #[inline]
     pub(crate) fn release(&self, bytes: u64) {
         add(&self.released, 1, Ordering::Release);
         add(&self.released_bytes, bytes, Ordering::Release);
@@ -139,6 +142,7 @@ impl Rows {
     }
 
     /// Row `index`, for its one writer.
+    #[inline]
     pub(crate) fn row(&self, index: usize) -> &Tally {
         let (word, bit) = (&self.used[index / 64], 1 << (index % 64));
         let used = own(word);
@@ -171,6 +175,7 @@ impl Rows {
 }
 
 /// One writer: a load and a store are enough.
+#[inline]
 fn add(word: &AtomicU64, amount: u64, order: Ordering) {
     word.store(own(word).wrapping_add(amount), order);
 }

@@ -233,6 +233,7 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
     Ticket(entry)
 }
 
+#[inline]
 fn count_creation(book: &Book, local: &mut Local, record: &Record) {
     for row in record.rows() {
         local.shard.rows.row(row).create(record.bytes);
@@ -242,6 +243,7 @@ fn count_creation(book: &Book, local: &mut Local, record: &Record) {
     }
 }
 
+#[inline]
 fn keep_label(book: &Book, slot: &Slot, label: &str) -> bool {
     let kept = book.admit_label();
     if kept {
@@ -254,10 +256,12 @@ fn keep_label(book: &Book, slot: &Slot, label: &str) -> bool {
 }
 
 /// The resource's next event, now.
+#[inline]
 fn resource_event(book: &Book, slot: &Slot, kind: EventKind, context: Context) -> Event {
     event_of(&slot.record(), kind, slot.next_sequence(), book.now(), context)
 }
 
+#[inline]
 fn event_of(record: &Record, kind: EventKind, sequence: u32, time: Timestamp, context: Context) -> Event {
     Event {
         backend: record.backend,
@@ -274,6 +278,7 @@ fn event_of(record: &Record, kind: EventKind, sequence: u32, time: Timestamp, co
 }
 
 /// An event of no resource. The thread is filled in by the ring's owner.
+#[inline]
 pub(super) fn bare_event(kind: EventKind, time: Timestamp, context: Context) -> Event {
     Event {
         time,
