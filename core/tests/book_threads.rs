@@ -438,6 +438,31 @@ fn a_tracker_that_is_dropped_turns_its_probes_off_and_tickets_stay_valid() {
 }
 
 #[test]
+fn no_more_labels_are_kept_than_may_be_and_their_room_changes_hands() {
+    const ROOM: usize = 8192;
+    // A thread holds a 512th part at most for labels to come.
+    const HELD: usize = ROOM / 512;
+    let tracker = Tracker::builder().label_capacity(ROOM).build();
+    let make = |count| -> Vec<Ticket> {
+        (0..count).map(|_| tracker.probe().create(New::buffer(1).label("one of many"))).collect()
+    };
+    let kept = || tracker.snapshot().resources.iter().filter(|record| record.label.is_some()).count();
+    for round in 0..3 {
+        let (here, there) = (make(ROOM / 2), thread::scope(|scope| scope.spawn(|| make(ROOM)).join().unwrap()));
+        assert!((ROOM - HELD..=ROOM).contains(&kept()), "round {round}: {} labels", kept());
+        thread::scope(|scope| scope.spawn(move || drop(here)).join().unwrap());
+        drop(there);
+        assert_eq!(kept(), 0);
+    }
+    let _all = make(ROOM);
+    assert_eq!(kept(), ROOM);
+    let made = 3 * (ROOM / 2 + ROOM) + ROOM;
+    let refused = tracker.totals().overflows.labels;
+    let least = (3 * ROOM / 2) as u64;
+    assert!((least..=least + 3 * HELD as u64).contains(&refused), "{refused} of {made} refused");
+}
+
+#[test]
 fn what_goes_beyond_a_limit_is_counted_and_grouped() {
     let tracker = Tracker::builder()
         .resource_capacity(1)

@@ -15,6 +15,10 @@ pub(crate) const MAX_BYTES: u64 = 1 << 48;
 /// Marker names that are kept.
 pub(crate) const MAX_MARKERS: usize = 1024;
 
+/// A thread takes at most this part of the room for labels at a time, and at most [`MAX_LABEL_BLOCK`].
+const LABEL_SHARE: usize = 1024;
+const MAX_LABEL_BLOCK: usize = 64;
+
 /// Every book there is: a tracker's book outlives it, since probes and tickets are handed out for the life of the program.
 static BOOKS: Mutex<Vec<&'static Book>> = Mutex::new(Vec::new());
 
@@ -167,21 +171,24 @@ impl Book {
         })
     }
 
-    /// Takes room for one label; `false` if as many are kept as may be.
+    /// Labels whose room a thread takes at a time; 0 where there is so little that it is taken one by one and given back at once.
     #[inline]
-    pub(crate) fn admit_label(&self) -> bool {
-        if self.labels.0.fetch_add(1, Ordering::Relaxed) < self.settings.labels {
-            return true;
-        }
-        self.drop_label();
-        count(&self.overflows.labels);
-        false
+    pub(crate) fn label_block(&self) -> usize {
+        (self.settings.labels / LABEL_SHARE).min(MAX_LABEL_BLOCK)
     }
 
-    /// Gives back the room of one label.
-    #[inline]
-    pub(crate) fn drop_label(&self) {
-        self.labels.0.fetch_sub(1, Ordering::Relaxed);
+    /// Takes room for up to a block of labels: how many, 0 if as many are kept as may be.
+    pub(crate) fn take_labels(&self) -> usize {
+        let wanted = self.label_block().max(1);
+        let before = self.labels.0.fetch_add(wanted, Ordering::Relaxed);
+        let taken = self.settings.labels.saturating_sub(before).min(wanted);
+        self.give_labels(wanted - taken);
+        taken
+    }
+
+    /// Gives back the room of so many labels.
+    pub(crate) fn give_labels(&self, labels: usize) {
+        self.labels.0.fetch_sub(labels, Ordering::Relaxed);
     }
 
     /// The resource kind of that name.

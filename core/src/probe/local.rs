@@ -4,7 +4,7 @@
 //! back to the book when the thread ends. A thread that reports while its thread-local storage is being torn down shares
 //! one more `Local` with others in that state, under a lock.
 
-use super::book::Book;
+use super::book::{Book, count};
 use super::counts::PEAK_FOLD_BYTES;
 use super::event::Event;
 use super::kind::ROWS;
@@ -35,6 +35,8 @@ pub(crate) struct Local {
     pub(crate) shard: &'static Shard,
     free: Vec<&'static Slot>,
     ids: Range<u64>,
+    /// Labels that the thread has room for and does not keep.
+    labels: usize,
     /// Change of live bytes that the book's total does not know yet.
     unfolded: i64,
     /// The thread's id, hashed.
@@ -85,6 +87,7 @@ impl Drop for Locals {
     fn drop(&mut self) {
         for (book, mut local) in self.0.get_mut().drain(..) {
             local.fold(book);
+            book.give_labels(std::mem::take(&mut local.labels));
             book.return_local(local);
         }
     }
@@ -93,7 +96,15 @@ impl Drop for Locals {
 impl Local {
     /// A new thread's part, with a shard of its own.
     pub(crate) fn new(shard: &'static Shard, thread: u64) -> Self {
-        Self { shard, free: Vec::with_capacity(LOCAL_MOST), ids: 0..0, unfolded: 0, thread, sites: [(0, 0); 32] }
+        Self {
+            shard,
+            free: Vec::with_capacity(LOCAL_MOST),
+            ids: 0..0,
+            labels: 0,
+            unfolded: 0,
+            thread,
+            sites: [(0, 0); 32],
+        }
     }
 
     /// The same part for another thread.
@@ -128,6 +139,32 @@ impl Local {
         let id = self.ids.start;
         self.ids.start += 1;
         id
+    }
+
+    /// Takes room for one label; `false` if as many are kept as may be, which is counted.
+    #[inline]
+    pub(crate) fn admit_label(&mut self, book: &Book) -> bool {
+        if self.labels == 0 {
+            self.labels = book.take_labels();
+        }
+        let admitted = self.labels > 0;
+        if admitted {
+            self.labels -= 1;
+        } else {
+            count(&book.overflows.labels);
+        }
+        admitted
+    }
+
+    /// Keeps the room of a label for the next one, or gives it back.
+    #[inline]
+    pub(crate) fn drop_label(&mut self, book: &Book) {
+        self.labels += 1;
+        let keep = book.label_block();
+        if self.labels > 2 * keep {
+            book.give_labels(self.labels - keep);
+            self.labels = keep;
+        }
     }
 
     /// The number of a creation site; 0 if there is no room for it.

@@ -190,10 +190,10 @@ impl Entry {
             }
             slot.close();
             local.give_slot(book, slot);
+            if record.labelled {
+                local.drop_label(book);
+            }
         });
-        if record.labelled {
-            book.drop_label();
-        }
     }
 }
 
@@ -216,7 +216,7 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
             backend: new.backend,
             owner: context.owner(),
             site: local.site(book, site),
-            labelled: new.label.is_some_and(|label| keep_label(book, slot, label)),
+            labelled: new.label.is_some_and(|label| keep_label(book, local, slot, label)),
             native: new.native,
             extent: new.extent,
             within: new.within,
@@ -244,8 +244,8 @@ fn count_creation(book: &Book, local: &mut Local, record: &Record) {
 }
 
 #[inline]
-fn keep_label(book: &Book, slot: &Slot, label: &str) -> bool {
-    let kept = book.admit_label();
+fn keep_label(book: &Book, local: &mut Local, slot: &Slot, label: &str) -> bool {
+    let kept = local.admit_label(book);
     if kept {
         let grown = slot.set_label(label);
         if grown > 0 {

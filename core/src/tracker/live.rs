@@ -81,7 +81,8 @@ impl TrackerBuilder {
         self
     }
 
-    /// Labels kept at once, up to 128 bytes each; 65,536 by default.
+    /// Labels kept at once, up to 128 bytes each; 65,536 by default. Of this room a thread may hold a 512th part, at most 128 labels, for
+    /// those that it will make next.
     pub fn label_capacity(mut self, labels: usize) -> Self {
         self.settings.labels = labels;
         self
