@@ -1,0 +1,10 @@
+//! What crates of others draw and compute with a plain `wgpu::Instance` and with an instrumented one: the same bytes,
+//! and every resource in the books.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod draws;
+mod gpu;
+mod same;
+#[path = "../../../support/mod.rs"]
+mod support;
