@@ -1,0 +1,9 @@
+//! The transparent instrumentation: a scene that uses nearly all of wgpu gives the same output with and without it, and
+//! the books that it keeps are right at every step.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod scene;
+mod steady;
+#[path = "../support/mod.rs"]
+mod support;
