@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::{NO_ADAPTER, build, scratch, skipped, skipped_without_adapter};
+use support::{Guarded, NO_ADAPTER, Xvfb, build, scratch, skipped_without_adapter};
 
 #[test]
 fn a_run_without_a_window_ends_in_a_screenshot_of_the_scene() {
@@ -46,7 +46,7 @@ fn a_window_under_xvfb_presents_its_frames() {
     let Some(display) = Xvfb::start(test) else { return };
     let file = scratch("window.png");
     let arguments = ["--window", "--frames", "4", "--fps", "0", "--size", "320x180", "--screenshot"];
-    let output = run(engine().args(arguments).arg(&file).env("DISPLAY", &display.name).env_remove("WAYLAND_DISPLAY"));
+    let output = run(display.shows(engine().args(arguments).arg(&file)));
     if without_adapter(test, &output) {
         return;
     }
@@ -60,10 +60,10 @@ fn a_window_under_xvfb_presents_its_frames() {
 fn it_serves_its_figures_and_ends_on_a_signal() {
     let test = "it_serves_its_figures_and_ends_on_a_signal";
     let arguments = ["--frames", "0", "--fps", "0", "--size", "64x36", "--samples", "1"];
-    let mut child = engine().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Guarded::spawn(engine().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let Some(url) = lines.find_map(|line| line.strip_prefix("metrics: ").map(str::to_owned)) else {
-        let output = child.wait_with_output().unwrap();
+        let output = child.output().unwrap();
         assert!(without_adapter(test, &output), "{output:?}");
         return;
     };
@@ -84,8 +84,7 @@ fn it_serves_its_figures_and_ends_on_a_signal() {
         std::thread::sleep(Duration::from_millis(250));
     }
     let missing: Vec<_> = wanted.iter().filter(|name| !text.contains(**name)).collect();
-    terminate(&child);
-    let status = child.wait().unwrap();
+    let status = child.terminate().unwrap();
     assert!(missing.is_empty(), "{missing:?} missing in:\n{text}");
     assert!(status.success(), "{status:?}");
     let rest: Vec<_> = lines.collect();
@@ -185,10 +184,10 @@ fn without_telemetry_it_renders_the_same_and_starts_none_of_our_threads() {
     assert_eq!(read_png(&with), read_png(&without), "the same pixels");
 
     let arguments = ["--frames", "0", "--fps", "0", "--size", "64x36", "--samples", "1"];
-    let child = Command::new(&plain).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        Guarded::spawn(Command::new(&plain).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null())).unwrap();
     let threads = threads_of(&child);
-    terminate(&child);
-    assert!(child.wait_with_output().unwrap().status.success());
+    assert!(child.terminate().unwrap().success());
     assert!(!threads.iter().any(|name| name.starts_with("vitals") || name.starts_with("tokio")), "{threads:?}");
 }
 
@@ -257,12 +256,6 @@ fn get(url: &str) -> String {
     answer
 }
 
-/// Asks the process to end.
-#[cfg(unix)]
-fn terminate(child: &Child) {
-    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
-}
-
 /// The names of the process's threads, once it renders.
 fn threads_of(child: &Child) -> Vec<String> {
     std::thread::sleep(Duration::from_secs(3));
@@ -271,33 +264,4 @@ fn threads_of(child: &Child) -> Vec<String> {
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
         .map(|name| name.trim().to_owned())
         .collect()
-}
-
-/// A display without a screen.
-struct Xvfb {
-    server: Child,
-    name: String,
-}
-
-impl Xvfb {
-    /// A named skip where there is no Xvfb.
-    fn start(test: &str) -> Option<Self> {
-        let arguments = ["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"];
-        let spawned = Command::new("Xvfb").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Ok(mut server) = spawned else {
-            skipped(test, "no Xvfb (install xvfb)");
-            return None;
-        };
-        let mut number = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
-        Some(Self { server, name: format!(":{}", number.trim()) })
-    }
-}
-
-impl Drop for Xvfb {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }

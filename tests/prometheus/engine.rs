@@ -1,26 +1,26 @@
 //! The demo engine as a process, as a user starts it.
 
 use crate::GUARD;
-use crate::support::{NO_ADAPTER, build, skipped_without_adapter};
+use crate::support::{Guarded, NO_ADAPTER, build, skipped_without_adapter};
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 
 pub(crate) struct Engine {
-    child: Child,
+    child: Guarded,
     url: String,
 }
 
 impl Engine {
     /// Starts it on a free port; without an adapter the test is skipped, or fails where one is required.
     pub(crate) fn start(test: &str) -> Option<Self> {
-        let mut child = Command::new(build(&[]))
+        let mut command = Command::new(build(&[]));
+        command
             .args(["--listen", "127.0.0.1:0", "--size", "320x180", "--fps", "60", "--churn", "8"])
             .args(["--resize-every", "30"])
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the engine starts");
+            .stdout(Stdio::piped());
+        let mut child = Guarded::spawn(&mut command).expect("the engine starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let (send, urls) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -54,14 +54,6 @@ impl Engine {
     pub(crate) fn scrape(&self) -> String {
         let url = format!("{}/metrics", self.url.trim_end_matches('/'));
         ureq::get(&url).call().and_then(|mut page| page.body_mut().read_to_string()).expect("a page")
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // It may have ended by itself; then both say so and there is nothing left to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

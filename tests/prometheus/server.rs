@@ -1,19 +1,19 @@
 //! A Prometheus server in a folder of its own, with the shipped configuration and the test's engine as its target.
 
 use crate::GUARD;
-use crate::support::skipped;
+use crate::support::{Guarded, skipped};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Name (as `__name__`) and labels of a series, without those that Prometheus adds.
 pub(crate) type Sample = BTreeMap<String, String>;
 
 pub(crate) struct Prometheus {
-    child: Child,
+    _server: Guarded,
     url: String,
     http: ureq::Agent,
     /// Configuration, data and log, until the server has ended.
@@ -48,17 +48,17 @@ impl Prometheus {
 
         let address = free_address();
         let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("Prometheus starts");
+            .stderr(log);
+        let server = Guarded::spawn(&mut command).expect("Prometheus starts");
         let http = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(GUARD)).build();
-        let started = Self { child, url: format!("http://{address}"), http: http.into(), folder };
+        let started = Self { _server: server, url: format!("http://{address}"), http: http.into(), folder };
         started.wait_until("vector(1)");
         started
     }
@@ -145,14 +145,6 @@ impl Prometheus {
             Some("success") => Ok(answer["data"].take()),
             _ => Err(answer["error"].as_str().unwrap_or("no answer").to_owned()),
         }
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // It may have ended by itself; then both say so and there is nothing left to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,5 +1,9 @@
 //! What the integration tests share.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
+
+mod process;
+
+pub(crate) use process::{Guarded, Xvfb};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
