@@ -1,5 +1,6 @@
 //! Numbered submissions and their completion.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -18,7 +19,8 @@ use super::{Submission, SubmissionId, SubmissionStats};
 /// that submit to it. Nothing here waits, and no lock is held while wgpu is called.
 ///
 /// Each submission is reported to a [`Probe`] as a [`Mark::Submit`] in the context of the caller, and its completion as a
-/// [`Mark::Complete`] with the same correlation. A submission that is abandoned has no completion there.
+/// [`Mark::Complete`] with the same correlation; one whose device is lost before as a [`Mark::Abandoned`]. To an
+/// instrumented queue it is reported once, under the number that it has here.
 #[derive(Clone, Debug)]
 pub struct Submissions {
     shared: Arc<Shared>,
@@ -49,12 +51,27 @@ impl Submissions {
         queue: &wgpu::Queue,
         command_buffers: impl IntoIterator<Item = wgpu::CommandBuffer>,
     ) -> Submission {
-        let number = self.shared.ledger.lock().begin(Instant::now());
-        let completion = Completion { shared: Arc::clone(&self.shared), number: Some(number) };
-        self.shared.probe.event(Mark::submit(self.shared.correlation(number)));
+        let (number, completion) = self.begin(false);
+        let reported = Reported::enter();
         let index = queue.submit(command_buffers);
+        drop(reported);
         queue.on_submitted_work_done(move || completion.completed());
         Submission { id: SubmissionId(number), index }
+    }
+
+    /// Numbers a submission that is about to be made and reports it. Whoever makes it tells the completion when it is done.
+    #[cfg(feature = "instrument")]
+    pub(crate) fn begin_instrumented(&self) -> (u64, Completion) {
+        self.begin(Reported::take())
+    }
+
+    fn begin(&self, reported: bool) -> (u64, Completion) {
+        let number = self.shared.ledger.lock().begin(Instant::now());
+        let report = !reported;
+        if report {
+            self.shared.probe.event(Mark::submit(self.shared.correlation(number)));
+        }
+        (number, Completion { shared: Arc::clone(&self.shared), number: Some(number), report })
     }
 
     /// Whether a submission is done. False for one that is in flight, or that is not from here.
@@ -101,19 +118,22 @@ impl Shared {
 }
 
 /// Ends a submission's entry in the ledger, at the latest when it is dropped.
-struct Completion {
+pub(crate) struct Completion {
     shared: Arc<Shared>,
     number: Option<u64>,
+    report: bool,
 }
 
 impl Completion {
-    fn completed(mut self) {
+    pub(crate) fn completed(mut self) {
         if let Some(number) = self.number.take() {
             let latency = self.shared.ledger.lock().complete(number, Instant::now());
             if let (Some(latencies), Some(latency)) = (&self.shared.latencies, latency) {
                 latencies.record(latency);
             }
-            self.shared.probe.event(Mark::complete(self.shared.correlation(number)));
+            if self.report {
+                self.shared.probe.event(Mark::complete(self.shared.correlation(number)));
+            }
         }
     }
 }
@@ -122,7 +142,36 @@ impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(number) = self.number.take() {
             self.shared.ledger.lock().abandon(number);
+            if self.report {
+                self.shared.probe.event(Mark::Abandoned { correlation: self.shared.correlation(number) });
+            }
         }
+    }
+}
+
+thread_local! {
+    static REPORTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The submission that this thread is about to make has been reported.
+struct Reported;
+
+impl Reported {
+    fn enter() -> Self {
+        REPORTED.set(true);
+        Self
+    }
+
+    /// Whether it has; once, so that submissions made by callbacks within it are reported themselves.
+    #[cfg(feature = "instrument")]
+    fn take() -> bool {
+        REPORTED.take()
+    }
+}
+
+impl Drop for Reported {
+    fn drop(&mut self) {
+        REPORTED.set(false);
     }
 }
 

@@ -128,7 +128,8 @@ impl ResourceMonitor for LifecycleResourceMonitor {
         }
         series.counter("vitals_submissions_total", Unit::Count, "Submissions to a queue");
         series.counter("vitals_submissions_completed_total", Unit::Count, "Submissions known to be completed");
-        series.gauge("vitals_submissions_in_flight", Unit::Count, "Submissions not known to be completed");
+        series.counter("vitals_submissions_abandoned_total", Unit::Count, "Submissions lost with their device");
+        series.gauge("vitals_submissions_in_flight", Unit::Count, "Submissions neither completed nor abandoned");
         series.gauge("vitals_unsubmitted_bytes", Unit::Bytes, "Bytes staged that wait for a submission");
         series.histogram(
             "vitals_submission_latency_seconds",
@@ -170,6 +171,7 @@ impl ResourceMonitor for LifecycleResourceMonitor {
         let submissions = &totals.submissions;
         row.push(submissions.submitted)
             .push(submissions.completed)
+            .push(submissions.abandoned)
             .push(submissions.in_flight())
             .push(submissions.unsubmitted_bytes())
             .push(totals.events.produced)
@@ -375,6 +377,7 @@ mod tests {
             ("packets_total/failed", 0),
             ("submissions_total", 1),
             ("submissions_completed_total", 0),
+            ("submissions_abandoned_total", 0),
             ("submissions_in_flight", 1),
             ("unsubmitted_bytes", 32),
             ("resources_live/buffer", 2),

@@ -363,6 +363,7 @@ impl LaneCounters {
 pub(crate) struct Submissions {
     submitted: AtomicU64,
     completed: AtomicU64,
+    abandoned: AtomicU64,
     unmatched: AtomicU64,
     staged: AtomicU64,
     taken: AtomicU64,
@@ -373,6 +374,7 @@ pub(crate) struct Submissions {
 pub(crate) struct SubmissionCounts {
     pub(crate) submitted: u64,
     pub(crate) completed: u64,
+    pub(crate) abandoned: u64,
     pub(crate) unmatched: u64,
     pub(crate) staged: u64,
     pub(crate) taken: u64,
@@ -393,10 +395,20 @@ impl Submissions {
 
     /// Work was completed. A completion of work that was never seen submitted is counted apart.
     pub(crate) fn complete(&self) {
-        let completed = self.completed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |completed| {
-            (completed < self.submitted.load(Ordering::Acquire)).then_some(completed + 1)
+        self.end(&self.completed);
+    }
+
+    /// Work was submitted that will never complete.
+    pub(crate) fn abandon(&self) {
+        self.end(&self.abandoned);
+    }
+
+    fn end(&self, counter: &AtomicU64) {
+        let ended = || self.completed.load(Ordering::Acquire) + self.abandoned.load(Ordering::Acquire);
+        let counted = counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+            (ended() < self.submitted.load(Ordering::Acquire)).then_some(count + 1)
         });
-        if completed.is_err() {
+        if counted.is_err() {
             count(&self.unmatched);
         }
     }
@@ -404,9 +416,11 @@ impl Submissions {
     /// Completed before submitted, taken before staged: neither difference is ever negative.
     pub(crate) fn read(&self) -> SubmissionCounts {
         let completed = self.completed.load(Ordering::Acquire);
+        let abandoned = self.abandoned.load(Ordering::Acquire);
         let taken = self.taken.load(Ordering::Acquire);
         SubmissionCounts {
             completed,
+            abandoned,
             taken,
             submitted: self.submitted.load(Ordering::Acquire),
             staged: self.staged.load(Ordering::Acquire),

@@ -18,11 +18,12 @@ pub struct Context {
     owner: OwnerId,
     lane: Lane,
     packet: PacketId,
+    untracked: bool,
 }
 
 impl Context {
     /// No owner, lane or packet: what a thread starts with.
-    pub const NONE: Self = Self { owner: OwnerId::NONE, lane: Lane::NONE, packet: PacketId::NONE };
+    pub const NONE: Self = Self { owner: OwnerId::NONE, lane: Lane::NONE, packet: PacketId::NONE, untracked: false };
 
     /// The calling thread's context.
     #[must_use]
@@ -48,6 +49,18 @@ impl Context {
     #[inline]
     pub fn with_packet(self, packet: PacketId) -> Self {
         Self { lane: packet.lane(), packet, ..self }
+    }
+
+    /// Where what is created gets an empty ticket: for a tool's own resources, which are none of the program's.
+    #[must_use]
+    pub fn untracked(self) -> Self {
+        Self { untracked: true, ..self }
+    }
+
+    /// What is created here gets an empty ticket.
+    #[must_use]
+    pub fn is_untracked(&self) -> bool {
+        self.untracked
     }
 
     /// The owner.
@@ -106,6 +119,18 @@ impl Drop for ContextGuard {
 mod tests {
     use super::*;
     use crate::probe::OwnerKind;
+
+    #[test]
+    fn what_is_made_untracked_has_an_empty_ticket_and_counts_nowhere() {
+        let tracker = crate::tracker::Tracker::new();
+        let make = || tracker.probe().create(crate::probe::New::buffer(8));
+        let guard = Context::current().untracked().enter();
+        assert!(Context::current().is_untracked());
+        assert_eq!(make().id(), None);
+        drop(guard);
+        assert!(make().id().is_some());
+        assert_eq!(tracker.totals().device().created, 1);
+    }
 
     #[test]
     fn contexts_nest_and_travel_by_value() {

@@ -122,6 +122,12 @@ pub enum Mark<'a> {
         /// The queue.
         queue: Option<&'a Ticket>,
     },
+    /// Submitted work will never be known to complete: its device was lost. Counted, also while the level is
+    /// [`Off`](super::Level::Off); an event [`Marker`](EventKind::Marker) named `submission abandoned`.
+    Abandoned {
+        /// The submission's number.
+        correlation: u64,
+    },
     /// A frame was shown. For engines without packets: the end of a packet as presented is the same event.
     Present {
         /// The surface.

@@ -24,6 +24,13 @@ impl Probe {
         self.0.map_or(Level::Off, Book::level)
     }
 
+    /// Touches are recorded as events, which is a switch apart from the level.
+    #[inline]
+    #[must_use]
+    pub fn touch_lists(self) -> bool {
+        self.0.is_some_and(Book::touch_lists)
+    }
+
     /// A resource was created, in the calling thread's [`Context`], by the caller's line of source. The ticket goes where
     /// the resource goes.
     ///
@@ -95,8 +102,10 @@ impl Probe {
         let level = book.level();
         if level == Level::Off {
             // Work submitted before the level went off still ends.
-            if let Mark::Complete { .. } = mark {
-                book.submissions.complete();
+            match mark {
+                Mark::Complete { .. } => book.submissions.complete(),
+                Mark::Abandoned { .. } => book.submissions.abandon(),
+                _ => {}
             }
             return;
         }
@@ -190,6 +199,15 @@ fn report(book: &'static Book, level: Level, mark: Mark<'_>) {
         Mark::Complete { correlation, queue } => {
             book.submissions.complete();
             report_work(book, level, EventKind::Complete, queue, Some(correlation), None);
+        }
+        Mark::Abandoned { correlation } => {
+            book.submissions.abandon();
+            if level == Level::Events {
+                let marker = book.marker("submission abandoned");
+                let event = bare_event(EventKind::Marker, book.now(), Context::current());
+                let event = Event { correlation: Some(correlation), ..event };
+                local::with(book, |local| local.emit(book, event, marker));
+            }
         }
         Mark::Present { surface } => report_work(book, level, EventKind::Present, surface, None, None),
         Mark::ResizeRebuild { target, extent } => target.mark(level, EventKind::ResizeRebuild, extent),

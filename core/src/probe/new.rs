@@ -65,6 +65,8 @@ pub struct New<'a> {
     pub within: Option<ResourceId>,
     /// Time that its creation took.
     pub took: Option<Duration>,
+    /// The caller of [`Probe::create`](super::Probe::create) is its creation site.
+    pub sited: bool,
 }
 
 impl<'a> New<'a> {
@@ -80,6 +82,7 @@ impl<'a> New<'a> {
             extent: None,
             within: None,
             took: None,
+            sited: true,
         }
     }
 
@@ -165,6 +168,12 @@ impl<'a> New<'a> {
     #[must_use]
     pub const fn within(self, block: Option<ResourceId>) -> Self {
         Self { within: block, ..self }
+    }
+
+    /// Without a creation site: for a layer that reports what other code made.
+    #[must_use]
+    pub const fn without_site(self) -> Self {
+        Self { sited: false, ..self }
     }
 
     /// With the time that its creation took.

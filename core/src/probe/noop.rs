@@ -18,6 +18,13 @@ impl Probe {
         Level::Off
     }
 
+    /// Never.
+    #[inline(always)]
+    #[must_use]
+    pub fn touch_lists(self) -> bool {
+        false
+    }
+
     /// An empty ticket.
     #[inline(always)]
     pub fn create(self, _new: New<'_>) -> Ticket {
@@ -170,6 +177,20 @@ impl Context {
     #[must_use]
     pub fn with_packet(self, _packet: PacketId) -> Self {
         self
+    }
+
+    /// [`Context::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub fn untracked(self) -> Self {
+        self
+    }
+
+    /// Always.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_untracked(&self) -> bool {
+        true
     }
 
     /// No owner.

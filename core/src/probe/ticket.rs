@@ -200,6 +200,9 @@ impl Entry {
 /// Begins a resource's life, at a level other than Off.
 pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'static Location<'static>) -> Ticket {
     let context = Context::current();
+    if context.is_untracked() {
+        return Ticket::EMPTY;
+    }
     let bytes = book.believe(new.bytes);
     let created = book.now();
     let entry = local::with(book, |local| {
@@ -215,7 +218,7 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
             kind: new.kind,
             backend: new.backend,
             owner: context.owner(),
-            site: local.site(book, site),
+            site: if new.sited { local.site(book, site) } else { 0 },
             labelled: new.label.is_some_and(|label| keep_label(book, local, slot, label)),
             native: new.native,
             extent: new.extent,

@@ -291,6 +291,7 @@ impl Tracker {
         SubmissionTotals {
             submitted: counts.submitted,
             completed: counts.completed,
+            abandoned: counts.abandoned,
             unmatched_completions: counts.unmatched,
             staged_bytes: counts.staged,
             submitted_bytes: counts.taken,

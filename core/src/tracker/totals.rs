@@ -95,6 +95,8 @@ pub struct SubmissionTotals {
     pub submitted: u64,
     /// Submissions completed.
     pub completed: u64,
+    /// Submissions that will never be known to complete: their device was lost.
+    pub abandoned: u64,
     /// Completions of submissions that were not seen, as those made while the level was off.
     pub unmatched_completions: u64,
     /// Bytes staged.
@@ -104,10 +106,10 @@ pub struct SubmissionTotals {
 }
 
 impl SubmissionTotals {
-    /// Submissions that are not completed yet.
+    /// Submissions that are neither completed nor abandoned.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.submitted.saturating_sub(self.completed)
+        self.submitted.saturating_sub(self.completed + self.abandoned)
     }
 
     /// Bytes staged that wait for a submission.
