@@ -67,6 +67,7 @@
 //! - `log`: warnings through `tracing`
 
 pub mod gpu;
+pub mod instrument;
 pub mod start;
 pub mod vram;
 

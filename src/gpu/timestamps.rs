@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use engine_vitals_core::probe::Context;
 use parking_lot::Mutex;
 
 use super::TimestampSupport;
@@ -57,6 +58,9 @@ impl Timestamps {
     /// none and nothing is created on the device.
     #[must_use]
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, config: TimestampsConfig) -> Self {
+        // Its query set and buffers are none of the program's, and an instrumented device tells it of features that it was given
+        // beyond those that the program asked for.
+        let _ours = Context::current().untracked().enter();
         let support = TimestampSupport::of(device.features());
         let period = Period::new(queue.get_timestamp_period());
         match (support, period) {

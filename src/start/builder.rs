@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine_vitals_core::probe::Level;
+use engine_vitals_core::probe::{Level, Probe};
 use engine_vitals_core::registry::{Registry, RegistryBuilder};
 
 use super::Vitals;
+use crate::instrument::InstrumentationBuilder;
 
 /// A monitor that [`start`](super::start) registers, under this id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +41,21 @@ pub struct Builder {
     pub(super) registry_given: Option<Registry>,
     pub(super) update_every: Option<Duration>,
     pub(super) serve: Serve,
+    pub(super) instrument: Option<Instrument>,
+}
+
+/// Choices about the instrumentation.
+pub(super) struct Instrument(
+    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "nothing is instrumented"))]
+    pub(super)  InstrumentChoices,
+);
+
+type InstrumentChoices = Box<dyn FnOnce(InstrumentationBuilder, Probe) -> InstrumentationBuilder>;
+
+impl std::fmt::Debug for Instrument {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Instrument")
+    }
 }
 
 /// Choices about the server.
@@ -146,6 +162,28 @@ impl Builder {
     /// that has a recorder of its own, `engine_vitals_prometheus::ExporterBuilder::join` gives it our figures instead.
     pub fn application_metrics(mut self) -> Self {
         self.serve.application_metrics = true;
+        self
+    }
+
+    /// Chooses what [`Vitals::wrap`] tracks, and how. The probe is for owners that the choices name.
+    ///
+    /// ```
+    /// use engine_vitals::{OwnerKind, ResourceKind, Vitals};
+    ///
+    /// let vitals = Vitals::builder()
+    ///     .without_server()
+    ///     .instrument(|instrument, probe| {
+    ///         let ui = probe.owner_named(OwnerKind::ROOT_VISUAL, 1, "ui");
+    ///         instrument.owner_of_label("egui", ui).without_kind(ResourceKind::COMMAND_ENCODER)
+    ///     })
+    ///     .start();
+    /// # drop(vitals);
+    /// ```
+    pub fn instrument(
+        mut self,
+        choices: impl FnOnce(InstrumentationBuilder, Probe) -> InstrumentationBuilder + 'static,
+    ) -> Self {
+        self.instrument = Some(Instrument(Box::new(choices)));
         self
     }
 

@@ -12,10 +12,18 @@ use crate::vram::AllocatorReportProvider;
 
 /// Measures a device for as long as it is kept. It keeps the device too: drop it with the device.
 pub struct DeviceWatch {
-    registry: Registry,
-    ids: Vec<String>,
+    /// Absent for an instrumented device, which has its own.
+    _monitors: Option<DeviceMonitors>,
     timer: FrameTimer,
     provider: Arc<AllocatorReportProvider>,
+}
+
+/// The monitors of one device, registered for as long as it is kept. It keeps the device.
+pub(super) struct DeviceMonitors {
+    registry: Registry,
+    ids: Vec<String>,
+    /// The monitors know it for as long as it is here.
+    _provider: Arc<AllocatorReportProvider>,
 }
 
 impl DeviceWatch {
@@ -26,11 +34,11 @@ impl DeviceWatch {
         queue: &wgpu::Queue,
         notices: &Mutex<Vec<String>>,
     ) -> Self {
-        let facts = AdapterFacts::new(&device.adapter_info());
         let provider = Arc::new(AllocatorReportProvider::new(device));
-        let weak = Arc::downgrade(&provider) as Weak<dyn VramProvider>;
+        let monitors = (!is_watched(device)).then(|| DeviceMonitors::around(registry, device, Arc::clone(&provider)));
         let timer = FrameTimer::new(device, queue, gpu);
         if timer.support() == TimestampSupport::None {
+            let facts = AdapterFacts::new(&device.adapter_info());
             let notice = format!(
                 "no times on the GPU for {}: ask for engine_vitals::gpu::wanted_features(&adapter) when requesting the device \
                  (an adapter may have none)",
@@ -42,10 +50,7 @@ impl DeviceWatch {
                 notices.push(notice);
             }
         }
-        let mut watch = Self { registry: registry.clone(), ids: Vec::new(), timer, provider };
-        watch.register("vram", |id| Arc::new(VramResourceMonitor::new(Weak::clone(&weak), id)));
-        watch.register("adapter", |id| Arc::new(AdapterMonitor::new(id, &facts.name, facts.backend, &facts.driver)));
-        watch
+        Self { _monitors: monitors, timer, provider }
     }
 
     /// The timer of this device's frames, which reports to [`Vitals::gpu_monitor`](super::Vitals::gpu_monitor).
@@ -58,6 +63,34 @@ impl DeviceWatch {
     #[must_use]
     pub fn memory(&self) -> &dyn VramProvider {
         &*self.provider
+    }
+}
+
+/// Whether the device was measured as soon as it was made.
+fn is_watched(device: &wgpu::Device) -> bool {
+    #[cfg(feature = "instrument")]
+    return crate::instrument::is_guarded(device);
+    #[cfg(not(feature = "instrument"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
+impl DeviceMonitors {
+    /// Measures a device that was just made.
+    #[cfg(feature = "instrument")]
+    pub(super) fn new(registry: &Registry, device: &wgpu::Device) -> Self {
+        Self::around(registry, device, Arc::new(AllocatorReportProvider::new(device)))
+    }
+
+    fn around(registry: &Registry, device: &wgpu::Device, provider: Arc<AllocatorReportProvider>) -> Self {
+        let facts = AdapterFacts::new(&device.adapter_info());
+        let weak = Arc::downgrade(&provider) as Weak<dyn VramProvider>;
+        let mut monitors = Self { registry: registry.clone(), ids: Vec::new(), _provider: provider };
+        monitors.register("vram", |id| Arc::new(VramResourceMonitor::new(Weak::clone(&weak), id)));
+        monitors.register("adapter", |id| Arc::new(AdapterMonitor::new(id, &facts.name, facts.backend, &facts.driver)));
+        monitors
     }
 
     /// Registers a monitor as `name`, or for a second device as `name-2`, and so on.
@@ -72,7 +105,7 @@ impl DeviceWatch {
     }
 }
 
-impl Drop for DeviceWatch {
+impl Drop for DeviceMonitors {
     fn drop(&mut self) {
         for id in &self.ids {
             self.registry.unregister(id);
@@ -82,6 +115,6 @@ impl Drop for DeviceWatch {
 
 impl std::fmt::Debug for DeviceWatch {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("DeviceWatch").field("monitors", &self.ids).finish_non_exhaustive()
+        out.debug_struct("DeviceWatch").field("timer", &self.timer.support()).finish_non_exhaustive()
     }
 }

@@ -10,6 +10,7 @@ use engine_vitals_core::tracker::Tracker;
 
 use super::Builder;
 use crate::gpu::{FrameTimer, Submissions};
+use crate::instrument::{Adopted, Instrumentation};
 
 /// What [`start`](super::start) returns. Without the feature `telemetry` it is empty and does nothing.
 #[derive(Debug)]
@@ -27,6 +28,30 @@ impl Vitals {
 
     pub(super) fn with(_: Builder) -> Self {
         Self { registry: Registry::new(), tracker: Tracker::new(), gpu: OnceLock::new() }
+    }
+
+    /// The instance itself.
+    #[must_use]
+    pub fn wrap(&self, instance: wgpu::Instance) -> wgpu::Instance {
+        instance
+    }
+
+    /// The four themselves.
+    #[must_use]
+    pub fn adopt(
+        &self,
+        instance: wgpu::Instance,
+        adapter: wgpu::Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+    ) -> Adopted {
+        Instrumentation.adopt(instance, adapter, device, queue)
+    }
+
+    /// Instruments nothing.
+    #[must_use]
+    pub fn instrumentation(&self) -> &Instrumentation {
+        &Instrumentation
     }
 
     /// Nothing.

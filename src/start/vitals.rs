@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use engine_vitals_core::contract::ResourceMonitor;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 
 use super::{Builder, DeviceWatch, StandardMonitor};
 use crate::gpu::Submissions;
+use crate::instrument::{Adopted, Instrumentation};
 
 /// The lane of [`Vitals::frame`].
 const LANE: &str = "main";
@@ -43,6 +45,9 @@ pub struct Vitals {
     lane: Lane,
     began: Instant,
     notices: Arc<Mutex<Vec<String>>>,
+    instrumentation: Instrumentation,
+    /// Frames of surfaces that had ended at the last frame.
+    surface_frames: AtomicU64,
 }
 
 impl Vitals {
@@ -92,6 +97,7 @@ impl Vitals {
         let notices = Arc::new(Mutex::new(notices));
         #[cfg(feature = "serve")]
         let exporter = super::serve::serve(&registry, &builder, &notices);
+        let instrumentation = instrumentation(tracker.probe(), &lifecycle, &registry, builder.instrument.take());
         Self {
             #[cfg(feature = "serve")]
             exporter,
@@ -108,11 +114,47 @@ impl Vitals {
             lifecycle,
             began: Instant::now(),
             notices,
+            instrumentation,
+            surface_frames: AtomicU64::new(0),
         }
+    }
+
+    /// An instance that is used as the given one and tracks all that any crate makes from it. The memory of each device made from it is
+    /// measured for as long as its handle lives. See [`instrument`](crate::instrument) for what is seen and what is not.
+    ///
+    /// ```no_run
+    /// let vitals = engine_vitals::start();
+    /// let instance = vitals.wrap(wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle()));
+    /// ```
+    #[must_use]
+    pub fn wrap(&self, instance: wgpu::Instance) -> wgpu::Instance {
+        self.instrumentation.wrap(instance)
+    }
+
+    /// The same for a program whose framework has made all four already (eframe's `WgpuSetup::Existing`, Bevy's
+    /// `RenderCreation::Manual`): give the framework the four that this returns.
+    #[must_use]
+    pub fn adopt(
+        &self,
+        instance: wgpu::Instance,
+        adapter: wgpu::Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+    ) -> Adopted {
+        self.instrumentation.adopt(instance, adapter, device, queue)
+    }
+
+    /// What [`wrap`](Self::wrap) and [`adopt`](Self::adopt) instrument with.
+    #[must_use]
+    pub fn instrumentation(&self) -> &Instrumentation {
+        &self.instrumentation
     }
 
     /// A frame has ended: its packet on the lane `main` is presented, the next one is begun and made part of the calling thread's
     /// [`Context`], and the registry is updated. Call it once a frame, after presenting.
+    ///
+    /// A program with an instrumented surface has its packets on the surface's lane, which `Queue::present` ends: then there are none
+    /// on `main`.
     pub fn frame(&self) -> UpdateSummary {
         self.frame_ended(PacketResult::Presented)
     }
@@ -121,7 +163,12 @@ impl Vitals {
     pub fn frame_ended(&self, result: PacketResult) -> UpdateSummary {
         self.frames.frame(LANE, self.began.elapsed());
         let probe = self.probe();
-        {
+        let surface_frames = surface_frames(&self.instrumentation);
+        if surface_frames != self.surface_frames.swap(surface_frames, Ordering::Relaxed) {
+            if let Some(open) = self.packet.lock().take() {
+                open.finish(PacketResult::NoOp);
+            }
+        } else {
             let mut open = self.packet.lock();
             // What was made before the first frame belongs to no packet, so that one is begun and ended at once.
             open.take().unwrap_or_else(|| probe.packet(self.lane)).finish(result);
@@ -208,6 +255,40 @@ impl Drop for Vitals {
         for id in &self.registered {
             self.registry.unregister(id);
         }
+    }
+}
+
+/// Frames of instrumented surfaces that have ended.
+fn surface_frames(instrumentation: &Instrumentation) -> u64 {
+    #[cfg(feature = "instrument")]
+    return instrumentation.surface_frames();
+    #[cfg(not(feature = "instrument"))]
+    {
+        let _ = instrumentation;
+        0
+    }
+}
+
+/// What instances are wrapped with: as the builder says, and each device measured as soon as it is made.
+fn instrumentation(
+    probe: Probe,
+    lifecycle: &LifecycleResourceMonitor,
+    registry: &Registry,
+    choices: Option<super::builder::Instrument>,
+) -> Instrumentation {
+    let builder = Instrumentation::builder(probe).submission_latencies(lifecycle.submission_latency());
+    #[cfg(feature = "instrument")]
+    let builder = {
+        let registry = registry.clone();
+        builder.on_device(move |device, _| {
+            Box::new(super::device::DeviceMonitors::new(&registry, device)) as Box<dyn crate::instrument::DeviceGuard>
+        })
+    };
+    #[cfg(not(feature = "instrument"))]
+    let _ = registry;
+    match choices {
+        Some(super::builder::Instrument(choices)) => choices(builder, probe).build(),
+        None => builder.build(),
     }
 }
 

@@ -1,0 +1,148 @@
+//! Errors of a device: its scopes and its handler, and the errors that come from this layer.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wgpu::custom::PopErrorScopeFuture;
+
+use super::state::unique;
+
+/// Where errors that this layer adds go: as wgpu's own do, to the innermost scope of the calling thread that filters their
+/// kind, else to the handler, else to a panic with wgpu's words.
+pub(super) struct Errors {
+    /// Tells the devices of a process apart.
+    device: u64,
+    handler: Mutex<Option<Arc<dyn wgpu::UncapturedErrorHandler>>>,
+}
+
+struct Scope {
+    device: u64,
+    index: u32,
+    filter: wgpu::ErrorFilter,
+    real: wgpu::ErrorScopeGuard,
+    added: Option<wgpu::Error>,
+}
+
+thread_local! {
+    /// The scopes of this thread. wgpu's guards do not leave their thread.
+    static SCOPES: RefCell<Vec<Scope>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Errors {
+    pub(super) fn new() -> Self {
+        Self { device: unique(), handler: Mutex::default() }
+    }
+
+    pub(super) fn set_handler(&self, handler: Arc<dyn wgpu::UncapturedErrorHandler>) {
+        *self.handler.lock() = Some(handler);
+    }
+
+    /// Opens a scope. Returns its index among the thread's scopes of this device.
+    pub(super) fn push(&self, real: &wgpu::Device, filter: wgpu::ErrorFilter) -> u32 {
+        let guard = real.push_error_scope(filter);
+        SCOPES.with_borrow_mut(|scopes| {
+            let last = scopes.iter().rev().find(|scope| scope.device == self.device);
+            let index = last.map_or(0, |scope| scope.index + 1);
+            scopes.push(Scope { device: self.device, index, filter, real: guard, added: None });
+            index
+        })
+    }
+
+    /// Closes a scope. An error that this layer added comes before one of wgpu's.
+    ///
+    /// # Panics
+    /// As wgpu does, if it is not the innermost scope or not one of this thread.
+    pub(super) fn pop(&self, index: u32) -> Pin<Box<dyn PopErrorScopeFuture>> {
+        let ours = |scope: &Scope| scope.device == self.device && scope.index == index;
+        let scope = SCOPES.try_with(|scopes| {
+            let mut scopes = scopes.borrow_mut();
+            scopes.iter().rposition(ours).map(|place| scopes.remove(place))
+        });
+        match scope.ok().flatten() {
+            Some(Scope { real, added, .. }) => {
+                let real = real.pop();
+                Box::pin(async move { added.or(real.await) })
+            }
+            // The thread is ending, and its scopes have been closed.
+            None => Box::pin(std::future::ready(None)),
+        }
+    }
+
+    /// A handle of that sort was not made by this instance.
+    #[cold]
+    pub(super) fn foreign(&self, what: &str, call: &str) {
+        self.validation(format!(
+            "engine-vitals: the {what} given to `{call}` was not made by this instrumented instance: it comes from another \
+             instance, or from the real device behind this one. The call has no effect. Make the {what} from a device of this \
+             instance; a buffer or texture of the real device is brought in with engine_vitals::instrument::adopt_buffer or \
+             adopt_texture"
+        ));
+    }
+
+    /// Reports a validation error with that text.
+    #[cold]
+    pub(super) fn validation(&self, description: String) {
+        let source = Box::new(Added(description.clone()));
+        self.report(wgpu::Error::Validation { source, description });
+    }
+
+    /// Reports an error as wgpu would.
+    #[cold]
+    pub(super) fn report(&self, error: wgpu::Error) {
+        let filter = match error {
+            wgpu::Error::OutOfMemory { .. } => wgpu::ErrorFilter::OutOfMemory,
+            wgpu::Error::Validation { .. } => wgpu::ErrorFilter::Validation,
+            wgpu::Error::Internal { .. } => wgpu::ErrorFilter::Internal,
+        };
+        let mut error = Some(error);
+        SCOPES.with_borrow_mut(|scopes| {
+            let fits = |scope: &&mut Scope| scope.device == self.device && scope.filter == filter;
+            if let Some(scope) = scopes.iter_mut().rev().find(fits) {
+                let error = error.take();
+                scope.added = scope.added.take().or(error);
+            }
+        });
+        if let Some(error) = error {
+            let handler = self.handler.lock().clone();
+            match handler {
+                Some(handler) => handler(error),
+                None => fatal(&error),
+            }
+        }
+    }
+}
+
+/// What wgpu does with an error for which there is no handler.
+#[expect(clippy::panic, reason = "a program without a handler relies on wgpu's panic, in wgpu's words")]
+fn fatal(error: &wgpu::Error) -> ! {
+    panic!("wgpu error: {error}\n");
+}
+
+impl fmt::Debug for Errors {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Errors").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+/// The source of an error that this layer added.
+#[derive(Debug)]
+pub(super) struct Added(pub(super) String);
+
+impl fmt::Display for Added {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Added {}
+
+/// Runs `make` with the validation errors that it provokes kept from the program.
+pub(super) fn quietly<R>(real: &wgpu::Device, make: impl FnOnce(&wgpu::Device) -> R) -> R {
+    let scope = real.push_error_scope(wgpu::ErrorFilter::Validation);
+    let made = make(real);
+    drop(scope.pop());
+    made
+}

@@ -1,0 +1,104 @@
+//! The object that stands for one of wgpu's, and how it is found behind a handle.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wgpu::custom;
+
+use super::record::Held;
+use super::state::DeviceState;
+
+/// One of a device's objects: the real one, and its record.
+pub(super) struct Tracked<T> {
+    pub(super) real: T,
+    pub(super) record: Held,
+    pub(super) device: Arc<DeviceState>,
+}
+
+impl<T> Drop for Tracked<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            record.handle_dropped();
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Tracked<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.record.as_ref().and_then(|record| record.ticket().id());
+        out.debug_struct("Tracked").field("real", &self.real).field("id", &id).finish_non_exhaustive()
+    }
+}
+
+/// A handle behind which one of our objects may be: wgpu's public type, or the type that its interface passes.
+pub(super) trait Handle {
+    /// wgpu's public type.
+    type Real;
+    /// What it is called.
+    const WHAT: &'static str;
+
+    /// Our object.
+    fn tracked(&self) -> Option<&Tracked<Self::Real>>;
+}
+
+macro_rules! handles {
+    ($($real:ident, $dispatch:ident, $what:literal;)*) => {$(
+        impl Handle for wgpu::$real {
+            type Real = Self;
+            const WHAT: &'static str = $what;
+
+            #[inline]
+            fn tracked(&self) -> Option<&Tracked<Self>> {
+                self.as_custom()
+            }
+        }
+
+        impl Handle for custom::$dispatch {
+            type Real = wgpu::$real;
+            const WHAT: &'static str = $what;
+
+            #[inline]
+            fn tracked(&self) -> Option<&Tracked<wgpu::$real>> {
+                self.as_custom()
+            }
+        }
+    )*};
+}
+
+handles! {
+    BindGroup, DispatchBindGroup, "bind group";
+    BindGroupLayout, DispatchBindGroupLayout, "bind group layout";
+    Blas, DispatchBlas, "bottom-level acceleration structure";
+    Buffer, DispatchBuffer, "buffer";
+    ComputePipeline, DispatchComputePipeline, "compute pipeline";
+    ExternalTexture, DispatchExternalTexture, "external texture";
+    PipelineCache, DispatchPipelineCache, "pipeline cache";
+    PipelineLayout, DispatchPipelineLayout, "pipeline layout";
+    QuerySet, DispatchQuerySet, "query set";
+    RenderBundle, DispatchRenderBundle, "render bundle";
+    RenderPipeline, DispatchRenderPipeline, "render pipeline";
+    Sampler, DispatchSampler, "sampler";
+    ShaderModule, DispatchShaderModule, "shader module";
+    Texture, DispatchTexture, "texture";
+    TextureView, DispatchTextureView, "texture view";
+}
+
+// wgpu keeps the instances of a TLAS in its public object, which is why ours is behind a lock.
+impl Handle for wgpu::Tlas {
+    type Real = parking_lot::Mutex<Self>;
+    const WHAT: &'static str = "top-level acceleration structure";
+
+    fn tracked(&self) -> Option<&Tracked<parking_lot::Mutex<Self>>> {
+        self.as_custom()
+    }
+}
+
+// Interfaces without methods.
+impl custom::BindGroupInterface for Tracked<wgpu::BindGroup> {}
+impl custom::BindGroupLayoutInterface for Tracked<wgpu::BindGroupLayout> {}
+impl custom::PipelineLayoutInterface for Tracked<wgpu::PipelineLayout> {}
+impl custom::RenderBundleInterface for Tracked<wgpu::RenderBundle> {}
+impl custom::SamplerInterface for Tracked<wgpu::Sampler> {}
+impl custom::TextureViewInterface for Tracked<wgpu::TextureView> {}
+impl custom::TlasInterface for Tracked<parking_lot::Mutex<wgpu::Tlas>> {}

@@ -1,0 +1,218 @@
+//! What a program says once: what is tracked, and which instance.
+
+use std::backtrace::Backtrace;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use engine_vitals_core::contract::Histogram;
+use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind};
+
+use super::adapter::Adapter;
+use super::backtraces::Backtraces;
+use super::device::Device;
+use super::instance::Instance;
+use super::rules::{self, Rules};
+use super::state::World;
+use super::targets::Targets;
+
+/// Instruments instances of wgpu. Cheap to clone; clones share everything, and what one of them wrapped may be used with what
+/// another one wrapped only if wgpu itself allows it.
+#[derive(Clone, Debug)]
+pub struct Instrumentation {
+    world: Arc<World>,
+}
+
+impl Instrumentation {
+    /// Everything that is made is reported to `probe`.
+    #[must_use]
+    pub fn new(probe: Probe) -> Self {
+        Self::builder(probe).build()
+    }
+
+    /// With other than the defaults.
+    #[must_use]
+    pub fn builder(probe: Probe) -> InstrumentationBuilder {
+        InstrumentationBuilder {
+            probe,
+            rules: Rules::default(),
+            backtraces_every: 0,
+            timestamps: true,
+            latencies: None,
+            on_device: None,
+        }
+    }
+
+    /// An instance that is used as the given one and tracks all that is made from it. It may be an instrumented one itself.
+    #[must_use]
+    pub fn wrap(&self, instance: wgpu::Instance) -> wgpu::Instance {
+        wgpu::Instance::from_custom(Instance::new(instance, Arc::clone(&self.world)))
+    }
+
+    /// The same for a program whose framework has made all four already. What was made from the device before is not tracked,
+    /// and cannot be used with the device that this returns; [`adopt_buffer`](super::adopt_buffer) and
+    /// [`adopt_texture`](super::adopt_texture) bring it in.
+    #[must_use]
+    pub fn adopt(
+        &self,
+        instance: wgpu::Instance,
+        adapter: wgpu::Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+    ) -> Adopted {
+        let (device, queue) = Device::around(device, queue, wgpu::Features::empty(), &self.world, None);
+        Adopted {
+            instance: self.wrap(instance),
+            adapter: wgpu::Adapter::from_custom(Adapter::new(adapter, Arc::clone(&self.world))),
+            device: wgpu::Device::from_custom(device),
+            queue: wgpu::Queue::from_custom(queue),
+        }
+    }
+
+    /// Where a live resource was created, if [backtraces](InstrumentationBuilder::backtraces_every) are on and its creation was
+    /// sampled. Symbols are looked up when it is shown.
+    #[must_use]
+    pub fn backtrace(&self, resource: ResourceId) -> Option<Arc<Backtrace>> {
+        self.world.backtraces.get(resource)
+    }
+
+    /// What everything that is wrapped shares.
+    pub(super) fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world)
+    }
+
+    /// Frames of surfaces that have ended, by being presented or dropped.
+    pub(crate) fn surface_frames(&self) -> u64 {
+        self.world.frames.load(Ordering::Relaxed)
+    }
+}
+
+/// The instrumented four of [`Instrumentation::adopt`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Adopted {
+    /// The instance.
+    pub instance: wgpu::Instance,
+    /// The adapter.
+    pub adapter: wgpu::Adapter,
+    /// The device.
+    pub device: wgpu::Device,
+    /// The queue.
+    pub queue: wgpu::Queue,
+}
+
+/// Kept for as long as a device's handle is.
+pub(crate) trait DeviceGuard: wgpu::WasmNotSendSync + 'static {}
+
+impl<T: wgpu::WasmNotSendSync + 'static> DeviceGuard for T {}
+
+/// Is told of each device that is made: the real one.
+pub(super) type DeviceHook = Box<dyn MakeDeviceGuard>;
+
+/// A function from the real device and queue to what is kept with them.
+pub(crate) trait MakeDeviceGuard:
+    Fn(&wgpu::Device, &wgpu::Queue) -> Box<dyn DeviceGuard> + wgpu::WasmNotSendSync
+{
+}
+
+impl<T: Fn(&wgpu::Device, &wgpu::Queue) -> Box<dyn DeviceGuard> + wgpu::WasmNotSendSync> MakeDeviceGuard for T {}
+
+/// What is tracked, and how.
+#[must_use = "call `build`"]
+pub struct InstrumentationBuilder {
+    probe: Probe,
+    rules: Rules,
+    backtraces_every: u32,
+    timestamps: bool,
+    latencies: Option<Arc<Histogram>>,
+    on_device: Option<DeviceHook>,
+}
+
+impl InstrumentationBuilder {
+    /// Leaves objects of that kind out. What they keep alive is still known to be kept.
+    pub fn without_kind(mut self, kind: ResourceKind) -> Self {
+        self.rules.without_kinds |= rules::bit(kind);
+        self
+    }
+
+    /// Leaves out objects whose label begins like this.
+    pub fn without_labels_starting(mut self, prefix: impl Into<String>) -> Self {
+        self.rules.without_labels.push(prefix.into());
+        self
+    }
+
+    /// Tracks only objects whose label begins like this, or like that of another such call.
+    pub fn only_labels_starting(mut self, prefix: impl Into<String>) -> Self {
+        self.rules.only_labels.push(prefix.into());
+        self
+    }
+
+    /// Objects whose label begins like this and that are made outside any owner's [`Context`](crate::Context) are `owner`'s. Of
+    /// several prefixes that fit, the longest counts.
+    pub fn owner_of_label(mut self, prefix: impl Into<String>, owner: OwnerId) -> Self {
+        self.rules.owners.push((prefix.into(), owner));
+        self
+    }
+
+    /// Keeps the labels of at most so many objects at a time; those made beyond have none. Default: as many as the tracker keeps.
+    pub fn label_limit(mut self, labels: usize) -> Self {
+        self.rules.label_limit = Some(labels);
+        self
+    }
+
+    /// Keeps a backtrace of every so-manieth creation ([`Instrumentation::backtrace`]), of 4,096 live resources at most. Default:
+    /// none. One costs tens of microseconds.
+    pub fn backtraces_every(mut self, creations: NonZeroU32) -> Self {
+        self.backtraces_every = creations.get();
+        self
+    }
+
+    /// Whether devices get the adapter's timestamp features beside those that they ask for, so that times on the GPU can be
+    /// measured. `Device::features` does not tell of them. Default: yes.
+    pub fn timestamps(mut self, yes: bool) -> Self {
+        self.timestamps = yes;
+        self
+    }
+
+    /// Records how long submissions take in `latencies`. Default: nowhere.
+    pub fn submission_latencies(mut self, latencies: Arc<Histogram>) -> Self {
+        self.latencies = Some(latencies);
+        self
+    }
+
+    /// Calls `hook` with each device that is made, the real one and its queue, and keeps what it returns until the last handle of
+    /// the instrumented device is gone.
+    pub(crate) fn on_device(mut self, hook: impl MakeDeviceGuard + 'static) -> Self {
+        self.on_device = Some(Box::new(hook));
+        self
+    }
+
+    /// Ready to wrap.
+    #[must_use]
+    pub fn build(self) -> Instrumentation {
+        Instrumentation {
+            world: Arc::new(World {
+                probe: self.probe,
+                rules: self.rules,
+                backtraces: Backtraces::new(self.backtraces_every.into()),
+                targets: Targets::default(),
+                timestamps: self.timestamps,
+                latencies: self.latencies,
+                on_device: self.on_device,
+                surfaces: AtomicU32::new(0),
+                frames: AtomicU64::new(0),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for InstrumentationBuilder {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("InstrumentationBuilder")
+            .field("probe", &self.probe)
+            .field("rules", &self.rules)
+            .field("timestamps", &self.timestamps)
+            .finish_non_exhaustive()
+    }
+}

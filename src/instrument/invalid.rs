@@ -1,0 +1,71 @@
+//! Objects that wgpu knows to be invalid: what a creation returns that has failed in this layer. Using one gives wgpu's own
+//! errors. Each is made from a description that no device accepts, with the error of that kept from the program.
+
+use super::errors::quietly;
+
+pub(super) fn bind_group(real: &wgpu::Device) -> wgpu::BindGroup {
+    quietly(real, |real| {
+        let layout = real.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: LABEL, entries: &[] });
+        let sampler = real.create_sampler(&wgpu::SamplerDescriptor::default());
+        // One entry more than the layout has.
+        let entry = wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Sampler(&sampler) };
+        real.create_bind_group(&wgpu::BindGroupDescriptor { label: LABEL, layout: &layout, entries: &[entry] })
+    })
+}
+
+pub(super) fn pipeline_layout(real: &wgpu::Device) -> wgpu::PipelineLayout {
+    let immediate_size = u32::MAX;
+    let descriptor = wgpu::PipelineLayoutDescriptor { label: LABEL, bind_group_layouts: &[], immediate_size };
+    quietly(real, |real| real.create_pipeline_layout(&descriptor))
+}
+
+pub(super) fn render_pipeline(real: &wgpu::Device) -> wgpu::RenderPipeline {
+    quietly(real, |real| {
+        let module = empty_module(real);
+        real.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+            label: LABEL,
+            layout: None,
+            vertex: wgpu::VertexState {
+                module: &module,
+                entry_point: MISSING,
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                buffers: &[],
+            },
+            primitive: wgpu::PrimitiveState::default(),
+            depth_stencil: None,
+            multisample: wgpu::MultisampleState::default(),
+            fragment: None,
+            multiview_mask: None,
+            cache: None,
+        })
+    })
+}
+
+pub(super) fn compute_pipeline(real: &wgpu::Device) -> wgpu::ComputePipeline {
+    quietly(real, |real| {
+        real.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: LABEL,
+            layout: None,
+            module: &empty_module(real),
+            entry_point: MISSING,
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        })
+    })
+}
+
+/// Without planes.
+pub(super) fn external_texture(
+    real: &wgpu::Device,
+    descriptor: &wgpu::ExternalTextureDescriptor<'_>,
+) -> wgpu::ExternalTexture {
+    quietly(real, |real| real.create_external_texture(descriptor, &[]))
+}
+
+fn empty_module(real: &wgpu::Device) -> wgpu::ShaderModule {
+    let source = wgpu::ShaderSource::Wgsl(std::borrow::Cow::Borrowed(""));
+    real.create_shader_module(wgpu::ShaderModuleDescriptor { label: LABEL, source })
+}
+
+const LABEL: Option<&str> = Some("engine-vitals: invalid");
+const MISSING: Option<&str> = Some("missing");

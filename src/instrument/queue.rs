@@ -1,0 +1,234 @@
+//! The queue: writes, submissions, presents.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use engine_vitals_core::probe::{Context, Level, New, ResourceKind};
+use parking_lot::Mutex;
+use wgpu::custom::{
+    BoxSubmittedWorkDoneCallback, DispatchBlas, DispatchBuffer, DispatchCommandBuffer, DispatchQueueWriteBuffer,
+    DispatchSurfaceOutputDetail, QueueInterface, QueueWriteBufferInterface,
+};
+
+use super::encoder::{CommandBuffer, Recorded};
+use super::record::{Held, Holds, Record, Touched};
+use super::state::DeviceState;
+use super::surface::Detail;
+use crate::gpu::Submissions;
+
+/// A queue around another one.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) real: wgpu::Queue,
+    device: Arc<DeviceState>,
+    record: Held,
+    submissions: Submissions,
+}
+
+impl Queue {
+    pub(super) fn new(real: wgpu::Queue, device: Arc<DeviceState>, record: Held) -> Self {
+        let submissions = Submissions::new(device.world.probe);
+        let submissions = match &device.world.latencies {
+            Some(latencies) => submissions.with_latencies(Arc::clone(latencies)),
+            None => submissions,
+        };
+        Self { real, device, record, submissions }
+    }
+
+    /// So many bytes go to what has that record with the next submission, which keeps it until then.
+    fn staged(&self, record: &Held, bytes: u64) {
+        self.device.world.probe.staged(bytes);
+        self.device.writes.lock().add(record);
+    }
+
+    /// The command buffers of this instance among those given, with all that they and writes before use.
+    fn take(
+        &self,
+        command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>,
+    ) -> (Vec<wgpu::CommandBuffer>, Touched) {
+        let mut real = Vec::with_capacity(command_buffers.size_hint().0);
+        let mut used = Touched::new();
+        for command_buffer in command_buffers {
+            match command_buffer.as_custom::<CommandBuffer>().filter(|ours| ours.is_of(&self.device)) {
+                Some(ours) => {
+                    if let Some(recorded) = ours.take() {
+                        let Recorded { real: command_buffer, touched } = recorded;
+                        real.push(command_buffer);
+                        used.append(touched);
+                    }
+                }
+                None => self.device.errors.foreign("command buffer", "Queue::submit"),
+            }
+        }
+        used.append(std::mem::replace(&mut *self.device.writes.lock(), Touched::new()));
+        (real, used)
+    }
+
+    /// The packet under way uses these.
+    fn touch(&self, used: &[Arc<Record>]) {
+        let probe = self.device.world.probe;
+        let packet = Context::current().packet();
+        if probe.level() != Level::Off && probe.touch_lists() && !packet.is_none() {
+            for record in used {
+                record.touch(packet);
+            }
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            record.handle_dropped();
+        }
+    }
+}
+
+impl QueueInterface for Queue {
+    fn write_buffer(&self, buffer: &DispatchBuffer, offset: u64, data: &[u8]) {
+        let Some(own) = self.device.own(buffer, "Queue::write_buffer") else { return };
+        self.staged(&own.record, data.len() as u64);
+        self.real.write_buffer(&own.real, offset, data);
+    }
+
+    fn create_staging_buffer(&self, _: wgpu::BufferSize) -> Option<DispatchQueueWriteBuffer> {
+        // wgpu validates first and creates at once.
+        OPENED.take().map(|view| DispatchQueueWriteBuffer::custom(StagingView(Mutex::new(Some(view)))))
+    }
+
+    fn validate_write_buffer(&self, buffer: &DispatchBuffer, offset: u64, size: wgpu::BufferSize) -> Option<()> {
+        let own = self.device.own(buffer, "Queue::write_buffer_with")?;
+        let view = self.real.write_buffer_with(&own.real, offset, size)?;
+        OPENED.set(Some(view));
+        Some(())
+    }
+
+    fn write_staging_buffer(&self, buffer: &DispatchBuffer, _: u64, staging: &DispatchQueueWriteBuffer) {
+        let view = staging.as_custom::<StagingView>().and_then(|staging| staging.0.lock().take());
+        if let (Some(view), Some(own)) = (view, self.device.own(buffer, "Queue::write_buffer_with")) {
+            self.staged(&own.record, view.len() as u64);
+            // Its end is the write.
+            drop(view);
+        }
+    }
+
+    fn write_texture(
+        &self,
+        texture: wgpu::TexelCopyTextureInfo<'_>,
+        data: &[u8],
+        layout: wgpu::TexelCopyBufferLayout,
+        size: wgpu::Extent3d,
+    ) {
+        let Some(own) = self.device.own(texture.texture, "Queue::write_texture") else { return };
+        self.staged(&own.record, data.len() as u64);
+        self.real.write_texture(wgpu::TexelCopyTextureInfo { texture: &own.real, ..texture }, data, layout, size);
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    fn copy_external_image_to_texture(
+        &self,
+        source: &wgpu::CopyExternalImageSourceInfo,
+        destination: wgpu::CopyExternalImageDestInfo<&wgpu::Texture>,
+        size: wgpu::Extent3d,
+    ) {
+        let Some(own) = self.device.own(destination.texture, "Queue::copy_external_image_to_texture") else { return };
+        self.staged(&own.record, 0);
+        let wgpu::CopyExternalImageDestInfo { mip_level, origin, aspect, color_space, premultiplied_alpha, .. } =
+            destination;
+        let destination = wgpu::CopyExternalImageDestInfo {
+            texture: &own.real,
+            mip_level,
+            origin,
+            aspect,
+            color_space,
+            premultiplied_alpha,
+        };
+        self.real.copy_external_image_to_texture(source, destination, size);
+    }
+
+    fn submit(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
+        let (real, used) = self.take(command_buffers);
+        let used = used.into_records();
+        self.touch(&used);
+        let (number, completion) = self.submissions.begin_instrumented();
+        // No lock is held: other people's callbacks run in here.
+        let index = self.real.submit(real);
+        self.device.submitted.lock().submitted(number, index);
+        let end = End { device: Arc::clone(&self.device), number, _used: used };
+        self.real.on_submitted_work_done(move || {
+            completion.completed();
+            drop(end);
+        });
+        number
+    }
+
+    fn get_timestamp_period(&self) -> f32 {
+        self.real.get_timestamp_period()
+    }
+
+    fn on_submitted_work_done(&self, callback: BoxSubmittedWorkDoneCallback) {
+        self.real.on_submitted_work_done(callback);
+    }
+
+    fn compact_blas(&self, blas: &DispatchBlas) -> (Option<u64>, DispatchBlas) {
+        let own = self.device.own(blas, "Queue::compact_blas").unwrap_or_else(|| no_such(blas));
+        let real = self.real.compact_blas(&own.real);
+        let new = New::of(ResourceKind::BLAS, 0);
+        (real.handle(), DispatchBlas::custom(self.device.tracked(real, new, Holds::default())))
+    }
+
+    fn present(&self, detail: &DispatchSurfaceOutputDetail) {
+        match detail.as_custom::<Detail>() {
+            Some(detail) => detail.present(&self.real),
+            None => self.device.errors.foreign("surface texture", "Queue::present"),
+        }
+    }
+}
+
+/// wgpu has no way to make an invalid acceleration structure, so there is nothing to return.
+#[expect(clippy::panic, reason = "wgpu panics here too for a handle of another instance; this says what is wrong")]
+fn no_such<T>(_: &DispatchBlas) -> T {
+    panic!(
+        "engine-vitals: the acceleration structure given to `Queue::compact_blas` was not made by this instrumented instance"
+    );
+}
+
+/// Ends a submission when wgpu has called or dropped its callback: what only it kept is released.
+struct End {
+    device: Arc<DeviceState>,
+    number: u64,
+    _used: Vec<Arc<Record>>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.device.submitted.lock().ended(self.number);
+    }
+}
+
+thread_local! {
+    /// The view that `validate_write_buffer` opened and `create_staging_buffer` takes.
+    static OPENED: RefCell<Option<wgpu::QueueWriteBufferView>> = const { RefCell::new(None) };
+}
+
+/// A view into wgpu's own staging buffer. wgpu's interface gives no more than `&self` to end it.
+struct StagingView(Mutex<Option<wgpu::QueueWriteBufferView>>);
+
+impl std::fmt::Debug for StagingView {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("StagingView")
+    }
+}
+
+impl QueueWriteBufferInterface for StagingView {
+    fn len(&self) -> usize {
+        self.0.lock().as_ref().map_or(0, wgpu::QueueWriteBufferView::len)
+    }
+
+    unsafe fn write_slice(&mut self) -> wgpu::WriteOnly<'_, [u8]> {
+        match self.0.get_mut() {
+            Some(view) => view.slice(..),
+            None => wgpu::WriteOnly::from_mut(&mut []),
+        }
+    }
+}

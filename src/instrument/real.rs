@@ -1,0 +1,92 @@
+//! The real objects behind instrumented handles, and the way in for what was made from them.
+
+use std::cell::RefCell;
+
+use engine_vitals_core::probe::{Extent, New};
+
+use super::adapter::Adapter;
+use super::device::Device;
+use super::handles::Tracked;
+use super::instance::Instance;
+use super::queue::Queue;
+
+macro_rules! reals {
+    ($($(#[$doc:meta])* $function:ident: $public:ident behind $ours:ty;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $function(handle: &wgpu::$public) -> &wgpu::$public {
+            let mut handle = handle;
+            while let Some(ours) = handle.as_custom::<$ours>() {
+                handle = &ours.real;
+            }
+            handle
+        }
+    )*};
+}
+
+reals! {
+    /// The real instance behind an instrumented one, through as many layers as there are; any other is returned as it is.
+    real_instance: Instance behind Instance;
+    /// The real adapter behind an instrumented one, through as many layers as there are; any other is returned as it is.
+    real_adapter: Adapter behind Adapter;
+    /// The real device behind an instrumented one, through as many layers as there are; any other is returned as it is.
+    ///
+    /// Its `as_hal` works. What is made from it is not tracked, and cannot be used with the instrumented device unless it is
+    /// [adopted](adopt_buffer).
+    real_device: Device behind Device;
+    /// The real queue behind an instrumented one, through as many layers as there are; any other is returned as it is.
+    real_queue: Queue behind Queue;
+    /// The real buffer behind an instrumented one, through as many layers as there are; any other is returned as it is.
+    real_buffer: Buffer behind Tracked<wgpu::Buffer>;
+    /// The real texture behind an instrumented one, through as many layers as there are; any other is returned as it is.
+    real_texture: Texture behind Tracked<wgpu::Texture>;
+}
+
+thread_local! {
+    /// The buffer that the next creation on this thread is to stand for. wgpu has no other way to make a public buffer.
+    static ADOPTED: RefCell<Option<wgpu::Buffer>> = const { RefCell::new(None) };
+}
+
+/// The buffer that the creation under way is to stand for, once.
+pub(super) fn take_adopted() -> Option<wgpu::Buffer> {
+    ADOPTED.take()
+}
+
+/// Brings a buffer of the device behind `device` in (of the next layer's, where there are several): tracked from now on, and usable
+/// with `device`. `descriptor` is the one that it was made with. With a device that is not instrumented, the buffer itself.
+#[must_use]
+pub fn adopt_buffer(
+    device: &wgpu::Device,
+    real: wgpu::Buffer,
+    descriptor: &wgpu::BufferDescriptor<'_>,
+) -> wgpu::Buffer {
+    if device.as_custom::<Device>().is_none() {
+        return real;
+    }
+    ADOPTED.set(Some(real));
+    device.create_buffer(descriptor)
+}
+
+/// Brings a texture of the device behind `device` in (of the next layer's, where there are several): tracked from now on, and usable
+/// with `device`. `descriptor` is the one that it was made with. With a device that is not instrumented, the texture itself.
+#[must_use]
+pub fn adopt_texture(
+    device: &wgpu::Device,
+    real: wgpu::Texture,
+    descriptor: &wgpu::TextureDescriptor<'_>,
+) -> wgpu::Texture {
+    let Some(ours) = device.as_custom::<Device>() else { return real };
+    wgpu::Texture::from_custom(ours.texture_around(real, descriptor), descriptor)
+}
+
+/// A texture in the words of the probe.
+pub(super) fn new_texture<'a>(descriptor: &wgpu::TextureDescriptor<'a>) -> New<'a> {
+    let bytes = crate::gpu::texture_bytes(descriptor).unwrap_or_default();
+    let new = if descriptor.usage.contains(wgpu::TextureUsages::RENDER_ATTACHMENT) {
+        New::texture_target(bytes)
+    } else {
+        New::texture(bytes)
+    };
+    let wgpu::Extent3d { width, height, depth_or_array_layers } = descriptor.size;
+    new.label_opt(descriptor.label).extent(Extent::new(width, height).layers(depth_or_array_layers))
+}

@@ -1,0 +1,155 @@
+//! The record of one object's life, who holds it, and the list of records that recorded commands touch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use engine_vitals_core::probe::{PacketId, Ticket};
+
+use super::state::World;
+
+/// An object's record; `None` for one that is not tracked.
+pub(super) type Held = Option<Arc<Record>>;
+
+/// The life of one object. It is kept by the object's handle, by the records of what holds the object, and by commands that
+/// use it until they are complete: its drop is the object's release.
+#[derive(Debug)]
+pub(super) struct Record {
+    ticket: Ticket,
+    /// The list that took it last.
+    stamp: AtomicU64,
+    /// What the object keeps alive.
+    holds: Vec<Arc<Record>>,
+    extras: Option<Box<Extras>>,
+}
+
+/// What few records have.
+#[derive(Debug)]
+pub(super) struct Extras {
+    pub(super) world: Arc<World>,
+    /// The label takes room under the limit.
+    pub(super) labelled: bool,
+    /// A backtrace of the creation is kept.
+    pub(super) backtrace: bool,
+    /// The place of a render target.
+    pub(super) target: Option<u64>,
+}
+
+impl Record {
+    /// A record, unless there is nothing to record: neither a resource nor others that it keeps.
+    pub(super) fn new(ticket: Ticket, holds: Vec<Arc<Self>>, extras: Option<Box<Extras>>) -> Held {
+        let worthwhile = ticket.id().is_some() || !holds.is_empty();
+        worthwhile.then(|| Arc::new(Self { ticket, stamp: AtomicU64::new(0), holds, extras }))
+    }
+
+    pub(super) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// The last clone of the public handle is gone.
+    pub(super) fn handle_dropped(&self) {
+        self.ticket.handle_dropped();
+        self.leave_target();
+    }
+
+    /// The program destroyed the object.
+    pub(super) fn destroyed(&self) {
+        self.ticket.destroyed();
+        self.leave_target();
+    }
+
+    /// The packet uses the object, and with it all that it keeps.
+    pub(super) fn touch(&self, packet: PacketId) {
+        self.ticket.touch(packet);
+        for held in &self.holds {
+            held.touch(packet);
+        }
+    }
+
+    fn leave_target(&self) {
+        if let Some((extras, key, id)) =
+            self.extras.as_ref().and_then(|extras| Some((extras, extras.target?, self.ticket.id()?)))
+            && let Some(rebuilt) = extras.world.targets.leave(key, id)
+        {
+            super::targets::report_rebuild(extras.world.probe, &rebuilt);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(extras) = &self.extras {
+            extras.world.rules.released(extras.labelled);
+            if let (true, Some(id)) = (extras.backtrace, self.ticket.id()) {
+                extras.world.backtraces.forget(id);
+            }
+        }
+    }
+}
+
+/// Puts the records of what an object keeps alive into one list.
+#[derive(Default)]
+pub(super) struct Holds(Vec<Arc<Record>>);
+
+impl Holds {
+    pub(super) fn add(&mut self, record: &Held) {
+        self.0.extend(record.clone());
+    }
+
+    /// All that a recorded list uses.
+    pub(super) fn of(touched: Touched) -> Self {
+        Self(touched.into_records())
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Arc<Record>> {
+        self.0
+    }
+}
+
+/// What a list of commands uses: each record once, as long as no other list takes it in between.
+#[derive(Debug)]
+pub(super) struct Touched {
+    stamp: u64,
+    records: Vec<Arc<Record>>,
+}
+
+impl Touched {
+    pub(super) fn new() -> Self {
+        static STAMPS: AtomicU64 = AtomicU64::new(1);
+        Self { stamp: STAMPS.fetch_add(1, Ordering::Relaxed), records: Vec::new() }
+    }
+
+    /// Takes the record, unless this list was the last to take it.
+    #[inline]
+    pub(super) fn add(&mut self, record: &Held) {
+        if let Some(record) = record
+            && record.stamp.load(Ordering::Relaxed) != self.stamp
+        {
+            record.stamp.store(self.stamp, Ordering::Relaxed);
+            self.records.push(Arc::clone(record));
+        }
+    }
+
+    /// A list that nothing is put into.
+    pub(super) fn empty() -> Self {
+        Self { stamp: 0, records: Vec::new() }
+    }
+
+    /// Another list that goes on with this one: what this one has taken it does not take again, as long as nothing is put into
+    /// this one before the other one is appended.
+    pub(super) fn split(&mut self) -> Self {
+        Self { stamp: self.stamp, records: std::mem::take(&mut self.records) }
+    }
+
+    /// Takes what another list has.
+    pub(super) fn append(&mut self, mut other: Self) {
+        if self.records.is_empty() {
+            self.records = other.records;
+        } else {
+            self.records.append(&mut other.records);
+        }
+    }
+
+    pub(super) fn into_records(self) -> Vec<Arc<Record>> {
+        self.records
+    }
+}

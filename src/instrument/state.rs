@@ -1,0 +1,174 @@
+//! What all objects of one wrapped instance share, and what all objects of one device share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use engine_vitals_core::contract::Histogram;
+use engine_vitals_core::probe::{Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, Ticket};
+use parking_lot::Mutex;
+
+use super::backtraces::Backtraces;
+use super::errors::Errors;
+use super::handles::{Handle, Tracked};
+use super::instrumentation::DeviceHook;
+use super::record::{Extras, Held, Holds, Record, Touched};
+use super::rules::Rules;
+use super::targets::{self, Targets};
+
+/// What all objects of one instrumentation share.
+pub(super) struct World {
+    pub(super) probe: Probe,
+    pub(super) rules: Rules,
+    pub(super) backtraces: Backtraces,
+    pub(super) targets: Targets,
+    /// Devices get the adapter's timestamp features.
+    pub(super) timestamps: bool,
+    pub(super) latencies: Option<Arc<Histogram>>,
+    pub(super) on_device: Option<DeviceHook>,
+    /// Surfaces made so far, which names their lanes.
+    pub(super) surfaces: AtomicU32,
+    /// Frames of surfaces that have ended.
+    pub(super) frames: AtomicU64,
+}
+
+impl World {
+    /// Begins the life of an object, if it is to be tracked.
+    pub(super) fn track(self: &Arc<Self>, new: New<'_>, holds: Vec<Arc<Record>>, target: Option<u64>) -> Held {
+        if self.probe.level() == Level::Off || !self.rules.admit(new.kind, new.label) {
+            return Record::new(Ticket::EMPTY, holds, None);
+        }
+        let mut new = new.without_site();
+        let labelled = self.rules.limit_label(&mut new);
+        let context = Context::current();
+        let owner = self.rules.owner(new.label).filter(|_| context.owner().is_none());
+        let owned = owner.map(|owner| context.with_owner(owner).enter());
+        let ticket = self.probe.create(new);
+        drop(owned);
+        let backtrace = ticket.id().is_some_and(|id| self.backtraces.sample(id));
+        let extras = (labelled || backtrace || target.is_some())
+            .then(|| Box::new(Extras { world: Arc::clone(self), labelled, backtrace, target }));
+        Record::new(ticket, holds, extras)
+    }
+
+    /// The owner under which such a target would be tracked.
+    fn owner(&self, label: Option<&str>) -> OwnerId {
+        let owner = Context::current().owner();
+        if owner.is_none() { self.rules.owner(label).unwrap_or(owner) } else { owner }
+    }
+
+    /// Begins the life of a texture.
+    pub(super) fn track_texture(self: &Arc<Self>, new: New<'_>, descriptor: &wgpu::TextureDescriptor<'_>) -> Held {
+        if self.probe.level() == Level::Off || !descriptor.usage.contains(wgpu::TextureUsages::RENDER_ATTACHMENT) {
+            return self.track(new, Vec::new(), None);
+        }
+        let key = Targets::key(self.owner(descriptor.label), descriptor);
+        let record = self.track(new, Vec::new(), Some(key));
+        let extent = new.extent.unwrap_or(Extent::new(0, 0));
+        if let Some(rebuilt) = record.as_ref().and_then(|record| self.targets.enter(key, record, extent)) {
+            targets::report_rebuild(self.probe, &rebuilt);
+        }
+        record
+    }
+
+    /// A name for people becomes a marker among the events.
+    pub(super) fn mark(&self, name: &str) {
+        self.probe.event(Mark::Marker(name));
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("World").field("probe", &self.probe).field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+/// What all objects of one device share. It holds none of wgpu's objects: a resource must not keep its device's handle.
+#[derive(Debug)]
+pub(super) struct DeviceState {
+    pub(super) world: Arc<World>,
+    pub(super) backend: Backend,
+    pub(super) errors: Errors,
+    pub(super) submitted: Mutex<Submitted>,
+    /// What writes of the queue use that no submission has taken with it yet.
+    pub(super) writes: Mutex<Touched>,
+}
+
+impl DeviceState {
+    pub(super) fn new(world: Arc<World>, backend: Backend) -> Arc<Self> {
+        Arc::new(Self {
+            world,
+            backend,
+            errors: Errors::new(),
+            submitted: Mutex::default(),
+            writes: Mutex::new(Touched::new()),
+        })
+    }
+
+    /// A new object of this device around a real one.
+    pub(super) fn tracked<T>(self: &Arc<Self>, real: T, new: New<'_>, holds: Holds) -> Tracked<T> {
+        let record = self.world.track(new.backend(self.backend), holds.into_vec(), None);
+        Tracked { real, record, device: Arc::clone(self) }
+    }
+
+    /// The object behind a handle, if it is one of this instance's. If not, an error is reported that says so.
+    #[inline]
+    pub(super) fn own<'a, H: Handle>(&self, handle: &'a H, call: &'static str) -> Option<&'a Tracked<H::Real>> {
+        match handle.tracked() {
+            Some(tracked) if Arc::ptr_eq(&tracked.device.world, &self.world) => Some(tracked),
+            _ => {
+                self.errors.foreign(H::WHAT, call);
+                None
+            }
+        }
+    }
+}
+
+/// The submissions of a device, by the numbers that the program knows.
+#[derive(Debug, Default)]
+pub(super) struct Submitted {
+    last: u64,
+    in_flight: BTreeMap<u64, wgpu::SubmissionIndex>,
+    /// The newest that is complete.
+    done: Option<(u64, wgpu::SubmissionIndex)>,
+}
+
+/// What a number of the program's stands for.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// That submission, or, if it is complete, the newest that is.
+    Index(wgpu::SubmissionIndex),
+    /// Never given out; with the newest that was.
+    Unknown(u64),
+}
+
+impl Submitted {
+    /// Work was submitted under that number.
+    pub(super) fn submitted(&mut self, number: u64, index: wgpu::SubmissionIndex) {
+        self.last = self.last.max(number);
+        self.in_flight.insert(number, index);
+    }
+
+    /// The work of a number is done, or lost.
+    pub(super) fn ended(&mut self, number: u64) {
+        if let Some(index) = self.in_flight.remove(&number)
+            && self.done.as_ref().is_none_or(|(done, _)| *done < number)
+        {
+            self.done = Some((number, index));
+        }
+    }
+
+    /// The real index of a number.
+    pub(super) fn find(&self, number: u64) -> Found {
+        let done = || self.done.as_ref().filter(|(done, _)| number <= *done).map(|(_, index)| index);
+        let index = self.in_flight.get(&number).or_else(done);
+        index.cloned().map_or(Found::Unknown(self.last), Found::Index)
+    }
+}
+
+/// Numbers that no two objects of the process share.
+pub(super) fn unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

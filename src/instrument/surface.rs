@@ -1,0 +1,261 @@
+//! Surfaces: lanes, and the frames on them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use engine_vitals_core::probe::{Context, Extent, Lane, New, Packet, PacketResult, Probe, ResourceKind, Ticket};
+use parking_lot::Mutex;
+use wgpu::custom::{
+    DispatchAdapter, DispatchDevice, DispatchSurface, DispatchSurfaceOutputDetail, DispatchTexture, SurfaceInterface,
+    SurfaceOutputDetailInterface,
+};
+
+use super::adapter::Adapter;
+use super::device::Device;
+use super::handles::Tracked;
+use super::record::Held;
+use super::state::{DeviceState, World};
+
+/// A surface around another one.
+#[derive(Debug)]
+pub(super) struct Surface {
+    real: wgpu::Surface<'static>,
+    world: Arc<World>,
+    record: Held,
+    configured: Mutex<Option<Configured>>,
+    frames: Arc<Frames>,
+}
+
+/// The swapchain and its device.
+#[derive(Debug)]
+struct Configured {
+    device: Arc<DeviceState>,
+    target: Ticket,
+    format: wgpu::TextureFormat,
+    usage: wgpu::TextureUsages,
+    extent: Extent,
+}
+
+impl Surface {
+    pub(super) fn new(real: wgpu::Surface<'static>, world: Arc<World>) -> Self {
+        let record = world.track(New::of(ResourceKind::SURFACE, 0), Vec::new(), None);
+        let number = world.surfaces.fetch_add(1, Ordering::Relaxed) + 1;
+        let frames =
+            Arc::new(Frames { world: Arc::clone(&world), name: format!("surface {number}"), packet: Mutex::default() });
+        Self { real, world, record, configured: Mutex::default(), frames }
+    }
+
+    /// The real surface behind a public handle.
+    ///
+    /// # Panics
+    /// If it is not one of this instance's. wgpu panics too: no device is there to report an error to.
+    pub(super) fn real<'a, 'w>(surface: &'a wgpu::Surface<'w>, world: &Arc<World>) -> &'a wgpu::Surface<'static> {
+        Self::checked(surface.as_custom::<Self>(), world)
+    }
+
+    /// [`real`](Self::real) for what wgpu's interface passes.
+    pub(super) fn real_of<'a>(surface: &'a DispatchSurface, world: &Arc<World>) -> &'a wgpu::Surface<'static> {
+        Self::checked(surface.as_custom::<Self>(), world)
+    }
+
+    #[expect(clippy::panic, reason = "wgpu panics here too, with a worse message")]
+    fn checked<'a>(surface: Option<&'a Self>, world: &Arc<World>) -> &'a wgpu::Surface<'static> {
+        match surface {
+            Some(surface) if Arc::ptr_eq(&surface.world, world) => &surface.real,
+            _ => panic!(
+                "engine-vitals: the surface was not made by this instrumented instance: create it from the instance that \
+                 Vitals::wrap returned, as the adapter and the device"
+            ),
+        }
+    }
+
+    /// The real adapter.
+    #[expect(clippy::panic, reason = "wgpu panics here too, with a worse message")]
+    fn adapter(adapter: &DispatchAdapter) -> &wgpu::Adapter {
+        match adapter.as_custom::<Adapter>() {
+            Some(adapter) => &adapter.real,
+            None => panic!("engine-vitals: the adapter given to a surface was not made by this instrumented instance"),
+        }
+    }
+
+    /// The real texture and status, with what stands for the texture.
+    fn acquired(&self, real: wgpu::SurfaceTexture) -> (Option<DispatchTexture>, DispatchSurfaceOutputDetail) {
+        let configured = self.configured.lock();
+        let Some(Configured { device, format, usage, extent, .. }) = &*configured else {
+            return (None, self.nothing());
+        };
+        self.frames.enter();
+        let descriptor = wgpu::TextureDescriptor {
+            label: None,
+            size: wgpu::Extent3d { width: extent.width, height: extent.height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: *format,
+            usage: *usage,
+            view_formats: &[],
+        };
+        let bytes = crate::gpu::texture_bytes(&descriptor).unwrap_or_default();
+        let new = New::of(ResourceKind::SURFACE_TEXTURE, bytes).extent(*extent).backend(device.backend);
+        let record = self.world.track(new, Vec::new(), None);
+        let texture = Tracked { real: real.texture.clone(), record, device: Arc::clone(device) };
+        let detail = Detail { texture: Mutex::new(Some(real)), frames: Arc::clone(&self.frames) };
+        (Some(DispatchTexture::custom(texture)), DispatchSurfaceOutputDetail::custom(detail))
+    }
+
+    fn nothing(&self) -> DispatchSurfaceOutputDetail {
+        DispatchSurfaceOutputDetail::custom(Detail { texture: Mutex::default(), frames: Arc::clone(&self.frames) })
+    }
+}
+
+impl Drop for Surface {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            record.handle_dropped();
+        }
+        self.frames.close();
+    }
+}
+
+impl SurfaceInterface for Surface {
+    fn get_capabilities(&self, adapter: &DispatchAdapter) -> wgpu::SurfaceCapabilities {
+        self.real.get_capabilities(Self::adapter(adapter))
+    }
+
+    fn display_hdr_info(&self, adapter: &DispatchAdapter) -> wgpu::DisplayHdrInfo {
+        self.real.display_hdr_info(Self::adapter(adapter))
+    }
+
+    #[expect(clippy::panic, reason = "wgpu panics here too, with a worse message")]
+    fn configure(&self, device: &DispatchDevice, config: &wgpu::SurfaceConfiguration) {
+        let device = match device.as_custom::<Device>() {
+            Some(device) if Arc::ptr_eq(&device.state.world, &self.world) => device,
+            _ => panic!(
+                "engine-vitals: the device given to `Surface::configure` was not made by this instrumented instance"
+            ),
+        };
+        self.real.configure(&device.real, config);
+        let extent = Extent::new(config.width, config.height);
+        let mut configured = self.configured.lock();
+        let target = match configured.take() {
+            Some(Configured { mut target, .. }) => {
+                target.resize_to(0, extent);
+                target
+            }
+            None => {
+                self.frames.enter();
+                let new = New::native_target(0).extent(extent).backend(device.state.backend).without_site();
+                self.world.probe.create(new)
+            }
+        };
+        let device = Arc::clone(&device.state);
+        *configured = Some(Configured { device, target, format: config.format, usage: config.usage, extent });
+    }
+
+    fn get_current_texture(&self) -> (Option<DispatchTexture>, wgpu::SurfaceStatus, DispatchSurfaceOutputDetail) {
+        use wgpu::{CurrentSurfaceTexture as Current, SurfaceStatus as Status};
+
+        let status = match self.real.get_current_texture() {
+            Current::Success(texture) => {
+                let (texture, detail) = self.acquired(texture);
+                return (texture, Status::Good, detail);
+            }
+            Current::Suboptimal(texture) => {
+                let (texture, detail) = self.acquired(texture);
+                return (texture, Status::Suboptimal, detail);
+            }
+            Current::Timeout => Status::Timeout,
+            Current::Occluded => Status::Occluded,
+            Current::Outdated => Status::Outdated,
+            Current::Lost => Status::Lost,
+            Current::Validation => Status::Validation,
+        };
+        (None, status, self.nothing())
+    }
+}
+
+/// What wgpu keeps of an acquired texture: the real one, until it is presented or discarded.
+#[derive(Debug)]
+pub(super) struct Detail {
+    texture: Mutex<Option<wgpu::SurfaceTexture>>,
+    frames: Arc<Frames>,
+}
+
+impl Detail {
+    /// Presents the texture, and ends the packet.
+    pub(super) fn present(&self, queue: &wgpu::Queue) {
+        let texture = self.texture.lock().take();
+        if let Some(texture) = texture {
+            queue.present(texture);
+            self.frames.end(PacketResult::Presented);
+        }
+    }
+
+    /// Drops the texture, which discards it, and ends the packet.
+    fn discard(&self) {
+        let texture = self.texture.lock().take();
+        if texture.is_some() {
+            drop(texture);
+            self.frames.end(PacketResult::Dropped);
+        }
+    }
+}
+
+impl SurfaceOutputDetailInterface for Detail {
+    fn texture_discard(&self) {
+        self.discard();
+    }
+
+    fn texture_release(&self) {
+        // The real texture sees that the thread panics, and releases.
+        self.discard();
+    }
+}
+
+/// The packets of one surface's lane.
+#[derive(Debug)]
+struct Frames {
+    world: Arc<World>,
+    name: String,
+    packet: Mutex<Option<(Lane, Packet)>>,
+}
+
+impl Frames {
+    /// What the calling thread does from now on belongs to the frame under way.
+    fn enter(&self) {
+        let mut packet = self.packet.lock();
+        let (_, packet) = packet.get_or_insert_with(|| self.begin());
+        Self::make_current(packet);
+    }
+
+    /// The frame under way has ended; the next one begins.
+    fn end(&self, result: PacketResult) {
+        let mut packet = self.packet.lock();
+        let (lane, ended) = packet.take().unwrap_or_else(|| self.begin());
+        ended.finish(result);
+        let next = self.probe().packet(lane);
+        Self::make_current(&next);
+        *packet = Some((lane, next));
+        self.world.frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// No frame follows.
+    fn close(&self) {
+        if let Some((_, packet)) = self.packet.lock().take() {
+            packet.finish(PacketResult::NoOp);
+        }
+    }
+
+    fn begin(&self) -> (Lane, Packet) {
+        let lane = self.probe().lane(&self.name);
+        (lane, self.probe().packet(lane))
+    }
+
+    fn probe(&self) -> Probe {
+        self.world.probe
+    }
+
+    fn make_current(packet: &Packet) {
+        Context::current().with_packet(packet.id()).make_current();
+    }
+}
