@@ -23,7 +23,8 @@ pub(crate) struct Options {
 const SUBJECT: &str = "engine-vitals-bench-subject";
 
 /// The programs to compare, by their features; whether wgpu has `custom` in each.
-const SUBJECTS: [(&str, &str, bool); 2] = [("plain", "", false), ("custom", "custom", true)];
+const SUBJECTS: [(&str, &str, bool); 3] =
+    [("plain", "", false), ("custom", "custom", true), ("instrumented", "instrument", true)];
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     let mut call = shell.cargo(["run", "--release", "--quiet", "--package", "engine-vitals-benches", "--"]);

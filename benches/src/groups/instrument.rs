@@ -30,10 +30,25 @@ struct Kind {
     buffer: Option<f64>,
 }
 
-const KINDS: [Kind; 2] = [
+/// Frames with everything on, and buffers at whatever level.
+const FRAME_TARGET: Option<f64> = Some(1.10);
+const FRAME_OFF_TARGET: Option<f64> = Some(1.04);
+const BUFFER_TARGET: Option<f64> = Some(1.35);
+
+const KINDS: [Kind; 6] = [
     Kind { name: BASELINE, program: "plain", arguments: &[], frame: None, buffer: None },
     Kind { name: "custom, unused", program: "custom", arguments: &[], frame: None, buffer: None },
+    instrumented("Off", &["--level", "off"], FRAME_OFF_TARGET),
+    instrumented("Counters", &["--level", "counters"], FRAME_TARGET),
+    instrumented(EVENTS, &["--level", "events"], FRAME_TARGET),
+    instrumented(TOUCHES, &["--level", "events", "--touch-lists"], FRAME_TARGET),
 ];
+const EVENTS: &str = "Events";
+const TOUCHES: &str = "Events, touch lists";
+
+const fn instrumented(name: &'static str, arguments: &'static [&'static str], frame: Option<f64>) -> Kind {
+    Kind { name, program: "instrumented", arguments, frame, buffer: BUFFER_TARGET }
+}
 
 /// A case of the subject.
 struct Case {
@@ -72,6 +87,10 @@ const fn case(name: &'static str, about: &'static str, times: u64, unit: Unit) -
 
 const FRAME: &str = "frame10k";
 const BUFFER: &str = "buffer";
+/// What touch lists may cost for each call of the frame that binds something, in nanoseconds.
+const TOUCH_TARGET: f64 = 3.0;
+/// Such calls in the frame.
+const BINDS: f64 = 20_000.0;
 
 const ON_NOTHING: [Case; 11] = [
     case("draw", "draw", 200_000, Unit::Nanoseconds),
@@ -125,7 +144,15 @@ fn case_rows(case: &Case, rounds: &Rounds) -> Vec<Row> {
             None => row,
         }
     };
-    KINDS.iter().enumerate().map(row).collect()
+    let mut rows: Vec<_> = KINDS.iter().enumerate().map(row).collect();
+    let place = |name| KINDS.iter().position(|kind| kind.name == name);
+    if let (FRAME, Some(events), Some(touches)) = (case.name, place(EVENTS), place(TOUCHES)) {
+        let touch = rounds.difference(touches, events) / BINDS;
+        rows.push(
+            Row::new(GROUP, "touch lists, for each bind of 10k draws", TOUCHES, "ns more", touch).at_most(TOUCH_TARGET),
+        );
+    }
+    rows
 }
 
 /// The rounds of each case; `None` where the machine has no such adapter, which is said.

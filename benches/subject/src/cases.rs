@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use cpu_time::ThreadTime;
 
 use crate::scene::{Scene, TURNS, buffer, texture};
+use crate::subject::Frames;
 
 /// Calls recorded in one pass, and writes before one submission.
 const BATCH: u64 = 1_000;
@@ -37,7 +38,7 @@ pub(crate) enum Case {
 
 impl Case {
     /// Nanoseconds of one of `times` repetitions, which are rounded up to whole batches.
-    pub(crate) fn run(self, scene: &Scene, times: u64) -> f64 {
+    pub(crate) fn run(self, scene: &Scene, frames: &mut Frames, times: u64) -> f64 {
         match self {
             Self::Draw => in_passes(scene, times, |pass, _| pass.draw(0..3, 0..1)),
             Self::SetBindGroup => {
@@ -51,11 +52,11 @@ impl Case {
             Self::Texture => cpu(times, || drop(black_box(texture(&scene.device)))),
             Self::BindGroup => cpu(times, || drop(black_box(scene.bind_group(&scene.buffer)))),
             Self::WriteBuffer => writes(scene, times),
-            Self::Submit => cpu(times, || frame(scene, 0)),
-            Self::Frame1k => cpu(times, || frame(scene, 1_000)),
-            Self::Frame10k => cpu(times, || frame(scene, 10_000)),
-            Self::Wait1k => waited(scene, times, 1_000),
-            Self::Wait10k => waited(scene, times, 10_000),
+            Self::Submit => cpu(times, || frame(scene, frames, 0)),
+            Self::Frame1k => cpu(times, || frame(scene, frames, 1_000)),
+            Self::Frame10k => cpu(times, || frame(scene, frames, 10_000)),
+            Self::Wait1k => waited(scene, frames, times, 1_000),
+            Self::Wait10k => waited(scene, frames, times, 10_000),
         }
     }
 }
@@ -124,14 +125,16 @@ fn writes(scene: &Scene, times: u64) -> f64 {
 }
 
 /// From the encoder to the poll.
-fn frame(scene: &Scene, draws: usize) {
+fn frame(scene: &Scene, frames: &mut Frames, draws: usize) {
+    frames.next();
     submit(scene, record(scene, draws));
 }
 
-fn waited(scene: &Scene, times: u64, draws: usize) -> f64 {
+fn waited(scene: &Scene, frames: &mut Frames, times: u64, draws: usize) -> f64 {
     let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(HANG) };
     let start = Instant::now();
     for _ in 0..times {
+        frames.next();
         scene.queue.submit([record(scene, draws).finish()]);
         if scene.device.poll(wait.clone()).is_err() {
             return f64::NAN;

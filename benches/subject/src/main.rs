@@ -3,7 +3,7 @@
 //! The same source is built three times, as `cargo xtask bench` does: against a wgpu without the feature `custom`, with it and unused, and
 //! instrumented. It measures itself; comparing is the business of the program that starts it.
 //!
-//! - `subject`: where the instance comes from, the one place that differs
+//! - `subject`: instrumented or not, the one place that differs
 //! - `scene`: the device and what the cases draw with
 //! - `cases`: what is timed
 //!
@@ -43,9 +43,25 @@ enum Backend {
     Lavapipe,
 }
 
+impl Backend {
+    fn descriptor(self) -> wgpu::InstanceDescriptor {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.flags = wgpu::InstanceFlags::empty();
+        match self {
+            Self::Noop => {
+                descriptor.backends = wgpu::Backends::NOOP;
+                descriptor.backend_options.noop = wgpu::NoopBackendOptions::enabled();
+            }
+            Self::Lavapipe => descriptor.backends = wgpu::Backends::VULKAN,
+        }
+        descriptor
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let scene = match Scene::open(&options.subject.instance(options.backend)?, options.backend) {
+    let (instance, mut frames) = options.subject.wrap(wgpu::Instance::new(options.backend.descriptor()));
+    let scene = match Scene::open(&instance, options.backend) {
         Ok(scene) => scene,
         Err(error) => {
             println!("skip: {error}");
@@ -58,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (case, times) = line.split_once(' ').ok_or_else(|| format!("not `<case> <repetitions>`: `{line}`"))?;
         let case = Case::from_str(case, false).map_err(|error| format!("case `{case}`: {error}"))?;
         let times = times.parse().map_err(|error| format!("repetitions `{times}`: {error}"))?;
-        println!("{}", case.run(&scene, times));
+        println!("{}", case.run(&scene, &mut frames, times));
         std::io::stdout().flush()?;
     }
     Ok(())

@@ -1,29 +1,86 @@
-//! Where the instance comes from.
+//! Whether the instance is instrumented, and who is told of frames.
 
-use std::error::Error;
+#[cfg(feature = "instrument")]
+pub(crate) use instrumented::{Frames, Subject};
+#[cfg(not(feature = "instrument"))]
+pub(crate) use plain::{Frames, Subject};
 
-use crate::Backend;
+#[cfg(not(feature = "instrument"))]
+mod plain {
+    /// Nothing but wgpu.
+    #[derive(Debug, clap::Args)]
+    pub(crate) struct Subject {}
 
-/// What this program is made to be, besides how it was built.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Subject {}
+    impl Subject {
+        pub(crate) fn wrap(&self, instance: wgpu::Instance) -> (wgpu::Instance, Frames) {
+            (instance, Frames)
+        }
+    }
 
-impl Subject {
-    /// A plain instance.
-    pub(crate) fn instance(&self, backend: Backend) -> Result<wgpu::Instance, Box<dyn Error>> {
-        Ok(real(backend))
+    /// Nobody is told.
+    #[derive(Debug)]
+    pub(crate) struct Frames;
+
+    impl Frames {
+        pub(crate) fn next(&mut self) {}
     }
 }
 
-fn real(backend: Backend) -> wgpu::Instance {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.flags = wgpu::InstanceFlags::empty();
-    match backend {
-        Backend::Noop => {
-            descriptor.backends = wgpu::Backends::NOOP;
-            descriptor.backend_options.noop = wgpu::NoopBackendOptions::enabled();
-        }
-        Backend::Lavapipe => descriptor.backends = wgpu::Backends::VULKAN,
+#[cfg(feature = "instrument")]
+mod instrumented {
+    use clap::ValueEnum;
+    use engine_vitals::instrument::Instrumentation;
+    use engine_vitals::probe::{Lane, Level, Packet, PacketResult};
+    use engine_vitals::tracker::Tracker;
+
+    /// How much is recorded.
+    #[derive(Debug, clap::Args)]
+    pub(crate) struct Subject {
+        #[arg(long)]
+        level: Recording,
+        #[arg(long)]
+        touch_lists: bool,
     }
-    wgpu::Instance::new(descriptor)
+
+    #[derive(Debug, Clone, Copy, ValueEnum)]
+    enum Recording {
+        Off,
+        Counters,
+        Events,
+    }
+
+    impl Subject {
+        pub(crate) fn wrap(&self, instance: wgpu::Instance) -> (wgpu::Instance, Frames) {
+            let level = match self.level {
+                Recording::Off => Level::Off,
+                Recording::Counters => Level::Counters,
+                Recording::Events => Level::Events,
+            };
+            let tracker = Tracker::builder().level(level).build();
+            tracker.set_touch_lists(self.touch_lists);
+            let instance = Instrumentation::new(tracker.probe()).wrap(instance);
+            let lane = tracker.probe().lane("main");
+            (instance, Frames { tracker, lane, open: None })
+        }
+    }
+
+    /// Frames are packets, as `Vitals::frame` reports them.
+    #[derive(Debug)]
+    pub(crate) struct Frames {
+        tracker: Tracker,
+        lane: Lane,
+        open: Option<Packet>,
+    }
+
+    impl Frames {
+        /// Ends the frame under way and begins the next one.
+        pub(crate) fn next(&mut self) {
+            if let Some(open) = self.open.take() {
+                open.finish(PacketResult::Presented);
+            }
+            let next = self.tracker.probe().packet(self.lane);
+            next.context().make_current();
+            self.open = Some(next);
+        }
+    }
 }
