@@ -27,6 +27,7 @@ enum Op {
     },
     HandleDropped(usize),
     Destroyed(usize),
+    Freed(usize),
     Touch(usize),
     Rebuilt(usize),
     Drop(usize),
@@ -68,6 +69,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (which(), 0..200_000u64, extent()).prop_map(|(which, bytes, extent)| Op::Resize { which, bytes, extent }),
         4 => which().prop_map(Op::HandleDropped),
         3 => which().prop_map(Op::Destroyed),
+        3 => which().prop_map(Op::Freed),
         4 => which().prop_map(Op::Touch),
         1 => which().prop_map(Op::Rebuilt),
         8 => which().prop_map(Op::Drop),
@@ -99,6 +101,7 @@ struct Life {
     last_packet: PacketId,
     handle_dropped: bool,
     destroyed: bool,
+    freed: bool,
     sequence: u32,
 }
 
@@ -243,6 +246,7 @@ impl Run {
             Op::Resize { which, .. }
             | Op::HandleDropped(which)
             | Op::Destroyed(which)
+            | Op::Freed(which)
             | Op::Touch(which)
             | Op::Rebuilt(which)
             | Op::Drop(which) => {
@@ -284,6 +288,7 @@ impl Run {
             last_packet: PacketId::NONE,
             handle_dropped: false,
             destroyed: false,
+            freed: false,
             sequence: 0,
         });
         let life = life.map(|mut life| {
@@ -308,6 +313,7 @@ impl Run {
                 Op::Resize { bytes, .. } => ticket.resize(*bytes),
                 Op::HandleDropped(_) => ticket.handle_dropped(),
                 Op::Destroyed(_) => ticket.destroyed(),
+                Op::Freed(_) => ticket.freed(),
                 Op::Touch(_) => ticket.touch(packet),
                 Op::Drop(_) => drop(self.held.swap_remove(which)),
                 _ => {}
@@ -328,6 +334,7 @@ impl Run {
                 }
                 model.counts(life, |counts| {
                     counts.rebuilds += 1;
+                    let (old, bytes) = if life.freed { (0, 0) } else { (old, bytes) };
                     let (grown, shrunk) = (bytes.saturating_sub(old), old.saturating_sub(bytes));
                     counts.created_bytes += grown;
                     counts.left_live_bytes += if pending { grown } else { shrunk };
@@ -349,6 +356,15 @@ impl Run {
                 }
                 life.destroyed = true;
             }
+            Op::Freed(_) => {
+                ticket.freed();
+                model.leave_live(life);
+                model.counts(life, |counts| {
+                    counts.destroyed += u64::from(!life.destroyed);
+                    counts.released_bytes += if life.freed { 0 } else { life.bytes };
+                });
+                (life.destroyed, life.freed) = (true, true);
+            }
             Op::Touch(_) => {
                 ticket.touch(packet);
                 if model.level != Level::Off && life.last_packet != packet {
@@ -369,7 +385,7 @@ impl Run {
                 model.leave_live(life);
                 model.counts(life, |counts| {
                     counts.released += 1;
-                    counts.released_bytes += life.bytes;
+                    counts.released_bytes += if life.freed { 0 } else { life.bytes };
                 });
                 model.event(now, EventKind::Destroy, life, packet);
                 drop(self.held.swap_remove(which));
@@ -462,7 +478,7 @@ impl Run {
             .held
             .iter()
             .filter_map(|(_, life)| life.as_ref())
-            .filter(|life| life.within.is_none())
+            .filter(|life| life.within.is_none() && !life.freed)
             .map(|life| life.bytes)
             .sum();
         prop_assert_eq!(totals.device().live_bytes() + totals.device().pending_bytes(), held);
@@ -495,7 +511,8 @@ impl Run {
                 (life.kind, life.bytes, life.native, life.within)
             );
             prop_assert_eq!((&record.label, record.extent, record.created), (&life.label, life.extent, life.created));
-            prop_assert_eq!((record.handle_dropped, record.destroyed), (life.handle_dropped, life.destroyed));
+            let states = (record.handle_dropped, record.destroyed, record.freed);
+            prop_assert_eq!(states, (life.handle_dropped, life.destroyed, life.freed));
             prop_assert_eq!((record.created_in, record.last_packet), (some(life.created_in), some(life.last_packet)));
             prop_assert_eq!(record.owner, (!life.owner.is_none()).then_some(life.owner));
             prop_assert!(record.site.is_some_and(|site| site.file().ends_with("book_model.rs")));

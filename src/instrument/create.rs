@@ -98,7 +98,16 @@ impl Device {
 
     pub(super) fn buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Tracked<wgpu::Buffer> {
         let real = take_adopted().unwrap_or_else(|| self.real.create_buffer(descriptor));
-        self.state.tracked(real, New::buffer(descriptor.size).label_opt(descriptor.label), Holds::default())
+        let new = New::buffer(descriptor.size).label_opt(descriptor.label);
+        let buffer = self.state.tracked(real, new, Holds::default());
+        // Memory that can be mapped is written in place.
+        let mappable = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
+        if let (Some(record), true, false) =
+            (&buffer.record, descriptor.mapped_at_creation, descriptor.usage.intersects(mappable))
+        {
+            record.set_unwritten();
+        }
+        buffer
     }
 
     pub(super) fn external_texture(

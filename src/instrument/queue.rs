@@ -35,12 +35,6 @@ impl Queue {
         Self { real, device, record, submissions }
     }
 
-    /// So many bytes go to what has that record with the next submission, which keeps it until then.
-    fn staged(&self, record: &Held, bytes: u64) {
-        self.device.world.probe.staged(bytes);
-        self.device.writes.lock().add(record);
-    }
-
     /// The command buffers of this instance among those given, with all that they and writes before use.
     fn take(
         &self,
@@ -87,7 +81,7 @@ impl Drop for Queue {
 impl QueueInterface for Queue {
     fn write_buffer(&self, buffer: &DispatchBuffer, offset: u64, data: &[u8]) {
         let Some(own) = self.device.own(buffer, "Queue::write_buffer") else { return };
-        self.staged(&own.record, data.len() as u64);
+        self.device.staged(&own.record, data.len() as u64);
         self.real.write_buffer(&own.real, offset, data);
     }
 
@@ -106,7 +100,7 @@ impl QueueInterface for Queue {
     fn write_staging_buffer(&self, buffer: &DispatchBuffer, _: u64, staging: &DispatchQueueWriteBuffer) {
         let view = staging.as_custom::<StagingView>().and_then(|staging| staging.0.lock().take());
         if let (Some(view), Some(own)) = (view, self.device.own(buffer, "Queue::write_buffer_with")) {
-            self.staged(&own.record, view.len() as u64);
+            self.device.staged(&own.record, view.len() as u64);
             // Its end is the write.
             drop(view);
         }
@@ -120,7 +114,7 @@ impl QueueInterface for Queue {
         size: wgpu::Extent3d,
     ) {
         let Some(own) = self.device.own(texture.texture, "Queue::write_texture") else { return };
-        self.staged(&own.record, data.len() as u64);
+        self.device.staged(&own.record, data.len() as u64);
         self.real.write_texture(wgpu::TexelCopyTextureInfo { texture: &own.real, ..texture }, data, layout, size);
     }
 
@@ -132,7 +126,7 @@ impl QueueInterface for Queue {
         size: wgpu::Extent3d,
     ) {
         let Some(own) = self.device.own(destination.texture, "Queue::copy_external_image_to_texture") else { return };
-        self.staged(&own.record, 0);
+        self.device.staged(&own.record, 0);
         let wgpu::CopyExternalImageDestInfo { mip_level, origin, aspect, color_space, premultiplied_alpha, .. } =
             destination;
         let destination = wgpu::CopyExternalImageDestInfo {
@@ -148,12 +142,12 @@ impl QueueInterface for Queue {
 
     fn submit(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
         let (real, used) = self.take(command_buffers);
-        let used = used.into_records();
+        let used: Arc<[Arc<Record>]> = used.into_records().into();
         self.touch(&used);
         let (number, completion) = self.submissions.begin_instrumented();
         // No lock is held: other people's callbacks run in here.
         let index = self.real.submit(real);
-        self.device.submitted.lock().submitted(number, index);
+        self.device.submitted.lock().submitted(number, index, Arc::clone(&used));
         let end = End { device: Arc::clone(&self.device), number, _used: used };
         self.real.on_submitted_work_done(move || {
             completion.completed();
@@ -197,12 +191,12 @@ fn no_such<T>(_: &DispatchBlas) -> T {
 struct End {
     device: Arc<DeviceState>,
     number: u64,
-    _used: Vec<Arc<Record>>,
+    _used: Arc<[Arc<Record>]>,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.device.submitted.lock().ended(self.number);
+        self.device.ended(self.number);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The record of one object's life, who holds it, and the list of records that recorded commands touch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine_vitals_core::probe::{PacketId, Ticket};
 
@@ -19,6 +19,8 @@ pub(super) struct Record {
     stamp: AtomicU64,
     /// What the object keeps alive.
     holds: Vec<Arc<Record>>,
+    /// A buffer was mapped when it was created, through staging memory that its unmapping writes from.
+    unwritten: AtomicBool,
     extras: Option<Box<Extras>>,
 }
 
@@ -38,7 +40,9 @@ impl Record {
     /// A record, unless there is nothing to record: neither a resource nor others that it keeps.
     pub(super) fn new(ticket: Ticket, holds: Vec<Arc<Self>>, extras: Option<Box<Extras>>) -> Held {
         let worthwhile = ticket.id().is_some() || !holds.is_empty();
-        worthwhile.then(|| Arc::new(Self { ticket, stamp: AtomicU64::new(0), holds, extras }))
+        worthwhile.then(|| {
+            Arc::new(Self { ticket, stamp: AtomicU64::new(0), holds, unwritten: AtomicBool::new(false), extras })
+        })
     }
 
     pub(super) fn ticket(&self) -> &Ticket {
@@ -55,6 +59,26 @@ impl Record {
     pub(super) fn destroyed(&self) {
         self.ticket.destroyed();
         self.leave_target();
+    }
+
+    /// Its memory was destroyed and is in no use any more.
+    pub(super) fn freed(&self) {
+        self.ticket.freed();
+    }
+
+    /// The object or what it keeps is the one of that record.
+    pub(super) fn uses(&self, record: &Self) -> bool {
+        std::ptr::eq(self, record) || self.holds.iter().any(|held| held.uses(record))
+    }
+
+    /// The buffer's first content will be written when it is unmapped.
+    pub(super) fn set_unwritten(&self) {
+        self.unwritten.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the buffer's first content is written now.
+    pub(super) fn take_unwritten(&self) -> bool {
+        self.unwritten.swap(false, Ordering::Relaxed)
     }
 
     /// The packet uses the object, and with it all that it keeps.
@@ -147,6 +171,10 @@ impl Touched {
         } else {
             self.records.append(&mut other.records);
         }
+    }
+
+    pub(super) fn records(&self) -> &[Arc<Record>] {
+        &self.records
     }
 
     pub(super) fn into_records(self) -> Vec<Arc<Record>> {

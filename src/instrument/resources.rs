@@ -11,15 +11,6 @@ use wgpu::custom::{
 use super::handles::Tracked;
 use super::record::Holds;
 
-impl<T> Tracked<T> {
-    /// The program destroys the object.
-    fn destroy_record(&self) {
-        if let Some(record) = &self.record {
-            record.destroyed();
-        }
-    }
-}
-
 impl BufferInterface for Tracked<wgpu::Buffer> {
     fn map_async(&self, mode: wgpu::MapMode, range: Range<u64>, callback: BufferMapCallback) {
         // wgpu keeps the buffer until the mapping is resolved.
@@ -44,11 +35,14 @@ impl BufferInterface for Tracked<wgpu::Buffer> {
 
     fn unmap(&self) {
         self.real.unmap();
+        if self.record.as_ref().is_some_and(|record| record.take_unwritten()) {
+            self.device.staged(&self.record, self.real.size());
+        }
     }
 
     fn destroy(&self) {
-        self.destroy_record();
         self.real.destroy();
+        self.device.destroy(&self.record);
     }
 }
 
@@ -125,21 +119,21 @@ impl TextureInterface for Tracked<wgpu::Texture> {
     }
 
     fn destroy(&self) {
-        self.destroy_record();
         self.real.destroy();
+        self.device.destroy(&self.record);
     }
 }
 
 impl ExternalTextureInterface for Tracked<wgpu::ExternalTexture> {
     fn destroy(&self) {
-        self.destroy_record();
         self.real.destroy();
+        self.device.destroy(&self.record);
     }
 }
 
 impl QuerySetInterface for Tracked<wgpu::QuerySet> {
     fn destroy(&self) {
-        self.destroy_record();
         self.real.destroy();
+        self.device.destroy(&self.record);
     }
 }

@@ -112,6 +112,48 @@ impl DeviceState {
         Tracked { real, record, device: Arc::clone(self) }
     }
 
+    /// So many bytes go to what has that record with the next submission, which keeps it until then.
+    pub(super) fn staged(&self, record: &Held, bytes: u64) {
+        self.world.probe.staged(bytes);
+        self.writes.lock().add(record);
+    }
+
+    /// The program destroys the object. Its memory is free when nothing that was submitted or written uses it.
+    pub(super) fn destroy(&self, record: &Held) {
+        if let Some(record) = record {
+            record.destroyed();
+            self.submitted.lock().destroyed.push(Arc::clone(record));
+            self.free_destroyed();
+        }
+    }
+
+    /// A submission has ended.
+    pub(super) fn ended(&self, number: u64) {
+        let waiting = {
+            let mut submitted = self.submitted.lock();
+            submitted.ended(number);
+            !submitted.destroyed.is_empty()
+        };
+        if waiting {
+            self.free_destroyed();
+        }
+    }
+
+    /// Frees what was destroyed and is in no use any more.
+    fn free_destroyed(&self) {
+        let writes = self.writes.lock();
+        let mut submitted = self.submitted.lock();
+        let Submitted { destroyed, in_flight, .. } = &mut *submitted;
+        destroyed.retain(|record| {
+            let used = |by: &[Arc<Record>]| by.iter().any(|by| by.uses(record));
+            let free = !used(writes.records()) && !in_flight.values().any(|(_, by)| used(by));
+            if free {
+                record.freed();
+            }
+            !free
+        });
+    }
+
     /// The object behind a handle, if it is one of this instance's. If not, an error is reported that says so.
     #[inline]
     pub(super) fn own<'a, H: Handle>(&self, handle: &'a H, call: &'static str) -> Option<&'a Tracked<H::Real>> {
@@ -129,9 +171,12 @@ impl DeviceState {
 #[derive(Debug, Default)]
 pub(super) struct Submitted {
     last: u64,
-    in_flight: BTreeMap<u64, wgpu::SubmissionIndex>,
+    /// The real index of each in flight, and what it uses.
+    in_flight: BTreeMap<u64, (wgpu::SubmissionIndex, Arc<[Arc<Record>]>)>,
     /// The newest that is complete.
     done: Option<(u64, wgpu::SubmissionIndex)>,
+    /// Destroyed, and in use still.
+    destroyed: Vec<Arc<Record>>,
 }
 
 /// What a number of the program's stands for.
@@ -145,14 +190,14 @@ pub(super) enum Found {
 
 impl Submitted {
     /// Work was submitted under that number.
-    pub(super) fn submitted(&mut self, number: u64, index: wgpu::SubmissionIndex) {
+    pub(super) fn submitted(&mut self, number: u64, index: wgpu::SubmissionIndex, used: Arc<[Arc<Record>]>) {
         self.last = self.last.max(number);
-        self.in_flight.insert(number, index);
+        self.in_flight.insert(number, (index, used));
     }
 
     /// The work of a number is done, or lost.
-    pub(super) fn ended(&mut self, number: u64) {
-        if let Some(index) = self.in_flight.remove(&number)
+    fn ended(&mut self, number: u64) {
+        if let Some((index, _)) = self.in_flight.remove(&number)
             && self.done.as_ref().is_none_or(|(done, _)| *done < number)
         {
             self.done = Some((number, index));
@@ -162,7 +207,7 @@ impl Submitted {
     /// The real index of a number.
     pub(super) fn find(&self, number: u64) -> Found {
         let done = || self.done.as_ref().filter(|(done, _)| number <= *done).map(|(_, index)| index);
-        let index = self.in_flight.get(&number).or_else(done);
+        let index = self.in_flight.get(&number).map(|(index, _)| index).or_else(done);
         index.cloned().map_or(Found::Unknown(self.last), Found::Index)
     }
 }

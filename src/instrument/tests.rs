@@ -106,11 +106,50 @@ fn a_handle_from_elsewhere_gives_an_error_that_says_so() {
         assert!(error.contains("buffer given to `Device::create_bind_group`"), "{error}");
         drop(group);
     }
-    let wrong = one.device.poll(wgpu::PollType::Wait {
-        submission_index: Some(other.queue.submit([])),
-        timeout: None,
-    });
+    let wrong = one.device.poll(wgpu::PollType::Wait { submission_index: Some(other.queue.submit([])), timeout: None });
     assert!(matches!(wrong, Err(wgpu::PollError::WrongSubmissionIndex(1, 0))), "{wrong:?}");
+}
+
+#[test]
+fn destroyed_memory_is_free_once_no_write_or_submission_uses_it() {
+    let tracker = Tracker::new();
+    let Adopted { device, queue, .. } = noop(&Instrumentation::new(tracker.probe()));
+    let pending = || tracker.totals().device().pending_bytes();
+    let idle = storage(&device, "idle", 64);
+    let group = bind_group(&device, &idle);
+    idle.destroy();
+    assert_eq!((tracker.totals().device().live_bytes(), pending()), (0, 0), "a bind group keeps no destroyed memory");
+    assert!(tracker.snapshot().resources.iter().any(|resource| resource.freed));
+    let written = storage(&device, "written", 256);
+    queue.write_buffer(&written, 0, &[1; 16]);
+    written.destroy();
+    assert_eq!(pending(), 256, "the write is still to be submitted");
+    queue.submit([]);
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    assert_eq!(pending(), 0);
+    drop((idle, group, written));
+    let counts = tracker.totals().device();
+    assert_eq!((counts.created_bytes, counts.released_bytes), (320, 320));
+}
+
+#[test]
+fn what_is_written_while_mapped_at_creation_is_staged_by_the_unmapping() {
+    let tracker = Tracker::new();
+    let Adopted { device, queue, .. } = noop(&Instrumentation::new(tracker.probe()));
+    let make = |usage| {
+        let mapped_at_creation = true;
+        device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 128, usage, mapped_at_creation })
+    };
+    let [staged, in_place] = [wgpu::BufferUsages::VERTEX, wgpu::BufferUsages::MAP_WRITE].map(make);
+    for buffer in [staged, in_place] {
+        buffer.get_mapped_range_mut(..).unwrap().copy_from_slice(&[5; 128]);
+        buffer.unmap();
+    }
+    let totals = tracker.totals();
+    assert_eq!((totals.submissions.unsubmitted_bytes(), totals.device().pending_bytes()), (128, 128));
+    queue.submit([]);
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    assert_eq!(tracker.totals().device().pending_bytes(), 0);
 }
 
 #[test]

@@ -116,6 +116,10 @@ impl Ticket {
     /// Nothing.
     #[inline(always)]
     pub fn destroyed(&self) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn freed(&self) {}
 }
 
 /// A frame on a lane. Without the feature `telemetry` it is empty.

@@ -17,6 +17,8 @@ pub(crate) const MAX_LABEL: usize = 128;
 pub(crate) const HANDLE_DROPPED: u32 = 1;
 /// State bit: destroyed explicitly.
 pub(crate) const DESTROYED: u32 = 2;
+/// State bit: destroyed, and its memory is known to be free.
+pub(crate) const FREED: u32 = 4;
 
 /// One resource's place.
 #[repr(C, align(64))]

@@ -76,6 +76,11 @@ impl Tally {
         add(&self.released_bytes, bytes, Ordering::Release);
     }
 
+    /// The memory of a resource that has left live is free before its release, which then gives back none.
+    pub(crate) fn free(&self, bytes: u64) {
+        add(&self.released_bytes, bytes, Ordering::Release);
+    }
+
     /// A resource is destroyed explicitly, for the first time.
     pub(crate) fn destroy(&self) {
         add(&self.destroyed, 1, Ordering::Release);

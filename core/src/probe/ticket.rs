@@ -5,7 +5,7 @@ use super::clock::nanos;
 use super::event::{Event, EventKind};
 use super::local::{self, Local};
 use super::record::Record;
-use super::slot::{DESTROYED, HANDLE_DROPPED, Slot};
+use super::slot::{DESTROYED, FREED, HANDLE_DROPPED, Slot};
 use super::{Context, Extent, Level, New, PacketId, ResourceId, Timestamp};
 use std::panic::Location;
 use std::time::Duration;
@@ -77,17 +77,29 @@ impl Ticket {
         }
     }
 
+    /// The memory of a destroyed resource is free: its bytes are no longer pending, though handles may keep the resource itself
+    /// until the ticket is dropped. Counts as [`destroyed`](Self::destroyed) if it was not.
+    pub fn freed(&self) {
+        if let Some(entry) = self.0 {
+            entry.leave_live(DESTROYED);
+            entry.free();
+        }
+    }
+
     fn rebuild(&mut self, bytes: u64, extent: Option<Extent>) {
         let Some(Entry { slot, book }) = self.0 else { return };
         let bytes = book.believe(bytes);
         let old = slot.record();
         let new = Record { bytes, extent: extent.or(old.extent), ..old };
-        let pending = slot.state() != 0;
+        let state = slot.state();
+        let pending = state != 0;
+        // What is free has no bytes to change.
+        let (before, after) = if state & FREED == 0 { (old.bytes, bytes) } else { (0, 0) };
         let level = book.level();
         local::with(book, |local| {
             slot.rewrite(&new);
             for row in new.rows() {
-                local.shard.rows.row(row).resize(old.bytes, bytes, pending);
+                local.shard.rows.row(row).resize(before, after, pending);
             }
             if new.within.is_none() && !pending {
                 local.move_live(book, bytes, old.bytes);
@@ -166,10 +178,24 @@ impl Entry {
         });
     }
 
+    fn free(self) {
+        let Self { slot, book } = self;
+        if slot.mark(FREED) & FREED == 0 {
+            let record = slot.record();
+            local::with(book, |local| {
+                for row in record.rows() {
+                    local.shard.rows.row(row).free(record.bytes);
+                }
+            });
+        }
+    }
+
     fn release(self) {
         let Self { slot, book } = self;
         let record = slot.record();
-        let live = slot.state() == 0;
+        let state = slot.state();
+        let live = state == 0;
+        let held = if state & FREED == 0 { record.bytes } else { 0 };
         let level = book.level();
         local::with(book, |local| {
             for row in record.rows() {
@@ -177,7 +203,7 @@ impl Entry {
                 if live {
                     row.leave_live(record.bytes);
                 }
-                row.release(record.bytes);
+                row.release(held);
             }
             if live && record.within.is_none() {
                 local.move_live(book, 0, record.bytes);

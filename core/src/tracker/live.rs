@@ -6,7 +6,7 @@ use crate::probe::book::{Book, Settings};
 use crate::probe::kind::ROWS;
 use crate::probe::record::{EVENT_WORDS, decode_event};
 use crate::probe::ring::{Follower, Ring};
-use crate::probe::slot::{DESTROYED, HANDLE_DROPPED, Sighting, Slot};
+use crate::probe::slot::{DESTROYED, FREED, HANDLE_DROPPED, Sighting, Slot};
 use crate::probe::tally::Pass;
 use crate::probe::{
     Clock, Counts, Event, Lane, Level, MAX_USER_RESOURCE_KINDS, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId,
@@ -261,6 +261,7 @@ impl Tracker {
             kind: record.kind,
             handle_dropped: state & HANDLE_DROPPED != 0,
             destroyed: state & DESTROYED != 0,
+            freed: state & FREED != 0,
             bytes: record.bytes,
             backend: record.backend,
             label,

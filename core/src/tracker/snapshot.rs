@@ -35,6 +35,8 @@ pub struct ResourceRecord {
     pub handle_dropped: bool,
     /// The program destroyed it explicitly.
     pub destroyed: bool,
+    /// It is destroyed and its memory is known to be free: its bytes are in no total.
+    pub freed: bool,
     /// Its bytes.
     pub bytes: u64,
     /// The API that made it.
