@@ -3,6 +3,9 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod books;
+mod counters;
+mod same;
 mod scene;
 mod steady;
 #[path = "../support/mod.rs"]

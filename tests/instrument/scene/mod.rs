@@ -101,13 +101,13 @@ pub(crate) fn run(instance: &wgpu::Instance, at_step: AtStep<'_>) -> Option<Vec<
 
 /// Runs every stage on a device that is there.
 pub(crate) fn run_on(gpu: &Gpu, at_step: AtStep<'_>) -> Vec<Entry> {
-    let mut log = Log { stage: "", entries: Vec::new(), at_step };
+    let mut log = Log { stage: "scene", entries: Vec::new(), at_step };
+    log.step(gpu, "opened");
     for (name, stage) in STAGES {
         log.stage = name;
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
         stage(gpu, &mut log);
         log.outcome("errors at its end", pollster::block_on(scope.pop()));
-        gpu.wait();
         log.step(gpu, "end");
     }
     log.entries
@@ -132,8 +132,10 @@ impl Log<'_> {
         self.push("skipped", Value::Skipped(why.to_owned()));
     }
 
-    /// Lets the test look at the books.
+    /// Lets the test look at the books, when the GPU has nothing left to do.
     pub(crate) fn step(&mut self, gpu: &Gpu, what: &str) {
+        // A lost device has nothing to do.
+        let _ = gpu.device.poll(wgpu::PollType::wait_indefinitely());
         (self.at_step)(gpu, &format!("{}: {what}", self.stage));
     }
 

@@ -1,6 +1,8 @@
 //! What the stages share: making things, reading them back, catching errors and panics.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 /// A device with all that it came from.
 pub(crate) struct Gpu {
@@ -223,7 +225,20 @@ pub(crate) fn describe(error: &wgpu::Error) -> String {
 
 /// The message of the panic in `work`.
 pub(crate) fn panic_of(work: impl FnOnce()) -> String {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    static HOOK: Once = Once::new();
+    thread_local!(static EXPECTED: Cell<bool> = const { Cell::new(false) });
+    HOOK.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !EXPECTED.get() {
+                print(info);
+            }
+        }));
+    });
+    EXPECTED.set(true);
+    let ended = catch_unwind(AssertUnwindSafe(work));
+    EXPECTED.set(false);
+    match ended {
         Ok(()) => "no panic".to_owned(),
         Err(payload) => match payload.downcast::<String>() {
             Ok(text) => *text,
