@@ -5,6 +5,8 @@
 //! static HEAP: engine_vitals::TrackingAllocator = engine_vitals::TrackingAllocator::system();
 //!
 //! let vitals = engine_vitals::start(); // monitors registered, /metrics on loopback
+//! let instance = vitals.wrap(wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle()));
+//! // adapter, device, queue, surface: unchanged, and every resource that any crate makes is tracked
 //! println!("{:?}", vitals.url());
 //! loop {
 //!     // render
@@ -18,7 +20,7 @@
 //! ```text
 //!  PRODUCE                        KEEP        READ         FIGURES            SHOW
 //!
-//!  your engine ──────────▶ probe ─▶ tracker ──┐
+//!  instrument, your code ─▶ probe ─▶ tracker ─┐
 //!  memory   TrackingAllocator ────────────────┼─▶ monitor ─▶ registry ─▶ outputs ─▶ exporters
 //!  gpu      frame timer, submissions ─────────┤               (table)    metrics    Prometheus, JSON lines
 //!  vram     wgpu's allocator, the system ─────┘                          facade
@@ -30,6 +32,7 @@
 //! # What is where
 //!
 //! - [`start()`], [`Vitals`]: the one call that sets everything up
+//! - [`instrument`]: track every wgpu object of every crate through one wrapped instance
 //! - [`probe`]: report resources, frames and submissions; [`tracker`]: read them: totals, snapshots, events
 //! - [`memory`]: the [`TrackingAllocator`] and what the system says of the process
 //! - [`gpu`]: times on the GPU, submissions, adapter facts; [`vram`]: what wgpu's allocator says
@@ -62,6 +65,7 @@
 //!
 //! - `telemetry` (default): everything that measures. Without it the same source compiles to no-op twins: no thread, no port, no
 //!   allocation, nothing of wgpu beyond what the engine uses.
+//! - `instrument` (default): [`Vitals::wrap`]. Turns on wgpu's features `custom` and `wgsl`
 //! - `serve` (default): the HTTP server with `/metrics`
 //! - `trace` (default): `ENGINE_VITALS_TRACE=1` writes the event stream as JSON lines to stderr
 //! - `log`: warnings through `tracing`

@@ -48,7 +48,7 @@ impl Device {
         let record = world.track(new(ResourceKind::DEVICE), Vec::new(), None);
         let guard = world.on_device.as_ref().map(|hook| hook(real_device(&real), real_queue(&queue)));
         let queue = Queue::new(queue, Arc::clone(&state), world.track(new(ResourceKind::QUEUE), Vec::new(), None));
-        (Self { guard: guard, real, state, record, added }, queue)
+        (Self { guard, real, state, record, added }, queue)
     }
 
     /// The object that stands for a texture.

@@ -92,7 +92,7 @@ impl Encoder {
     ) -> Option<wgpu::TexelCopyTextureInfo<'a>> {
         let own = self.device.own(info.texture, call)?;
         self.touch(&own.record);
-        Some(wgpu::TexelCopyTextureInfo { texture: &own.real, ..info.clone() })
+        Some(wgpu::TexelCopyTextureInfo { texture: &own.real, ..*info })
     }
 }
 

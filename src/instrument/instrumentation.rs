@@ -32,7 +32,6 @@ impl Instrumentation {
     }
 
     /// With other than the defaults.
-    #[must_use]
     pub fn builder(probe: Probe) -> InstrumentationBuilder {
         InstrumentationBuilder {
             probe,

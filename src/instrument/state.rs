@@ -146,7 +146,7 @@ impl DeviceState {
         let Submitted { destroyed, in_flight, .. } = &mut *submitted;
         destroyed.retain(|record| {
             let used = |by: &[Arc<Record>]| by.iter().any(|by| by.uses(record));
-            let free = !used(writes.records()) && !in_flight.values().any(|(_, by)| used(by));
+            let free = !used(writes.records()) && !in_flight.values().any(|submission| used(&submission.used));
             if free {
                 record.freed();
             }
@@ -171,12 +171,17 @@ impl DeviceState {
 #[derive(Debug, Default)]
 pub(super) struct Submitted {
     last: u64,
-    /// The real index of each in flight, and what it uses.
-    in_flight: BTreeMap<u64, (wgpu::SubmissionIndex, Arc<[Arc<Record>]>)>,
+    in_flight: BTreeMap<u64, InFlight>,
     /// The newest that is complete.
     done: Option<(u64, wgpu::SubmissionIndex)>,
     /// Destroyed, and in use still.
     destroyed: Vec<Arc<Record>>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    index: wgpu::SubmissionIndex,
+    used: Arc<[Arc<Record>]>,
 }
 
 /// What a number of the program's stands for.
@@ -192,12 +197,12 @@ impl Submitted {
     /// Work was submitted under that number.
     pub(super) fn submitted(&mut self, number: u64, index: wgpu::SubmissionIndex, used: Arc<[Arc<Record>]>) {
         self.last = self.last.max(number);
-        self.in_flight.insert(number, (index, used));
+        self.in_flight.insert(number, InFlight { index, used });
     }
 
     /// The work of a number is done, or lost.
     fn ended(&mut self, number: u64) {
-        if let Some((index, _)) = self.in_flight.remove(&number)
+        if let Some(InFlight { index, .. }) = self.in_flight.remove(&number)
             && self.done.as_ref().is_none_or(|(done, _)| *done < number)
         {
             self.done = Some((number, index));
@@ -207,7 +212,7 @@ impl Submitted {
     /// The real index of a number.
     pub(super) fn find(&self, number: u64) -> Found {
         let done = || self.done.as_ref().filter(|(done, _)| number <= *done).map(|(_, index)| index);
-        let index = self.in_flight.get(&number).map(|(index, _)| index).or_else(done);
+        let index = self.in_flight.get(&number).map(|submission| &submission.index).or_else(done);
         index.cloned().map_or(Found::Unknown(self.last), Found::Index)
     }
 }
