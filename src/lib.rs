@@ -68,6 +68,7 @@
 //! - `instrument` (default): [`Vitals::wrap`]. Turns on wgpu's features `custom` and `wgsl`
 //! - `serve` (default): the HTTP server with `/metrics`
 //! - `trace` (default): `ENGINE_VITALS_TRACE=1` writes the event stream as JSON lines to stderr
+//! - `vulkan`, `dx12`, `metal`: the API's own handles of buffers and textures
 //! - `log`: warnings through `tracing`
 
 pub mod gpu;

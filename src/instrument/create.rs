@@ -7,6 +7,7 @@ use engine_vitals_core::probe::{New, ResourceKind};
 use super::device::Device;
 use super::handles::{Handle, Tracked};
 use super::invalid;
+use super::native;
 use super::real::take_adopted;
 use super::record::Holds;
 
@@ -99,6 +100,7 @@ impl Device {
     pub(super) fn buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Tracked<wgpu::Buffer> {
         let real = take_adopted().unwrap_or_else(|| self.real.create_buffer(descriptor));
         let new = New::buffer(descriptor.size).label_opt(descriptor.label);
+        let new = self.state.world.native(new, || native::buffer(&real));
         let buffer = self.state.tracked(real, new, Holds::default());
         // Memory that can be mapped is written in place.
         let mappable = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;

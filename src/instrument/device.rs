@@ -58,6 +58,7 @@ impl Device {
         descriptor: &wgpu::TextureDescriptor<'_>,
     ) -> Tracked<wgpu::Texture> {
         let new = new_texture(descriptor).backend(self.state.backend);
+        let new = self.state.world.native(new, || super::native::texture(&real));
         let record = self.state.world.track_texture(new, descriptor);
         Tracked { real, record, device: Arc::clone(&self.state) }
     }

@@ -38,6 +38,7 @@ impl Instrumentation {
             rules: Rules::default(),
             backtraces_every: 0,
             timestamps: true,
+            native_handles: true,
             latencies: None,
             on_device: None,
         }
@@ -124,6 +125,7 @@ pub struct InstrumentationBuilder {
     rules: Rules,
     backtraces_every: u32,
     timestamps: bool,
+    native_handles: bool,
     latencies: Option<Arc<Histogram>>,
     on_device: Option<DeviceHook>,
 }
@@ -174,6 +176,13 @@ impl InstrumentationBuilder {
         self
     }
 
+    /// Whether the API's own handles of buffers and textures are told (`VkBuffer`, `VkImage`, `ID3D12Resource`, `MTLTexture`), with
+    /// the crate's features `vulkan`, `dx12` and `metal`. Default: yes; without these features there are none.
+    pub fn native_handles(mut self, yes: bool) -> Self {
+        self.native_handles = yes;
+        self
+    }
+
     /// Records how long submissions take in `latencies`. Default: nowhere.
     pub fn submission_latencies(mut self, latencies: Arc<Histogram>) -> Self {
         self.latencies = Some(latencies);
@@ -197,6 +206,7 @@ impl InstrumentationBuilder {
                 backtraces: Backtraces::new(self.backtraces_every.into()),
                 targets: Targets::default(),
                 timestamps: self.timestamps,
+                native_handles: self.native_handles,
                 latencies: self.latencies,
                 on_device: self.on_device,
                 surfaces: AtomicU32::new(0),

@@ -75,6 +75,8 @@ mod instance;
 mod instrumentation;
 #[cfg(feature = "instrument")]
 mod invalid;
+#[cfg(feature = "instrument")]
+mod native;
 #[cfg(not(feature = "instrument"))]
 mod off;
 #[cfg(feature = "instrument")]
@@ -97,7 +99,8 @@ mod state;
 mod surface;
 #[cfg(feature = "instrument")]
 mod targets;
-#[cfg(all(test, feature = "instrument"))]
+#[cfg(feature = "instrument")]
+#[cfg(test)]
 mod tests;
 
 #[cfg(feature = "instrument")]

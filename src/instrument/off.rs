@@ -104,6 +104,11 @@ impl InstrumentationBuilder {
     }
 
     /// Nothing.
+    pub fn native_handles(self, _: bool) -> Self {
+        self
+    }
+
+    /// Nothing.
     pub fn submission_latencies(self, _: Arc<Histogram>) -> Self {
         self
     }

@@ -25,6 +25,8 @@ pub(super) struct World {
     pub(super) targets: Targets,
     /// Devices get the adapter's timestamp features.
     pub(super) timestamps: bool,
+    /// The API's own handles are told, where they are to be had.
+    pub(super) native_handles: bool,
     pub(super) latencies: Option<Arc<Histogram>>,
     pub(super) on_device: Option<DeviceHook>,
     /// Surfaces made so far, which names their lanes.
@@ -50,6 +52,12 @@ impl World {
         let extras = (labelled || backtrace || target.is_some())
             .then(|| Box::new(Extras { world: Arc::clone(self), labelled, backtrace, target }));
         Record::new(ticket, holds, extras)
+    }
+
+    /// With the API's own handle, if that is wanted and to be had.
+    pub(super) fn native<'a>(&self, new: New<'a>, handle: impl FnOnce() -> Option<u64>) -> New<'a> {
+        let wanted = self.native_handles && self.probe.level() != Level::Off;
+        wanted.then(handle).flatten().map_or(new, |handle| new.native(handle))
     }
 
     /// The owner under which such a target would be tracked.

@@ -124,7 +124,8 @@ fn docs(shell: &Shell) -> Result<()> {
 }
 
 fn tests(shell: &Shell) -> Result<()> {
-    with_adapter_rule(shell.cargo(["test", "--workspace", "--no-fail-fast"]))
+    let optional = ["--features", "engine-vitals/vulkan"];
+    with_adapter_rule(shell.cargo(["test", "--workspace", "--no-fail-fast"]).args(optional))
 }
 
 fn tests_off(shell: &Shell) -> Result<()> {
