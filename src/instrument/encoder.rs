@@ -12,7 +12,7 @@ use wgpu::wgt::{BufferTransition, TextureTransition};
 
 use super::accel;
 use super::pass::Pass;
-use super::record::{Held, Holds, Touched};
+use super::record::{Held, Touched};
 use super::state::DeviceState;
 
 /// A command encoder around another one.
@@ -48,13 +48,12 @@ impl Encoder {
         device: &Arc<DeviceState>,
         descriptor: &wgpu::CommandEncoderDescriptor<'_>,
     ) -> Self {
-        let new = New::of(ResourceKind::COMMAND_ENCODER, 0).label_opt(descriptor.label);
-        let tracked = device.tracked((), new, Holds::default());
+        let new = New::of(ResourceKind::COMMAND_ENCODER, 0).label_opt(descriptor.label).backend(device.backend);
         Self {
             real: Mutex::new(Some(real.create_command_encoder(descriptor))),
             touched: Arc::new(Mutex::new(Touched::new())),
             device: Arc::clone(device),
-            record: tracked.record.clone(),
+            record: device.world.track(new, Vec::new(), None),
             label: descriptor.label.map(Box::from),
         }
     }
