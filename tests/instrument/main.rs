@@ -3,8 +3,12 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bench;
 mod books;
 mod counters;
+mod details;
+mod foreign;
+mod pending;
 mod same;
 mod scene;
 mod steady;

@@ -24,7 +24,7 @@ mod views;
 
 use std::fmt::Display;
 
-pub(crate) use tools::{Gpu, gpu_instance, noop_instance};
+pub(crate) use tools::{Gpu, gpu_instance, noop_instance, panic_of};
 
 /// One thing that the scene has seen.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,239 @@
+//! Bytes are pending for exactly as long as wgpu keeps the memory of what has no handle any more.
+
+use crate::bench::Bench;
+use crate::scene::Gpu;
+use engine_vitals::probe::ResourceKind;
+
+const USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_DST)
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::VERTEX);
+
+/// Live and pending bytes of the kind are these, and wgpu has memory under the label as long as there are any.
+#[track_caller]
+fn expect(bench: &Bench, kind: ResourceKind, label: &str, live: u64, pending: u64) {
+    assert_eq!(bench.bytes(kind), (live, pending), "live and pending bytes of {kind:?}");
+    let resource = bench.resource(label);
+    assert_eq!(resource.as_ref().is_some_and(|resource| resource.is_live()), live > 0, "{resource:?}");
+    if let Some(allocated) = bench.allocated(label) {
+        assert_eq!(allocated, live + pending > 0, "wgpu's allocator has {label:?}");
+    }
+}
+
+fn storage_layout(gpu: &Gpu) -> wgpu::BindGroupLayout {
+    gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some("storage"),
+        entries: &[wgpu::BindGroupLayoutEntry {
+            binding: 0,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: false },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        }],
+    })
+}
+
+fn bind_group(gpu: &Gpu, layout: &wgpu::BindGroupLayout, resource: wgpu::BindingResource<'_>) -> wgpu::BindGroup {
+    let entries = &[wgpu::BindGroupEntry { binding: 0, resource }];
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some("group"), layout, entries })
+}
+
+#[test]
+fn a_bind_group_alone_keeps_a_buffer() {
+    for bench in Bench::on_both("a_bind_group_alone_keeps_a_buffer") {
+        let gpu = &bench.gpu;
+        let buffer = gpu.buffer("kept", 4096, USAGE);
+        expect(&bench, ResourceKind::BUFFER, "kept", 4096, 0);
+        let group = bind_group(gpu, &storage_layout(gpu), buffer.as_entire_binding());
+        let (clone, second) = (buffer.clone(), group.clone());
+        drop(buffer);
+        expect(&bench, ResourceKind::BUFFER, "kept", 4096, 0);
+        drop(clone);
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 4096);
+        drop(group);
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 4096);
+        drop(second);
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 0);
+        bench.close();
+    }
+}
+
+#[test]
+fn a_view_keeps_a_texture_and_a_bind_group_a_view() {
+    for bench in Bench::on_both("a_view_keeps_a_texture_and_a_bind_group_a_view") {
+        let gpu = &bench.gpu;
+        let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST;
+        let texture = gpu.texture("kept", (32, 16), wgpu::TextureFormat::Rgba8Unorm, usage);
+        let view = texture.create_view(&wgpu::TextureViewDescriptor { label: Some("view"), ..Default::default() });
+        // A public view has a clone of its texture, which keeps that live.
+        drop(texture);
+        expect(&bench, ResourceKind::TEXTURE, "kept", 2048, 0);
+        let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("texture"),
+            entries: &[wgpu::BindGroupLayoutEntry {
+                binding: 0,
+                visibility: wgpu::ShaderStages::FRAGMENT,
+                ty: wgpu::BindingType::Texture {
+                    sample_type: wgpu::TextureSampleType::Float { filterable: true },
+                    view_dimension: wgpu::TextureViewDimension::D2,
+                    multisampled: false,
+                },
+                count: None,
+            }],
+        });
+        let group = bind_group(gpu, &layout, wgpu::BindingResource::TextureView(&view));
+        drop(view);
+        expect(&bench, ResourceKind::TEXTURE, "kept", 0, 2048);
+        assert!(bench.resource("view").is_some_and(|view| view.handle_dropped));
+        drop((group, layout));
+        gpu.wait();
+        expect(&bench, ResourceKind::TEXTURE, "kept", 0, 0);
+        assert_eq!(bench.resource("view"), None);
+        bench.close();
+    }
+}
+
+#[test]
+fn recorded_commands_and_a_submission_in_flight_keep_a_buffer() {
+    for bench in Bench::on_both("recorded_commands_and_a_submission_in_flight_keep_a_buffer") {
+        let gpu = &bench.gpu;
+        let kept = gpu.buffer("kept", 1 << 16, USAGE);
+        let other = gpu.buffer("other", 1 << 16, USAGE);
+        let mut encoder = gpu.encoder("commands");
+        encoder.copy_buffer_to_buffer(&kept, 0, &other, 0, None);
+        drop((kept, other));
+        assert_eq!(bench.bytes(ResourceKind::BUFFER), (0, 2 << 16), "an encoder keeps what it recorded");
+        let commands = encoder.finish();
+        assert_eq!(bench.bytes(ResourceKind::BUFFER), (0, 2 << 16), "commands keep what they use");
+        gpu.queue.submit([commands]);
+        assert_eq!(bench.bytes(ResourceKind::BUFFER), (0, 2 << 16), "so does the submission until a poll");
+        assert_eq!(bench.books.tracker.totals().submissions.in_flight(), 1);
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 0);
+        assert_eq!(bench.books.tracker.totals().submissions.in_flight(), 0);
+        // Commands that are thrown away let go at once.
+        let kept = gpu.buffer("thrown away", 64, USAGE);
+        let mut encoder = gpu.encoder("commands");
+        encoder.clear_buffer(&kept, 0, None);
+        drop(kept);
+        expect(&bench, ResourceKind::BUFFER, "thrown away", 0, 64);
+        drop(encoder.finish());
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "thrown away", 0, 0);
+        bench.close();
+    }
+}
+
+#[test]
+fn a_bind_group_in_flight_keeps_its_buffer() {
+    for bench in Bench::on_both("a_bind_group_in_flight_keeps_its_buffer") {
+        let gpu = &bench.gpu;
+        let layout = storage_layout(gpu);
+        let module = gpu.shader(
+            "shader",
+            "@group(0) @binding(0) var<storage, read_write> n: array<u32>;
+             @compute @workgroup_size(1) fn main() { n[0] += 1u; }",
+        );
+        let pipeline = {
+            let layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some("layout of the pipeline"),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some("pipeline"),
+                layout: Some(&layout),
+                module: &module,
+                entry_point: None,
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            })
+        };
+        let buffer = gpu.buffer("kept", 256, USAGE);
+        let group = bind_group(gpu, &layout, buffer.as_entire_binding());
+        gpu.submit("dispatch", |encoder| {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(1, 1, 1);
+        });
+        drop((buffer, group, layout, module));
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 256);
+        assert!(bench.resource("group").is_some_and(|group| group.handle_dropped));
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 0);
+        assert_eq!(bench.resource("group"), None);
+        for kept in ["layout of the pipeline", "storage"] {
+            assert!(bench.resource(kept).is_some_and(|kept| kept.handle_dropped), "the pipeline keeps {kept:?}");
+        }
+        drop(pipeline);
+        gpu.wait();
+        assert_eq!(bench.resource("layout of the pipeline"), None);
+        bench.close();
+    }
+}
+
+#[test]
+fn writes_keep_their_target_until_they_are_submitted_and_done() {
+    for bench in Bench::on_both("writes_keep_their_target_until_they_are_submitted_and_done") {
+        let gpu = &bench.gpu;
+        let kept = gpu.buffer("kept", 1024, USAGE);
+        gpu.queue.write_buffer(&kept, 0, &[1; 512]);
+        drop(kept);
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 1024);
+        gpu.queue.submit([]);
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 1024);
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "kept", 0, 0);
+        bench.close();
+    }
+}
+
+#[test]
+fn destroyed_memory_is_free_when_its_last_use_is_done() {
+    for bench in Bench::on_both("destroyed_memory_is_free_when_its_last_use_is_done") {
+        let gpu = &bench.gpu;
+        let buffer = gpu.buffer("destroyed", 8192, USAGE);
+        let group = bind_group(gpu, &storage_layout(gpu), buffer.as_entire_binding());
+        buffer.destroy();
+        expect(&bench, ResourceKind::BUFFER, "destroyed", 0, 0);
+        assert!(bench.resource("destroyed").is_some_and(|buffer| buffer.destroyed && !buffer.handle_dropped));
+        drop(group);
+        drop(buffer);
+        assert_eq!(bench.resource("destroyed"), None);
+        // In use by a submission: pending until that is done.
+        let used = gpu.buffer("used", 8192, USAGE);
+        gpu.submit("use", |encoder| encoder.clear_buffer(&used, 0, None));
+        used.destroy();
+        expect(&bench, ResourceKind::BUFFER, "used", 0, 8192);
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "used", 0, 0);
+        used.destroy();
+        let counts = bench.books.tracker.totals().kind(ResourceKind::BUFFER).device;
+        assert_eq!((counts.created, counts.destroyed, counts.released), (2, 2, 1));
+        drop(used);
+        bench.close();
+    }
+}
+
+#[test]
+fn a_mapping_under_way_keeps_its_buffer() {
+    for bench in Bench::on_both("a_mapping_under_way_keeps_its_buffer") {
+        let gpu = &bench.gpu;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let buffer = gpu.buffer("mapped", 256, usage);
+        gpu.submit("clear", |encoder| encoder.clear_buffer(&buffer, 0, None));
+        buffer.map_async(wgpu::MapMode::Read, .., |_| {});
+        drop(buffer);
+        expect(&bench, ResourceKind::BUFFER, "mapped", 0, 256);
+        gpu.wait();
+        gpu.wait();
+        expect(&bench, ResourceKind::BUFFER, "mapped", 0, 0);
+        bench.close();
+    }
+}
