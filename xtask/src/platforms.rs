@@ -8,15 +8,18 @@ const STEPS: &[Step] = &[
     Step { name: "windows", about: "x86_64-pc-windows-gnu", run: |shell| lint(shell, "x86_64-pc-windows-gnu", NATIVE) },
     Step { name: "macos", about: "aarch64-apple-darwin", run: |shell| lint(shell, "aarch64-apple-darwin", NATIVE) },
     Step { name: "wasm", about: "wasm32-unknown-unknown", run: |shell| lint(shell, "wasm32-unknown-unknown", WASM) },
-    Step { name: "wasm-off", about: "the same, measuring nothing", run: |shell| lint(shell, "wasm32-unknown-unknown", OFF) },
+    Step {
+        name: "wasm-off",
+        about: "the same, measuring nothing",
+        run: |shell| lint(shell, "wasm32-unknown-unknown", OFF),
+    },
     Step { name: "miri", about: "undefined behaviour in the unsafe parts", run: miri },
 ];
 
 /// The libraries and the tool, as users build them.
 const NATIVE: &[&str] = &["--workspace", "--exclude", "xtask"];
 /// No sockets and no processes there: all but the server and the stream of events.
-const WASM: &[&str] =
-    &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument"];
+const WASM: &[&str] = &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument"];
 /// The twins that do nothing.
 const OFF: &[&str] = &["--package", "engine-vitals", "--no-default-features"];
 
