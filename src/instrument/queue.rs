@@ -72,9 +72,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            record.handle_dropped();
-        }
+        self.record.handle_dropped();
     }
 }
 
