@@ -1,9 +1,7 @@
 //! Which submissions are in flight, and for how long they were. Plain data: the clock is an argument.
 
 use std::collections::VecDeque;
-use std::time::Duration;
-
-use web_time::Instant;
+use std::time::{Duration, Instant};
 
 /// Numbers submissions and follows each until it is done.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! Creations: the real object, and the record of the new one with what it keeps alive.
 
+use std::time::Instant;
+
 use engine_vitals_core::probe::{New, ResourceKind};
-use web_time::Instant;
 
 use super::device::Device;
 use super::handles::{Handle, Tracked};
@@ -104,7 +105,7 @@ impl Device {
         // Memory that can be mapped is written in place.
         let mappable = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
         if let (Some(record), true, false) =
-            (buffer.record.record(), descriptor.mapped_at_creation, descriptor.usage.intersects(mappable))
+            (&buffer.record, descriptor.mapped_at_creation, descriptor.usage.intersects(mappable))
         {
             record.set_unwritten();
         }

@@ -66,7 +66,9 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        self.record.handle_dropped();
+        if let Some(record) = &self.record {
+            record.handle_dropped();
+        }
     }
 }
 
@@ -249,7 +251,7 @@ impl DeviceInterface for Device {
     }
 
     fn destroy(&self) {
-        if let Some(record) = self.record.record() {
+        if let Some(record) = &self.record {
             record.destroyed();
         }
         self.real.destroy();

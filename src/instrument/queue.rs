@@ -72,7 +72,9 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.record.handle_dropped();
+        if let Some(record) = &self.record {
+            record.handle_dropped();
+        }
     }
 }
 

@@ -110,7 +110,9 @@ impl Surface {
 
 impl Drop for Surface {
     fn drop(&mut self) {
-        self.record.handle_dropped();
+        if let Some(record) = &self.record {
+            record.handle_dropped();
+        }
         self.frames.close();
     }
 }
