@@ -3,8 +3,10 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adopted;
 mod bench;
 mod books;
+mod choices;
 mod counters;
 mod details;
 mod foreign;

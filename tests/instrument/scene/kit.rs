@@ -7,7 +7,7 @@ pub(super) const DEPTH: wgpu::TextureFormat = wgpu::TextureFormat::Depth24PlusSt
 pub(super) const SIZE: (u32, u32) = (64, 48);
 
 /// A pipeline of one entry point, with the layout that follows from the shader.
-pub(super) fn compute_pipeline(gpu: &Gpu, label: &str, source: &str) -> wgpu::ComputePipeline {
+pub(crate) fn compute_pipeline(gpu: &Gpu, label: &str, source: &str) -> wgpu::ComputePipeline {
     compute_pipeline_of(gpu, label, None, &gpu.shader(label, source))
 }
 

@@ -24,6 +24,7 @@ mod views;
 
 use std::fmt::Display;
 
+pub(crate) use kit::compute_pipeline;
 pub(crate) use tools::{Gpu, gpu_instance, noop_instance, panic_of};
 
 /// One thing that the scene has seen.
