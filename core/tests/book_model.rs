@@ -3,7 +3,7 @@
 
 use engine_vitals_core::probe::{
     Clock, Context, Counts, Event, EventKind, Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, Packet, PacketId,
-    PacketResult, ResourceId, ResourceKind, Ticket, Timestamp,
+    PacketResult, Probe, ResourceId, ResourceKind, Ticket, Timestamp,
 };
 use engine_vitals_core::tracker::{ResourceRecord, Tracker};
 use proptest::prelude::*;
@@ -314,7 +314,7 @@ impl Run {
                 Op::HandleDropped(_) => ticket.handle_dropped(),
                 Op::Destroyed(_) => ticket.destroyed(),
                 Op::Freed(_) => ticket.freed(),
-                Op::Touch(_) => ticket.touch(packet),
+                Op::Touch(_) => touch(self.tracker.probe(), ticket, packet, which),
                 Op::Drop(_) => drop(self.held.swap_remove(which)),
                 _ => {}
             }
@@ -366,7 +366,7 @@ impl Run {
                 (life.destroyed, life.freed) = (true, true);
             }
             Op::Touch(_) => {
-                ticket.touch(packet);
+                touch(self.tracker.probe(), ticket, packet, which);
                 if model.level != Level::Off && life.last_packet != packet {
                     life.last_packet = packet;
                     if model.touch_lists {
@@ -518,6 +518,15 @@ impl Run {
             prop_assert!(record.site.is_some_and(|site| site.file().ends_with("book_model.rs")));
         }
         Ok(())
+    }
+}
+
+/// Alone or as one of several: it is the same.
+fn touch(probe: Probe, ticket: &Ticket, packet: PacketId, which: usize) {
+    if which.is_multiple_of(2) {
+        ticket.touch(packet);
+    } else {
+        probe.touching(packet, |touches| [ticket, ticket].into_iter().for_each(|ticket| touches.touch(ticket)));
     }
 }
 

@@ -24,6 +24,7 @@ fn engine(probe: Probe) -> Ticket {
     let within = probe.create(New::buffer(256).within(block.id()).label_opt(Some("vertices")));
     let mut target = probe.create(New::texture_target(400).extent(Extent::new(10, 10)).backend(Backend::Vulkan));
     target.touch(packet.id());
+    probe.touching(packet.id(), |touches| touches.touch(&target));
     target.resize_to(1600, Extent::new(20, 20));
     target.resize(1200);
     probe.staged(100);

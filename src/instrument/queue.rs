@@ -63,9 +63,7 @@ impl Queue {
         let probe = self.device.world.probe;
         let packet = Context::current().packet();
         if probe.level() != Level::Off && probe.touch_lists() && !packet.is_none() {
-            for record in used {
-                record.touch(packet);
-            }
+            probe.touching(packet, |touches| used.iter().for_each(|record| record.touch(touches)));
         }
     }
 }

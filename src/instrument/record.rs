@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use engine_vitals_core::probe::{PacketId, Ticket};
+use engine_vitals_core::probe::{Ticket, Touches};
 
 use super::state::World;
 
@@ -82,10 +82,10 @@ impl Record {
     }
 
     /// The packet uses the object, and with it all that it keeps.
-    pub(super) fn touch(&self, packet: PacketId) {
-        self.ticket.touch(packet);
+    pub(super) fn touch(&self, touches: &mut Touches<'_>) {
+        touches.touch(&self.ticket);
         for held in &self.holds {
-            held.touch(packet);
+            held.touch(touches);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::book::Book;
 use super::event::{Event, EventKind, Mark};
-use super::ticket::{self, Ticket, bare_event};
+use super::ticket::{self, Ticket, Touches, bare_event};
 use super::{Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceKind, local};
 use std::panic::Location;
 
@@ -74,6 +74,15 @@ impl Probe {
     #[must_use]
     pub fn lane(self, name: &str) -> Lane {
         self.0.map_or(Lane::NONE, |book| book.lane(name))
+    }
+
+    /// Notes that `packet` uses the resources that `tell` names, as [`Ticket::touch`] does for each. Their events have one time. For many
+    /// at once this is several times faster. `tell` is not called while the level is off, and reports nothing else.
+    #[inline]
+    pub fn touching(self, packet: PacketId, tell: impl Fn(&mut Touches<'_>)) {
+        if let Some((book, level)) = self.active() {
+            ticket::touching(book, level, packet, tell);
+        }
     }
 
     /// Queues a packet: a frame on that lane. Without a lane it counts for [`Lane::OTHER`].

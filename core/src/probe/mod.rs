@@ -62,10 +62,10 @@ mod ticket;
 pub use {
     context::{Context, ContextGuard},
     live::{Packet, Probe},
-    ticket::Ticket,
+    ticket::{Ticket, Touches},
 };
 
 #[cfg(not(feature = "telemetry"))]
 mod noop;
 #[cfg(not(feature = "telemetry"))]
-pub use noop::{Context, ContextGuard, Packet, Probe, Ticket};
+pub use noop::{Context, ContextGuard, Packet, Probe, Ticket, Touches};

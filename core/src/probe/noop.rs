@@ -3,6 +3,16 @@
 use super::{Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind};
 use std::marker::PhantomData;
 
+/// Touches of many resources by one packet; there are none.
+#[derive(Debug)]
+pub struct Touches<'a>(PhantomData<&'a ()>);
+
+impl Touches<'_> {
+    /// Nothing.
+    #[inline(always)]
+    pub fn touch(&mut self, _ticket: &Ticket) {}
+}
+
 /// The hook side of a tracker. Without the feature `telemetry` it does nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Probe(());
@@ -65,6 +75,10 @@ impl Probe {
     pub fn lane(self, _name: &str) -> Lane {
         Lane::NONE
     }
+
+    /// `tell` is not called.
+    #[inline(always)]
+    pub fn touching(self, _packet: PacketId, _tell: impl Fn(&mut Touches<'_>)) {}
 
     /// An empty packet.
     #[inline(always)]

@@ -51,6 +51,19 @@ impl Ticket {
         }
     }
 
+    /// The touch by one of several.
+    fn touch_with(&self, touches: &mut Touches<'_>) {
+        let Some(Entry { slot, book }) = self.0 else { return };
+        if !std::ptr::eq(book, touches.book) {
+            self.touch(touches.packet);
+        } else if slot.touch(touches.packet)
+            && let Some((local, time, context)) = &mut touches.events
+        {
+            let event = event_of(&slot.record(), EventKind::Bind, slot.next_sequence(), *time, *context);
+            local.emit(book, event, 0);
+        }
+    }
+
     /// The resource's storage was rebuilt with `bytes`.
     pub fn resize(&mut self, bytes: u64) {
         self.rebuild(bytes, None);
@@ -136,6 +149,37 @@ impl Ticket {
         let entry = self.0.filter(|entry| std::ptr::eq(entry.book, book))?;
         Some(resource_event(book, entry.slot, kind, Context::current()))
     }
+}
+
+/// Touches of many resources by one packet at one moment, as [`Probe::touching`](super::Probe::touching) hands it out.
+pub struct Touches<'a> {
+    book: &'static Book,
+    packet: PacketId,
+    /// With touch lists: where their events go, and what they have in common.
+    events: Option<(&'a mut Local, Timestamp, Context)>,
+}
+
+impl Touches<'_> {
+    /// The packet uses the resource too, as by [`Ticket::touch`].
+    #[inline]
+    pub fn touch(&mut self, ticket: &Ticket) {
+        ticket.touch_with(self);
+    }
+}
+
+impl std::fmt::Debug for Touches<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Touches").field("packet", &self.packet).finish_non_exhaustive()
+    }
+}
+
+/// Touches by one packet, at a level other than Off.
+pub(super) fn touching(book: &'static Book, level: Level, packet: PacketId, tell: impl Fn(&mut Touches<'_>)) {
+    if level != Level::Events || !book.touch_lists() {
+        return tell(&mut Touches { book, packet, events: None });
+    }
+    let (time, context) = (book.now(), Context::current().with_packet(packet));
+    local::with(book, |local| tell(&mut Touches { book, packet, events: Some((local, time, context)) }));
 }
 
 impl Drop for Ticket {
