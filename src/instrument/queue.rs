@@ -35,7 +35,7 @@ impl Queue {
         Self { real, device, record, submissions }
     }
 
-    /// The command buffers of this instance among those given, with all that they and writes before use.
+    /// The command buffers of this instance among those given, with all that they use.
     fn take(
         &self,
         command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>,
@@ -54,7 +54,6 @@ impl Queue {
                 None => self.device.errors.foreign("command buffer", "Queue::submit"),
             }
         }
-        used.append(std::mem::replace(&mut *self.device.writes.lock(), Touched::new()));
         (real, used)
     }
 
@@ -140,13 +139,13 @@ impl QueueInterface for Queue {
 
     fn submit(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
         let (real, used) = self.take(command_buffers);
-        let used: Arc<[Arc<Record>]> = used.into_records().into();
+        let used = self.device.starts(used);
         self.touch(&used);
         let (number, completion) = self.submissions.begin_instrumented();
-        // No lock is held: other people's callbacks run in here.
+        let end = End { device: Arc::clone(&self.device), number, used };
+        // No lock is held: other people's callbacks run in here, and an error may panic.
         let index = self.real.submit(real);
-        self.device.submitted.lock().submitted(number, index, Arc::clone(&used));
-        let end = End { device: Arc::clone(&self.device), number, _used: used };
+        self.device.submitted.lock().submitted(number, index, Arc::clone(&end.used));
         self.real.on_submitted_work_done(move || {
             completion.completed();
             drop(end);
@@ -189,12 +188,12 @@ fn no_such<T>(_: &DispatchBlas) -> T {
 struct End {
     device: Arc<DeviceState>,
     number: u64,
-    _used: Arc<[Arc<Record>]>,
+    used: Arc<[Arc<Record>]>,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.device.ended(self.number);
+        self.device.ended(self.number, &self.used);
     }
 }
 

@@ -141,10 +141,22 @@ impl DeviceState {
         }
     }
 
-    /// A submission has ended.
-    pub(super) fn ended(&self, number: u64) {
+    /// A submission of these commands is about to be made, and takes with it all that was written before. Returns what it uses.
+    pub(super) fn starts(&self, mut commands: Touched) -> Arc<[Arc<Record>]> {
+        // Under both locks, so that what it uses is at no moment in no use.
+        let mut writes = self.writes.lock();
+        let mut submitted = self.submitted.lock();
+        commands.append(std::mem::replace(&mut *writes, Touched::new()));
+        let used: Arc<[Arc<Record>]> = commands.into_records().into();
+        submitted.starting.push(Arc::clone(&used));
+        used
+    }
+
+    /// A submission has ended, or could not be made.
+    pub(super) fn ended(&self, number: u64, used: &Arc<[Arc<Record>]>) {
         let waiting = {
             let mut submitted = self.submitted.lock();
+            submitted.started(used);
             submitted.ended(number);
             !submitted.destroyed.is_empty()
         };
@@ -157,10 +169,12 @@ impl DeviceState {
     fn free_destroyed(&self) {
         let writes = self.writes.lock();
         let mut submitted = self.submitted.lock();
-        let Submitted { destroyed, in_flight, .. } = &mut *submitted;
+        let Submitted { destroyed, starting, in_flight, .. } = &mut *submitted;
         destroyed.retain(|record| {
             let used = |by: &[Arc<Record>]| by.iter().any(|by| by.uses(record));
-            let free = !used(writes.records()) && !in_flight.values().any(|submission| used(&submission.used));
+            let free = !used(writes.records())
+                && !starting.iter().any(|submission| used(submission))
+                && !in_flight.values().any(|submission| used(&submission.used));
             if free {
                 record.freed();
             }
@@ -185,6 +199,8 @@ impl DeviceState {
 #[derive(Debug, Default)]
 pub(super) struct Submitted {
     last: u64,
+    /// What submissions use that are being made.
+    starting: Vec<Arc<[Arc<Record>]>>,
     in_flight: BTreeMap<u64, InFlight>,
     /// The newest that is complete.
     done: Option<(u64, wgpu::SubmissionIndex)>,
@@ -210,8 +226,14 @@ pub(super) enum Found {
 impl Submitted {
     /// Work was submitted under that number.
     pub(super) fn submitted(&mut self, number: u64, index: wgpu::SubmissionIndex, used: Arc<[Arc<Record>]>) {
+        self.started(&used);
         self.last = self.last.max(number);
         self.in_flight.insert(number, InFlight { index, used });
+    }
+
+    /// A submission that uses these is no longer being made.
+    fn started(&mut self, used: &Arc<[Arc<Record>]>) {
+        self.starting.retain(|starting| !Arc::ptr_eq(starting, used));
     }
 
     /// The work of a number is done, or lost.
