@@ -13,7 +13,12 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) fn open(level: Level, touch_lists: bool) -> Self {
-        let tracker = Tracker::builder().level(level).ring_capacity(1 << 15).build();
+        Self::with_room(1 << 15, level, touch_lists)
+    }
+
+    /// With room for so many events of each thread.
+    pub(crate) fn with_room(events: usize, level: Level, touch_lists: bool) -> Self {
+        let tracker = Tracker::builder().level(level).ring_capacity(events).build();
         tracker.set_touch_lists(touch_lists);
         let cursor = tracker.events();
         Self { tracker, cursor, events: Vec::new() }
