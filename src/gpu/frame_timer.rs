@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine_vitals_core::contract::{FrameStats, GpuHook};
 use engine_vitals_core::monitor::TimerSkip;
 use parking_lot::Mutex;
+use web_time::Instant;
 
 use super::ticks::{HookTimes, hook_times};
 use super::{

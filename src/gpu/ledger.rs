@@ -1,7 +1,9 @@
 //! Which submissions are in flight, and for how long they were. Plain data: the clock is an argument.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 /// Numbers submissions and follows each until it is done.
 #[derive(Debug, Default)]

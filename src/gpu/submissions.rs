@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{Mark, Probe};
 use parking_lot::Mutex;
+use web_time::Instant;
 
 use super::ledger::Ledger;
 use super::{Submission, SubmissionId, SubmissionStats};

@@ -1,8 +1,7 @@
 //! Creations: the real object, and the record of the new one with what it keeps alive.
 
-use std::time::Instant;
-
 use engine_vitals_core::probe::{New, ResourceKind};
+use web_time::Instant;
 
 use super::device::Device;
 use super::handles::{Handle, Tracked};

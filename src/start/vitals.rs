@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::memory;
@@ -14,6 +14,7 @@ use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Prob
 use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor, UpdateSummary};
 use engine_vitals_core::tracker::Tracker;
 use parking_lot::Mutex;
+use web_time::Instant;
 
 use super::{Builder, DeviceWatch, StandardMonitor};
 use crate::gpu::Submissions;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
+
+use web_time::{Instant, SystemTime};
 
 /// A moment in nanoseconds since the Unix epoch, by a monotonic clock that was anchored to the wall clock when it was
 /// made: differences are exact, and the wall clock's later adjustments are not followed.

@@ -4,9 +4,10 @@
 //! that others are overdue and starts another worker, up to [`MOST_WORKERS`].
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use web_time::Instant;
 
 use super::entry::{Entry, guarded};
 use crate::log::warning;
@@ -99,7 +100,10 @@ impl Drop for Sampler {
         drop(jobs);
         let mut state = self.pool.state.lock();
         let until = Instant::now() + FAREWELL;
-        while state.workers > 0 && !self.pool.changed.wait_until(&mut state, until).timed_out() {}
+        while state.workers > 0
+            && !self.pool.changed.wait_for(&mut state, until.saturating_duration_since(Instant::now())).timed_out()
+        {
+        }
     }
 }
 
@@ -140,7 +144,7 @@ impl Pool {
                     }
                     state.idle += 1;
                     match due {
-                        Some(due) => drop(self.changed.wait_until(&mut state, due)),
+                        Some(due) => drop(self.changed.wait_for(&mut state, due.saturating_duration_since(now))),
                         None => self.changed.wait(&mut state),
                     }
                     state.idle -= 1;

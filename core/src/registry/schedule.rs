@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
+use web_time::Instant;
 
 use super::config::{DuplicateMonitor, RegistryBuilder, UpdateSummary};
 use super::entry::{Entry, Outcome, Shared, guarded};
