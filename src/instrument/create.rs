@@ -104,7 +104,7 @@ impl Device {
         // Memory that can be mapped is written in place.
         let mappable = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
         if let (Some(record), true, false) =
-            (&buffer.record, descriptor.mapped_at_creation, descriptor.usage.intersects(mappable))
+            (buffer.record.record(), descriptor.mapped_at_creation, descriptor.usage.intersects(mappable))
         {
             record.set_unwritten();
         }

@@ -66,9 +66,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            record.handle_dropped();
-        }
+        self.record.handle_dropped();
     }
 }
 
@@ -251,7 +249,7 @@ impl DeviceInterface for Device {
     }
 
     fn destroy(&self) {
-        if let Some(record) = &self.record {
+        if let Some(record) = self.record.record() {
             record.destroyed();
         }
         self.real.destroy();

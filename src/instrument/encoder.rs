@@ -63,8 +63,8 @@ impl Encoder {
         self.real.lock().as_mut().map(record)
     }
 
-    fn touch(&self, record: &Held) {
-        self.touched.lock().add(record);
+    fn touch(&self, held: &Held) {
+        self.touched.lock().add(held);
     }
 
     /// The real buffer behind a handle, which is touched.
@@ -183,9 +183,7 @@ impl CommandEncoderInterface for Encoder {
             real: real.finish(),
             touched: std::mem::replace(&mut *self.touched.lock(), Touched::new()),
         });
-        if let Some(record) = self.record.take() {
-            record.handle_dropped();
-        }
+        std::mem::take(&mut self.record).handle_dropped();
         let new = New::of(ResourceKind::COMMAND_BUFFER, 0).label_opt(self.label.as_deref());
         let record = self.device.world.track(new.backend(self.device.backend), Vec::new(), None);
         let recorded = Mutex::new(recorded);
@@ -280,9 +278,7 @@ impl CommandEncoderInterface for Encoder {
 
 impl Drop for Encoder {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            record.handle_dropped();
-        }
+        self.record.handle_dropped();
     }
 }
 
@@ -304,8 +300,6 @@ impl CommandBuffer {
 
 impl Drop for CommandBuffer {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            record.handle_dropped();
-        }
+        self.record.handle_dropped();
     }
 }

@@ -37,7 +37,7 @@ impl<P> Pass<P> {
     }
 
     /// The object behind a handle, which is touched, and the real pass.
-    #[inline]
+    #[inline(always)]
     fn using<'a, H: Handle>(&mut self, handle: &'a H, call: &'static str) -> Option<(&mut P, &'a Tracked<H::Real>)> {
         let own = self.device.own(handle, call)?;
         self.touched.add(&own.record);

@@ -69,9 +69,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            record.handle_dropped();
-        }
+        self.record.handle_dropped();
     }
 }
 

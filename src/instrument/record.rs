@@ -7,16 +7,40 @@ use engine_vitals_core::probe::{Ticket, Touches};
 
 use super::state::World;
 
-/// An object's record; `None` for one that is not tracked.
-pub(super) type Held = Option<Arc<Record>>;
+/// An object's record, if it has one, and the list that took it last. It lies in the object itself, so that a touch that repeats the last
+/// one looks at nothing else.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    record: Option<Arc<Record>>,
+    stamp: AtomicU64,
+}
+
+impl Held {
+    /// A record, unless there is nothing to record: neither a resource nor others that it keeps.
+    pub(super) fn new(ticket: Ticket, holds: Vec<Arc<Record>>, extras: Option<Box<Extras>>) -> Self {
+        let worthwhile = ticket.id().is_some() || !holds.is_empty();
+        let record = worthwhile.then(|| Arc::new(Record { ticket, holds, unwritten: AtomicBool::new(false), extras }));
+        Self { record, stamp: AtomicU64::new(0) }
+    }
+
+    pub(super) fn record(&self) -> Option<&Arc<Record>> {
+        self.record.as_ref()
+    }
+
+    /// The last clone of the public handle is gone.
+    #[inline]
+    pub(super) fn handle_dropped(&self) {
+        if let Some(record) = &self.record {
+            record.handle_dropped();
+        }
+    }
+}
 
 /// The life of one object. It is kept by the object's handle, by the records of what holds the object, and by commands that
 /// use it until they are complete: its drop is the object's release.
 #[derive(Debug)]
 pub(super) struct Record {
     ticket: Ticket,
-    /// The list that took it last.
-    stamp: AtomicU64,
     /// What the object keeps alive.
     holds: Vec<Arc<Record>>,
     /// A buffer was mapped when it was created, through staging memory that its unmapping writes from.
@@ -37,25 +61,15 @@ pub(super) struct Extras {
 }
 
 impl Record {
-    /// A record, unless there is nothing to record: neither a resource nor others that it keeps.
-    pub(super) fn new(ticket: Ticket, holds: Vec<Arc<Self>>, extras: Option<Box<Extras>>) -> Held {
-        let worthwhile = ticket.id().is_some() || !holds.is_empty();
-        worthwhile.then(|| {
-            Arc::new(Self { ticket, stamp: AtomicU64::new(0), holds, unwritten: AtomicBool::new(false), extras })
-        })
-    }
-
     pub(super) fn ticket(&self) -> &Ticket {
         &self.ticket
     }
 
-    /// The last clone of the public handle is gone.
-    pub(super) fn handle_dropped(&self) {
+    fn handle_dropped(&self) {
         self.ticket.handle_dropped();
         self.leave_target();
     }
 
-    /// The program destroyed the object.
     pub(super) fn destroyed(&self) {
         self.ticket.destroyed();
         self.leave_target();
@@ -115,8 +129,8 @@ impl Drop for Record {
 pub(super) struct Holds(Vec<Arc<Record>>);
 
 impl Holds {
-    pub(super) fn add(&mut self, record: &Held) {
-        self.0.extend(record.clone());
+    pub(super) fn add(&mut self, held: &Held) {
+        self.0.extend(held.record.clone());
     }
 
     /// All that a recorded list uses.
@@ -144,11 +158,15 @@ impl Touched {
 
     /// Takes the record, unless this list was the last to take it.
     #[inline]
-    pub(super) fn add(&mut self, record: &Held) {
-        if let Some(record) = record
-            && record.stamp.load(Ordering::Relaxed) != self.stamp
-        {
-            record.stamp.store(self.stamp, Ordering::Relaxed);
+    pub(super) fn add(&mut self, held: &Held) {
+        if held.stamp.load(Ordering::Relaxed) != self.stamp {
+            self.take(held);
+        }
+    }
+
+    fn take(&mut self, held: &Held) {
+        if let Some(record) = &held.record {
+            held.stamp.store(self.stamp, Ordering::Relaxed);
             self.records.push(Arc::clone(record));
         }
     }

@@ -14,7 +14,7 @@ use super::record::Holds;
 impl BufferInterface for Tracked<wgpu::Buffer> {
     fn map_async(&self, mode: wgpu::MapMode, range: Range<u64>, callback: BufferMapCallback) {
         // wgpu keeps the buffer until the mapping is resolved.
-        let held = self.record.clone();
+        let held = self.record.record().cloned();
         self.real.map_async(mode, range, move |result| {
             drop(held);
             callback(result);
@@ -35,7 +35,7 @@ impl BufferInterface for Tracked<wgpu::Buffer> {
 
     fn unmap(&self) {
         self.real.unmap();
-        if self.record.as_ref().is_some_and(|record| record.take_unwritten()) {
+        if self.record.record().is_some_and(|record| record.take_unwritten()) {
             self.device.staged(&self.record, self.real.size());
         }
     }

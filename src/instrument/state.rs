@@ -39,7 +39,7 @@ impl World {
     /// Begins the life of an object, if it is to be tracked.
     pub(super) fn track(self: &Arc<Self>, new: New<'_>, holds: Vec<Arc<Record>>, target: Option<u64>) -> Held {
         if self.probe.level() == Level::Off || !self.rules.admit(new.kind, new.label) {
-            return Record::new(Ticket::EMPTY, holds, None);
+            return Held::new(Ticket::EMPTY, holds, None);
         }
         let mut new = new.without_site();
         let context = Context::current();
@@ -57,7 +57,7 @@ impl World {
         let backtrace = id.is_some_and(|id| self.backtraces.sample(id));
         let extras = (labelled || backtrace || target.is_some())
             .then(|| Box::new(Extras { world: Arc::clone(self), labelled, backtrace, target }));
-        Record::new(ticket, holds, extras)
+        Held::new(ticket, holds, extras)
     }
 
     /// With the API's own handle, if that is wanted and to be had.
@@ -80,7 +80,7 @@ impl World {
         let key = Targets::key(self.owner(descriptor.label), descriptor);
         let record = self.track(new, Vec::new(), Some(key));
         let extent = new.extent.unwrap_or(Extent::new(0, 0));
-        if let Some(rebuilt) = record.as_ref().and_then(|record| self.targets.enter(key, record, extent)) {
+        if let Some(rebuilt) = record.record().and_then(|record| self.targets.enter(key, record, extent)) {
             targets::report_rebuild(self.probe, &rebuilt);
         }
         record
@@ -127,14 +127,14 @@ impl DeviceState {
     }
 
     /// So many bytes go to what has that record with the next submission, which keeps it until then.
-    pub(super) fn staged(&self, record: &Held, bytes: u64) {
+    pub(super) fn staged(&self, held: &Held, bytes: u64) {
         self.world.probe.staged(bytes);
-        self.writes.lock().add(record);
+        self.writes.lock().add(held);
     }
 
     /// The program destroys the object. Its memory is free when nothing that was submitted or written uses it.
-    pub(super) fn destroy(&self, record: &Held) {
-        if let Some(record) = record {
+    pub(super) fn destroy(&self, held: &Held) {
+        if let Some(record) = held.record() {
             record.destroyed();
             self.submitted.lock().destroyed.push(Arc::clone(record));
             self.free_destroyed();
@@ -183,15 +183,20 @@ impl DeviceState {
     }
 
     /// The object behind a handle, if it is one of this instance's. If not, an error is reported that says so.
-    #[inline]
+    #[inline(always)]
     pub(super) fn own<'a, H: Handle>(&self, handle: &'a H, call: &'static str) -> Option<&'a Tracked<H::Real>> {
         match handle.tracked() {
+            Some(tracked) if std::ptr::eq(&*tracked.device, self) => Some(tracked),
+            // Another device of this instance: wgpu says what it thinks of that.
             Some(tracked) if Arc::ptr_eq(&tracked.device.world, &self.world) => Some(tracked),
-            _ => {
-                self.errors.foreign(H::WHAT, call);
-                None
-            }
+            _ => self.foreign(H::WHAT, call),
         }
+    }
+
+    #[cold]
+    fn foreign<T>(&self, what: &'static str, call: &'static str) -> Option<T> {
+        self.errors.foreign(what, call);
+        None
     }
 }
 

@@ -110,9 +110,7 @@ impl Surface {
 
 impl Drop for Surface {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            record.handle_dropped();
-        }
+        self.record.handle_dropped();
         self.frames.close();
     }
 }

@@ -86,6 +86,7 @@ mod tests {
     use engine_vitals_core::probe::New;
     use engine_vitals_core::tracker::Tracker;
 
+    use super::super::record::Held;
     use super::*;
 
     struct Bench {
@@ -97,7 +98,8 @@ mod tests {
         fn make(&self, width: u32) -> (Arc<Record>, bool) {
             let extent = Extent::new(width, 8);
             let ticket = self.tracker.probe().create(New::texture_target(1).extent(extent));
-            let record = Record::new(ticket, Vec::new(), None).unwrap();
+            let held = Held::new(ticket, Vec::new(), None);
+            let record = Arc::clone(held.record().unwrap());
             let rebuilt = self.targets.enter(7, &record, extent).is_some();
             (record, rebuilt)
         }
