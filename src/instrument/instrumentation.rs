@@ -150,7 +150,7 @@ impl InstrumentationBuilder {
     }
 
     /// Objects whose label begins like this and that are made outside any owner's [`Context`](crate::Context) are `owner`'s. Of
-    /// several prefixes that fit, the longest counts.
+    /// several prefixes that fit, the longest counts; the empty one fits all, even objects without a label.
     pub fn owner_of_label(mut self, prefix: impl Into<String>, owner: OwnerId) -> Self {
         self.rules.owners.push((prefix.into(), owner));
         self

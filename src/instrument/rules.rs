@@ -41,9 +41,9 @@ impl Rules {
         (self.only_labels.is_empty() || begins(&self.only_labels)) && !begins(&self.without_labels)
     }
 
-    /// The owner that the label names: of the longest prefix that fits.
+    /// The owner that the label names: of the longest prefix that fits. No label is as an empty one.
     pub(super) fn owner(&self, label: Option<&str>) -> Option<OwnerId> {
-        let label = label?;
+        let label = label.unwrap_or_default();
         let fits = self.owners.iter().filter(|(prefix, _)| label.starts_with(prefix.as_str()));
         fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, owner)| *owner)
     }
@@ -103,6 +103,9 @@ mod tests {
         assert_eq!(rules.owner(Some("ui quad")), Some(ui));
         assert_eq!(rules.owner(Some("ui text atlas")), Some(text));
         assert_eq!((rules.owner(Some("game")), rules.owner(None)), (None, None));
+        let rules = Rules { owners: vec![(String::new(), text), ("ui".into(), ui)], ..Rules::default() };
+        assert_eq!((rules.owner(Some("game")), rules.owner(None)), (Some(text), Some(text)));
+        assert_eq!(rules.owner(Some("ui quad")), Some(ui));
     }
 
     #[test]
