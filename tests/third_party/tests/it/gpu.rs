@@ -5,6 +5,16 @@ use wgpu::util::{DeviceExt, TextureDataOrder};
 /// Every picture here has this size; a row of its texels needs no padding to be copied.
 pub(crate) const SIZE: wgpu::Extent3d = wgpu::Extent3d { width: 256, height: 192, depth_or_array_layers: 1 };
 
+/// An instance as the environment asks for it.
+pub(crate) fn plain() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+}
+
+/// True if there is anything to draw with.
+pub(crate) fn available() -> bool {
+    pollster::block_on(plain().request_adapter(&wgpu::RequestAdapterOptions::default())).is_ok()
+}
+
 /// What a crate is given. The instance is kept for those that ask for it.
 #[derive(Debug)]
 pub(crate) struct Gpu {

@@ -3,8 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../instrument/books.rs"]
+mod books;
 mod draws;
 mod gpu;
 mod same;
+mod suites;
 #[path = "../../../support/mod.rs"]
 mod support;

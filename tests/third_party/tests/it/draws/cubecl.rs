@@ -13,13 +13,13 @@ fn scale_and_add(input: &[f32], factor: f32, output: &mut [f32]) {
     }
 }
 
-pub(crate) fn draw(instance: wgpu::Instance) -> Vec<u8> {
+/// Multiplies and adds until the runtime has submitted by itself. The runtime lives in a registry of the process, and the
+/// device with it: nothing ends either.
+pub(crate) fn compute(gpu: Gpu) -> Vec<u8> {
     const COUNT: usize = 4096;
-    let gpu = Gpu::new(instance, wgpu::Features::empty());
     let backend = gpu.adapter.get_info().backend;
-    let setup =
-        WgpuSetup { instance: gpu.instance, adapter: gpu.adapter, device: gpu.device, queue: gpu.queue, backend };
-    let device = init_device(setup, RuntimeOptions::default());
+    let Gpu { instance, adapter, device, queue } = gpu;
+    let device = init_device(WgpuSetup { instance, adapter, device, queue, backend }, RuntimeOptions::default());
     let client = <WgpuRuntime as Runtime>::client(&device);
     let values: Vec<f32> = (0..COUNT).map(|i| i as f32 * 0.25).collect();
     let input = client.create_from_slice(bytemuck::cast_slice(&values));
@@ -39,5 +39,6 @@ pub(crate) fn draw(instance: wgpu::Instance) -> Vec<u8> {
     let bytes = client.read_one(output).unwrap().to_vec();
     drop(input);
     client.memory_cleanup().unwrap();
+    pollster::block_on(client.sync()).unwrap();
     bytes
 }

@@ -1,0 +1,57 @@
+//! The books of a tracker held against what wgpu itself says of a device. For devices that are the only ones of their
+//! tracker; each function panics where the two differ.
+
+use engine_vitals::Tracker;
+use engine_vitals::probe::ResourceKind;
+use std::time::{Duration, Instant};
+
+/// Waits until no submission is in flight. Another thread may poll too and have callbacks in hand.
+///
+/// # Panics
+/// When that takes more than a minute.
+pub fn settle(device: &wgpu::Device, tracker: &Tracker) {
+    let start = Instant::now();
+    while tracker.totals().submissions.in_flight() > 0 {
+        let polled = device.poll(wgpu::PollType::wait_indefinitely());
+        assert!(polled.is_ok(), "{polled:?}");
+        assert!(start.elapsed() < Duration::from_secs(60), "submissions never complete");
+        std::thread::yield_now();
+    }
+}
+
+/// The books hold as many objects as wgpu's counters, where those are sound.
+///
+/// # Panics
+/// When they differ.
+pub fn assert_counters(device: &wgpu::Device, tracker: &Tracker) {
+    let held = tracker.snapshot().resources;
+    let hal = device.get_internal_counters().hal;
+    for (kind, counter) in [
+        (ResourceKind::BIND_GROUP, hal.bind_groups),
+        (ResourceKind::COMPUTE_PIPELINE, hal.compute_pipelines),
+        (ResourceKind::SHADER_MODULE, hal.shader_modules),
+    ] {
+        let held = held.iter().filter(|resource| resource.kind == kind).count();
+        assert_eq!(held.try_into(), Ok(counter.read()), "{kind:?}");
+    }
+}
+
+/// The books hold the buffers that wgpu's allocator has, and no others.
+///
+/// # Panics
+/// When they differ, or this backend has no allocator's report.
+pub fn assert_allocator(device: &wgpu::Device, tracker: &Tracker) {
+    let report = device.generate_allocator_report();
+    let allocations = report.map(|report| report.allocations).unwrap_or_default();
+    let programs = allocations.iter().filter(|allocation| !allocation.name.starts_with("(wgpu internal)"));
+    let mut allocated: Vec<_> = programs.map(|allocation| allocation.size).collect();
+    let held = tracker.snapshot().resources;
+    let buffers = held.iter().filter(|resource| resource.kind == ResourceKind::BUFFER);
+    let mut buffers: Vec<_> = buffers.map(|buffer| buffer.bytes).collect();
+    allocated.sort_unstable();
+    buffers.sort_unstable();
+    assert_eq!(allocated.len(), buffers.len(), "{allocated:?} allocated, {buffers:?} held");
+    for (allocated, held) in allocated.into_iter().zip(buffers) {
+        assert!((held..=held + 256).contains(&allocated), "{allocated} bytes allocated, {held} held");
+    }
+}
