@@ -41,7 +41,7 @@ enum Task {
     Tidy,
     /// Write docs/METRICS.md from the descriptions in the code
     MetricsDoc(metrics_doc::Options),
-    /// Type-check and lint for Windows, macOS and wasm; Miri on the unsafe parts
+    /// Type-check and lint for Windows, macOS and wasm; Miri on the unsafe parts; draw a scene in Bevy
     Platforms,
 }
 

@@ -1,12 +1,18 @@
-//! `cargo xtask platforms`: the code of the other platforms, type-checked and linted here; Miri on the unsafe parts.
+//! `cargo xtask platforms`: the code of the other platforms, type-checked and linted here; Miri on the unsafe parts; Bevy, which
+//! needs a Rust of its own.
 
+use crate::packages::{self, Purpose};
 use crate::shell::Shell;
 use crate::steps::{self, Step};
 use anyhow::Result;
 
 const STEPS: &[Step] = &[
-    Step { name: "windows", about: "x86_64-pc-windows-gnu", run: |shell| lint(shell, "x86_64-pc-windows-gnu", NATIVE) },
-    Step { name: "macos", about: "aarch64-apple-darwin", run: |shell| lint(shell, "aarch64-apple-darwin", NATIVE) },
+    Step {
+        name: "windows",
+        about: "x86_64-pc-windows-gnu",
+        run: |shell| lint(shell, "x86_64-pc-windows-gnu", WINDOWS),
+    },
+    Step { name: "macos", about: "aarch64-apple-darwin", run: |shell| lint(shell, "aarch64-apple-darwin", MACOS) },
     Step { name: "wasm", about: "wasm32-unknown-unknown", run: |shell| lint(shell, "wasm32-unknown-unknown", WASM) },
     Step {
         name: "wasm-off",
@@ -14,10 +20,14 @@ const STEPS: &[Step] = &[
         run: |shell| lint(shell, "wasm32-unknown-unknown", OFF),
     },
     Step { name: "miri", about: "undefined behaviour in the unsafe parts", run: miri },
+    Step { name: "bevy", about: "a scene in Bevy, the same with and without instrumentation", run: bevy },
 ];
 
-/// The libraries and the tool, as users build them.
-const NATIVE: &[&str] = &["--workspace", "--exclude", "xtask"];
+/// The libraries and the tool, as users build them, with the API's own handles.
+const WINDOWS: &[&str] =
+    &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/dx12,engine-vitals/vulkan"];
+/// The same.
+const MACOS: &[&str] = &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/metal"];
 /// No sockets and no processes there: all but the server and the stream of events.
 const WASM: &[&str] = &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument"];
 /// The twins that do nothing.
@@ -43,4 +53,20 @@ fn miri(shell: &Shell) -> Result<()> {
     }
     let arguments = ["run", "nightly", "cargo", "miri", "test", "--package", "engine-vitals-core", "--lib", "memory::"];
     shell.program("rustup", arguments).env("MIRIFLAGS", "-Zmiri-disable-isolation").watch()
+}
+
+/// The Rust that Bevy 0.20 needs.
+const BEVY_RUST: &str = "1.97.1";
+/// Its package, which is outside the workspace.
+const BEVY: &str = "examples/bevy/Cargo.toml";
+
+fn bevy(shell: &Shell) -> Result<()> {
+    if shell.program("rustup", ["toolchain", "install", BEVY_RUST, "--profile", "minimal"]).ask().is_none() {
+        shell.skip("bevy", &format!("rustup cannot fetch toolchain {BEVY_RUST}"));
+        return Ok(());
+    }
+    packages::ensure(shell, &[Purpose::Vulkan])?;
+    shell.cargo(["fmt", "--check", "--manifest-path", BEVY]).watch()?;
+    let run = ["run", BEVY_RUST, "cargo", "run", "--manifest-path", BEVY, "--", "target/bevy"];
+    shell.program("rustup", run).watch()
 }
