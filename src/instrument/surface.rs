@@ -133,6 +133,11 @@ impl SurfaceInterface for Surface {
             ),
         };
         self.real.configure(&device.real, config);
+        // wgpu has refused such a size (a minimised window has none) and keeps the swapchain as it was.
+        let sizes = 1..=device.real.limits().max_texture_dimension_2d;
+        if !sizes.contains(&config.width) || !sizes.contains(&config.height) {
+            return;
+        }
         let extent = Extent::new(config.width, config.height);
         let mut configured = self.configured.lock();
         let target = match configured.take() {
@@ -143,7 +148,7 @@ impl SurfaceInterface for Surface {
             None => {
                 self.frames.enter();
                 let new = New::native_target(0).extent(extent).backend(device.state.backend).without_site();
-                self.world.probe.create(new)
+                if self.world.rules.admit(new.kind, new.label) { self.world.probe.create(new) } else { Ticket::EMPTY }
             }
         };
         let device = Arc::clone(&device.state);
