@@ -17,3 +17,5 @@ mod scene;
 mod steady;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(target_os = "linux")]
+mod window;

@@ -25,7 +25,7 @@ mod views;
 use std::fmt::Display;
 
 pub(crate) use kit::compute_pipeline;
-pub(crate) use tools::{Gpu, gpu_instance, noop_instance, panic_of};
+pub(crate) use tools::{Gpu, describe, gpu_instance, noop_instance, panic_of};
 
 /// One thing that the scene has seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,7 +125,7 @@ impl Log<'_> {
 
     /// What an error scope caught.
     pub(crate) fn outcome(&mut self, what: &str, error: Option<wgpu::Error>) {
-        self.text(what, error.map_or_else(|| "no error".to_owned(), |error| tools::describe(&error)));
+        self.text(what, error.map_or_else(|| "no error".to_owned(), |error| describe(&error)));
     }
 
     /// What the adapter cannot do.
