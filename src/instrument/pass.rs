@@ -202,7 +202,7 @@ impl RenderPassInterface for Pass<wgpu::RenderPass<'static>> {
         match buffer {
             Some(buffer) => {
                 if let Some((real, own)) = self.using(buffer, "RenderPass::set_vertex_buffer") {
-                    real.set_vertex_buffer(slot, slice(&own.real, offset, size));
+                    real.set_vertex_buffer(slot, Slice { buffer: &own.real, offset, size });
                 }
             }
             None => {
@@ -282,8 +282,23 @@ impl Pass<wgpu::RenderPass<'static>> {
     }
 }
 
+/// A slice that wgpu took apart, put together where it is used: on the way there its two halves would be written and read back as one,
+/// for which the processor waits.
+struct Slice<'a> {
+    buffer: &'a wgpu::Buffer,
+    offset: u64,
+    size: Option<wgpu::BufferSize>,
+}
+
+impl<'a> From<Slice<'a>> for Option<wgpu::BufferSlice<'a>> {
+    #[inline(always)]
+    fn from(Slice { buffer, offset, size }: Slice<'a>) -> Self {
+        Some(slice(buffer, offset, size))
+    }
+}
+
 /// The slice that wgpu took apart.
-#[inline]
+#[inline(always)]
 pub(super) fn slice(buffer: &wgpu::Buffer, offset: u64, size: Option<wgpu::BufferSize>) -> wgpu::BufferSlice<'_> {
     match size {
         Some(size) => buffer.slice(offset..offset + size.get()),

@@ -164,6 +164,7 @@ impl Touched {
         }
     }
 
+    #[cold]
     fn take(&mut self, held: &Held) {
         if let Some(record) = &held.record {
             held.stamp.store(self.stamp, Ordering::Relaxed);
