@@ -101,12 +101,10 @@ impl Device {
         let new = New::buffer(descriptor.size).label_opt(descriptor.label);
         let new = self.state.world.native(new, || native::buffer(&real));
         let buffer = self.state.tracked(real, new, Holds::default());
-        // Memory that can be mapped is written in place.
-        let mappable = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
-        if let (Some(record), true, false) =
-            (buffer.record.record(), descriptor.mapped_at_creation, descriptor.usage.intersects(mappable))
-        {
-            record.set_unwritten();
+        // Memory that can be mapped to be written is written in place.
+        let in_place = descriptor.usage.contains(wgpu::BufferUsages::MAP_WRITE);
+        if let (Some(record), true, false) = (buffer.record.record(), descriptor.mapped_at_creation, in_place) {
+            record.set_unwritten(descriptor.size);
         }
         buffer
     }

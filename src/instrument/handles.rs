@@ -19,6 +19,10 @@ pub(super) struct Tracked<T> {
 impl<T> Drop for Tracked<T> {
     #[inline]
     fn drop(&mut self) {
+        // wgpu unmaps a buffer whose handle is dropped, which writes it.
+        if let Some(bytes) = self.record.take_unwritten() {
+            self.device.staged(&self.record, bytes);
+        }
         self.record.handle_dropped();
     }
 }

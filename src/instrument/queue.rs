@@ -76,7 +76,9 @@ impl Drop for Queue {
 impl QueueInterface for Queue {
     fn write_buffer(&self, buffer: &DispatchBuffer, offset: u64, data: &[u8]) {
         let Some(own) = self.device.own(buffer, "Queue::write_buffer") else { return };
-        self.device.staged(&own.record, data.len() as u64);
+        if !data.is_empty() {
+            self.device.staged(&own.record, data.len() as u64);
+        }
         self.real.write_buffer(&own.real, offset, data);
     }
 
@@ -109,7 +111,9 @@ impl QueueInterface for Queue {
         size: wgpu::Extent3d,
     ) {
         let Some(own) = self.device.own(texture.texture, "Queue::write_texture") else { return };
-        self.device.staged(&own.record, data.len() as u64);
+        if size.width > 0 && size.height > 0 && size.depth_or_array_layers > 0 {
+            self.device.staged(&own.record, data.len() as u64);
+        }
         self.real.write_texture(wgpu::TexelCopyTextureInfo { texture: &own.real, ..texture }, data, layout, size);
     }
 

@@ -1,7 +1,7 @@
 //! The record of one object's life, who holds it, and the list of records that recorded commands touch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine_vitals_core::probe::{Ticket, Touches};
 
@@ -19,7 +19,7 @@ impl Held {
     /// A record, unless there is nothing to record: neither a resource nor others that it keeps.
     pub(super) fn new(ticket: Ticket, holds: Vec<Arc<Record>>, extras: Option<Box<Extras>>) -> Self {
         let worthwhile = ticket.id().is_some() || !holds.is_empty();
-        let record = worthwhile.then(|| Arc::new(Record { ticket, holds, unwritten: AtomicBool::new(false), extras }));
+        let record = worthwhile.then(|| Arc::new(Record { ticket, holds, unwritten: AtomicU64::new(0), extras }));
         Self { record, stamp: AtomicU64::new(0) }
     }
 
@@ -34,6 +34,12 @@ impl Held {
             record.handle_dropped();
         }
     }
+
+    /// Bytes of a buffer's first content, if it is written now.
+    #[inline]
+    pub(super) fn take_unwritten(&self) -> Option<u64> {
+        self.record.as_ref()?.take_unwritten()
+    }
 }
 
 /// The life of one object. It is kept by the object's handle, by the records of what holds the object, and by commands that
@@ -43,8 +49,8 @@ pub(super) struct Record {
     ticket: Ticket,
     /// What the object keeps alive.
     holds: Vec<Arc<Record>>,
-    /// A buffer was mapped when it was created, through staging memory that its unmapping writes from.
-    unwritten: AtomicBool,
+    /// Bytes of a buffer that was mapped when it was created, through staging memory that its unmapping writes from.
+    unwritten: AtomicU64,
     extras: Option<Box<Extras>>,
 }
 
@@ -85,14 +91,16 @@ impl Record {
         std::ptr::eq(self, record) || self.holds.iter().any(|held| held.uses(record))
     }
 
-    /// The buffer's first content will be written when it is unmapped.
-    pub(super) fn set_unwritten(&self) {
-        self.unwritten.store(true, Ordering::Relaxed);
+    /// The buffer's first content, so many bytes, will be written when it is unmapped.
+    pub(super) fn set_unwritten(&self, bytes: u64) {
+        self.unwritten.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether the buffer's first content is written now.
-    pub(super) fn take_unwritten(&self) -> bool {
-        self.unwritten.swap(false, Ordering::Relaxed)
+    /// Bytes of the buffer's first content, if it is written now.
+    #[inline]
+    pub(super) fn take_unwritten(&self) -> Option<u64> {
+        let unwritten = self.unwritten.load(Ordering::Relaxed) > 0;
+        unwritten.then(|| self.unwritten.swap(0, Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
     /// The packet uses the object, and with it all that it keeps.

@@ -35,13 +35,15 @@ impl BufferInterface for Tracked<wgpu::Buffer> {
 
     fn unmap(&self) {
         self.real.unmap();
-        if self.record.record().is_some_and(|record| record.take_unwritten()) {
-            self.device.staged(&self.record, self.real.size());
+        if let Some(bytes) = self.record.take_unwritten() {
+            self.device.staged(&self.record, bytes);
         }
     }
 
     fn destroy(&self) {
         self.real.destroy();
+        // wgpu writes nothing to what is destroyed.
+        self.record.take_unwritten();
         self.device.destroy(&self.record);
     }
 }

@@ -5,6 +5,8 @@ use engine_vitals_core::tracker::Tracker;
 
 use super::{Adopted, Instrumentation};
 
+mod writes;
+
 /// An instrumented device without a GPU.
 fn noop(instrumentation: &Instrumentation) -> Adopted {
     let options = wgpu::NoopBackendOptions::enabled();

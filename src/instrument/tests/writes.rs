@@ -1,0 +1,61 @@
+//! What writes keep, and for how long: beside what wgpu's pending writes keep.
+
+use engine_vitals_core::tracker::Tracker;
+
+use super::super::{Adopted, Instrumentation};
+use super::{noop, storage};
+
+/// A buffer that is mapped when it is created.
+fn mapped(device: &wgpu::Device, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor { label: None, size: 128, usage, mapped_at_creation: true })
+}
+
+/// Bytes that wait for a submission, and bytes of what is pending.
+fn waiting(tracker: &Tracker) -> (u64, u64) {
+    let totals = tracker.totals();
+    (totals.submissions.unsubmitted_bytes(), totals.device().pending_bytes())
+}
+
+#[test]
+fn a_buffer_that_is_dropped_while_it_is_mapped_from_its_creation_is_written_all_the_same() {
+    let tracker = Tracker::new();
+    let Adopted { device, queue, .. } = noop(&Instrumentation::new(tracker.probe()));
+    drop(mapped(&device, wgpu::BufferUsages::VERTEX));
+    assert_eq!(waiting(&tracker), (128, 128), "wgpu unmaps what is dropped, and writes it with the next submission");
+    queue.submit([]);
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    assert_eq!(waiting(&tracker), (0, 0));
+}
+
+#[test]
+fn only_what_can_be_mapped_to_be_written_is_written_in_place() {
+    let tracker = Tracker::new();
+    let Adopted { device, .. } = noop(&Instrumentation::new(tracker.probe()));
+    mapped(&device, wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC).unmap();
+    assert_eq!(waiting(&tracker), (0, 0));
+    mapped(&device, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST).unmap();
+    assert_eq!(waiting(&tracker), (128, 128));
+}
+
+#[test]
+fn what_is_destroyed_before_it_is_unmapped_is_not_written() {
+    let tracker = Tracker::new();
+    let Adopted { device, .. } = noop(&Instrumentation::new(tracker.probe()));
+    let buffer = mapped(&device, wgpu::BufferUsages::VERTEX);
+    buffer.destroy();
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    buffer.unmap();
+    assert!(pollster::block_on(scope.pop()).is_some());
+    drop(buffer);
+    assert_eq!(waiting(&tracker), (0, 0));
+}
+
+#[test]
+fn a_write_of_nothing_keeps_nothing() {
+    let tracker = Tracker::new();
+    let Adopted { device, queue, .. } = noop(&Instrumentation::new(tracker.probe()));
+    let buffer = storage(&device, "target", 256);
+    queue.write_buffer(&buffer, 0, &[]);
+    drop(buffer);
+    assert_eq!(waiting(&tracker), (0, 0));
+}
