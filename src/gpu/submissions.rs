@@ -19,8 +19,8 @@ use super::{Submission, SubmissionId, SubmissionStats};
 /// that submit to it. Nothing here waits, and no lock is held while wgpu is called.
 ///
 /// Each submission is reported to a [`Probe`] as a [`Mark::Submit`] in the context of the caller, and its completion as a
-/// [`Mark::Complete`] with the same correlation; one whose device is lost before as a [`Mark::Abandoned`]. To an
-/// instrumented queue it is reported once, under the number that it has here.
+/// [`Mark::Complete`] with the same correlation; one whose device is lost before as a [`Mark::Abandoned`]. To a
+/// queue that is instrumented for the same tracker it is reported once, under the number that it has here.
 #[derive(Clone, Debug)]
 pub struct Submissions {
     shared: Arc<Shared>,
@@ -52,7 +52,7 @@ impl Submissions {
         command_buffers: impl IntoIterator<Item = wgpu::CommandBuffer>,
     ) -> Submission {
         let (number, completion) = self.begin(false);
-        let reported = Reported::enter();
+        let reported = Reported::enter(self.shared.probe);
         let index = queue.submit(command_buffers);
         drop(reported);
         queue.on_submitted_work_done(move || completion.completed());
@@ -62,7 +62,7 @@ impl Submissions {
     /// Numbers a submission that is about to be made and reports it. Whoever makes it tells the completion when it is done.
     #[cfg(feature = "instrument")]
     pub(crate) fn begin_instrumented(&self) -> (u64, Completion) {
-        self.begin(Reported::take())
+        self.begin(Reported::take() == Some(self.shared.probe))
     }
 
     fn begin(&self, reported: bool) -> (u64, Completion) {
@@ -150,28 +150,28 @@ impl Drop for Completion {
 }
 
 thread_local! {
-    static REPORTED: Cell<bool> = const { Cell::new(false) };
+    static REPORTED: Cell<Option<Probe>> = const { Cell::new(None) };
 }
 
-/// The submission that this thread is about to make has been reported.
+/// The submission that this thread is about to make has been reported to a probe.
 struct Reported;
 
 impl Reported {
-    fn enter() -> Self {
-        REPORTED.set(true);
+    fn enter(probe: Probe) -> Self {
+        REPORTED.set(Some(probe));
         Self
     }
 
-    /// Whether it has; once, so that submissions made by callbacks within it are reported themselves.
+    /// To which it has; once, so that submissions made by callbacks within it are reported themselves.
     #[cfg(feature = "instrument")]
-    fn take() -> bool {
+    fn take() -> Option<Probe> {
         REPORTED.take()
     }
 }
 
 impl Drop for Reported {
     fn drop(&mut self) {
-        REPORTED.set(false);
+        REPORTED.set(None);
     }
 }
 

@@ -13,6 +13,18 @@ use std::panic::Location;
 #[derive(Clone, Copy)]
 pub struct Probe(pub(crate) Option<&'static Book>);
 
+/// Of the same tracker, or both of none.
+impl PartialEq for Probe {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.0, other.0) {
+            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for Probe {}
+
 impl Probe {
     /// A probe that belongs to no tracker and does nothing.
     pub const OFF: Self = Self(None);

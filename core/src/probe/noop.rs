@@ -14,7 +14,7 @@ impl Touches<'_> {
 }
 
 /// The hook side of a tracker. Without the feature `telemetry` it does nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe(());
 
 impl Probe {

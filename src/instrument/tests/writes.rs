@@ -1,9 +1,11 @@
 //! What writes keep, and for how long: beside what wgpu's pending writes keep.
 
+use engine_vitals_core::probe::Probe;
 use engine_vitals_core::tracker::Tracker;
 
 use super::super::{Adopted, Instrumentation};
 use super::{noop, storage};
+use crate::gpu::Submissions;
 
 /// A buffer that is mapped when it is created.
 fn mapped(device: &wgpu::Device, usage: wgpu::BufferUsages) -> wgpu::Buffer {
@@ -58,4 +60,21 @@ fn a_write_of_nothing_keeps_nothing() {
     queue.write_buffer(&buffer, 0, &[]);
     drop(buffer);
     assert_eq!(waiting(&tracker), (0, 0));
+}
+
+#[test]
+fn a_submission_that_others_number_is_reported_here_unless_it_was_to_the_same_tracker() {
+    let tracker = Tracker::new();
+    let Adopted { device, queue, .. } = noop(&Instrumentation::new(tracker.probe()));
+    let buffer = storage(&device, "target", 256);
+    let other = Tracker::new();
+    for (probe, expected) in [(Probe::OFF, 1), (other.probe(), 2), (tracker.probe(), 3)] {
+        queue.write_buffer(&buffer, 0, &[1; 16]);
+        Submissions::new(probe).submit(&queue, []);
+        device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        let submissions = tracker.totals().submissions;
+        assert_eq!((submissions.submitted, submissions.completed), (expected, expected));
+        assert_eq!(submissions.unsubmitted_bytes(), 0);
+    }
+    assert_eq!(other.totals().submissions.submitted, 1);
 }
