@@ -1,7 +1,6 @@
 //! Acceleration structures.
 
 use engine_vitals_core::probe::{New, ResourceKind};
-use parking_lot::Mutex;
 use wgpu::custom::{BlasCompactCallback, BlasInterface};
 
 use super::device::Device;
@@ -20,8 +19,9 @@ impl Device {
         self.state.tracked(real, new, Holds::default())
     }
 
-    pub(super) fn tlas(&self, descriptor: &wgpu::CreateTlasDescriptor<'_>) -> Tracked<Mutex<wgpu::Tlas>> {
-        let real = Mutex::new(self.real.create_tlas(descriptor));
+    /// Its real one has no instances: they are in the public one, until it is built.
+    pub(super) fn tlas(&self, descriptor: &wgpu::CreateTlasDescriptor<'_>) -> Tracked<wgpu::Tlas> {
+        let real = self.real.create_tlas(descriptor);
         let new = New::of(ResourceKind::TLAS, 0).label_opt(descriptor.label);
         self.state.tracked(real, new, Holds::default())
     }
@@ -48,10 +48,9 @@ pub(super) fn mark_built<'a>(
     const CALL: &str = "CommandEncoder::mark_acceleration_structures_built";
     let mut parts = Parts { device, touched, call: CALL };
     let Some(blas) = blas.map(|blas| parts.own(blas)).collect::<Option<Vec<_>>>() else { return };
-    let Some(tlas) = tlas.map(|tlas| parts.tlas(tlas)).collect::<Option<Vec<_>>>() else { return };
-    let tlas: Vec<_> = tlas.iter().map(|tlas| tlas.lock()).collect();
+    let Some(tlas) = tlas.map(|tlas| parts.own(tlas)).collect::<Option<Vec<_>>>() else { return };
     // SAFETY: the caller of the public method, which is unsafe too, vouches that they are built.
-    unsafe { real.mark_acceleration_structures_built(blas, tlas.iter().map(|tlas| &**tlas)) };
+    unsafe { real.mark_acceleration_structures_built(blas, tlas) };
 }
 
 /// Builds structures.
@@ -66,8 +65,7 @@ pub(super) fn build<'a>(
     let mut parts = Parts { device, touched, call: CALL };
     let Some(blas) = blas.map(|entry| parts.entry(entry)).collect::<Option<Vec<_>>>() else { return };
     let Some(tlas) = tlas.map(|tlas| parts.tlas(tlas)).collect::<Option<Vec<_>>>() else { return };
-    let tlas: Vec<_> = tlas.iter().map(|tlas| tlas.lock()).collect();
-    real.build_acceleration_structures(&blas, tlas.iter().map(|tlas| &**tlas));
+    real.build_acceleration_structures(&blas, &tlas);
 }
 
 /// Finds the real objects of a build, which are touched; `None` if one is not this instance's.
@@ -91,32 +89,28 @@ impl Parts<'_> {
         }
     }
 
-    /// The real structure, with the instances that the program put into the public one since.
-    fn tlas<'a>(&mut self, tlas: &'a wgpu::Tlas) -> Option<&'a Mutex<wgpu::Tlas>> {
+    /// A real structure with the instances that the public one has now.
+    fn tlas(&mut self, tlas: &wgpu::Tlas) -> Option<wgpu::Tlas> {
         let own = self.device.own(tlas, self.call)?;
         self.touched.add(&own.record);
-        let mut instances = Vec::with_capacity(tlas.get().len());
-        for instance in tlas.get() {
-            instances.push(match instance {
-                Some(instance) => Some(self.instance(instance)?),
-                None => None,
-            });
-        }
-        let modified = usize::try_from(tlas.lowest_unmodified()).unwrap_or(usize::MAX).min(instances.len());
-        let mut real = own.real.lock();
-        if let Some(slots) = real.get_mut_slice(0..modified) {
-            for (slot, instance) in slots.iter_mut().zip(instances) {
-                *slot = instance;
+        let mut real = own.real.clone();
+        let mut parts = Holds::default();
+        // Those beyond have never been set.
+        let modified = usize::try_from(tlas.lowest_unmodified()).unwrap_or(usize::MAX).min(tlas.get().len());
+        for (slot, instance) in real.get_mut_slice(0..modified)?.iter_mut().zip(tlas.get()) {
+            if let Some(instance) = instance {
+                *slot = Some(self.instance(instance, &mut parts)?);
             }
         }
-        drop(real);
-        Some(&own.real)
+        self.touched.builds(&own.record, parts);
+        Some(real)
     }
 
-    fn instance(&mut self, instance: &wgpu::TlasInstance) -> Option<wgpu::TlasInstance> {
+    fn instance(&mut self, instance: &wgpu::TlasInstance, parts: &mut Holds) -> Option<wgpu::TlasInstance> {
         match instance.blas_as_custom::<Tracked<wgpu::Blas>>() {
             Some(blas) if std::sync::Arc::ptr_eq(&blas.device.world, &self.device.world) => {
                 self.touched.add(&blas.record);
+                parts.add(&blas.record);
                 let wgpu::TlasInstance { transform, custom_data, mask, .. } = *instance;
                 Some(wgpu::TlasInstance::new(&blas.real, transform, custom_data, mask))
             }

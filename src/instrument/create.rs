@@ -168,16 +168,6 @@ impl Members<'_> {
             }
         }
         let (mut buffers, mut samplers, mut views) = (buffers.iter(), samplers.iter(), views.iter());
-        // The real TLAS is behind a lock, held while its reference is in use.
-        let mut tlas = Vec::new();
-        for entry in descriptor.entries {
-            if let wgpu::BindingResource::AccelerationStructure(structure) = entry.resource {
-                let own = self.device.state.own(structure, CALL)?;
-                self.holds.add(&own.record);
-                tlas.push(own.real.lock());
-            }
-        }
-        let mut tlas = tlas.iter();
         let mut entries = smallvec::SmallVec::<[_; 8]>::with_capacity(descriptor.entries.len());
         for entry in descriptor.entries {
             let resource = match &entry.resource {
@@ -187,8 +177,8 @@ impl Members<'_> {
                 wgpu::BindingResource::SamplerArray(_) => wgpu::BindingResource::SamplerArray(samplers.next()?),
                 wgpu::BindingResource::TextureView(view) => wgpu::BindingResource::TextureView(self.own(*view)?),
                 wgpu::BindingResource::TextureViewArray(_) => wgpu::BindingResource::TextureViewArray(views.next()?),
-                wgpu::BindingResource::AccelerationStructure(_) => {
-                    wgpu::BindingResource::AccelerationStructure(tlas.next()?)
+                wgpu::BindingResource::AccelerationStructure(structure) => {
+                    wgpu::BindingResource::AccelerationStructure(self.own(*structure)?)
                 }
                 wgpu::BindingResource::ExternalTexture(texture) => {
                     wgpu::BindingResource::ExternalTexture(self.own(*texture)?)

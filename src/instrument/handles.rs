@@ -87,16 +87,7 @@ handles! {
     ShaderModule, DispatchShaderModule, "shader module";
     Texture, DispatchTexture, "texture";
     TextureView, DispatchTextureView, "texture view";
-}
-
-// wgpu keeps the instances of a TLAS in its public object, which is why ours is behind a lock.
-impl Handle for wgpu::Tlas {
-    type Real = parking_lot::Mutex<Self>;
-    const WHAT: &'static str = "top-level acceleration structure";
-
-    fn tracked(&self) -> Option<&Tracked<parking_lot::Mutex<Self>>> {
-        self.as_custom()
-    }
+    Tlas, DispatchTlas, "top-level acceleration structure";
 }
 
 // Interfaces without methods.
@@ -106,4 +97,4 @@ impl custom::PipelineLayoutInterface for Tracked<wgpu::PipelineLayout> {}
 impl custom::RenderBundleInterface for Tracked<wgpu::RenderBundle> {}
 impl custom::SamplerInterface for Tracked<wgpu::Sampler> {}
 impl custom::TextureViewInterface for Tracked<wgpu::TextureView> {}
-impl custom::TlasInterface for Tracked<parking_lot::Mutex<wgpu::Tlas>> {}
+impl custom::TlasInterface for Tracked<wgpu::Tlas> {}

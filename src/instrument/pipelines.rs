@@ -71,7 +71,7 @@ impl Parts<'_> {
             layout: self.own_opt(descriptor.layout)?,
             vertex: wgpu::VertexState { module: self.own(descriptor.vertex.module)?, ..descriptor.vertex.clone() },
             fragment: self.fragment(descriptor.fragment.as_ref())?,
-            cache: self.own_opt(descriptor.cache)?,
+            cache: self.cache(descriptor.cache)?,
             ..descriptor.clone()
         })
     }
@@ -89,7 +89,7 @@ impl Parts<'_> {
             task,
             mesh: wgpu::MeshState { module: self.own(descriptor.mesh.module)?, ..descriptor.mesh.clone() },
             fragment: self.fragment(descriptor.fragment.as_ref())?,
-            cache: self.own_opt(descriptor.cache)?,
+            cache: self.cache(descriptor.cache)?,
             ..descriptor.clone()
         })
     }
@@ -101,7 +101,7 @@ impl Parts<'_> {
         Some(wgpu::ComputePipelineDescriptor {
             layout: self.own_opt(descriptor.layout)?,
             module: self.own(descriptor.module)?,
-            cache: self.own_opt(descriptor.cache)?,
+            cache: self.cache(descriptor.cache)?,
             ..descriptor.clone()
         })
     }
@@ -111,6 +111,14 @@ impl Parts<'_> {
             Some(fragment) => {
                 Some(Some(wgpu::FragmentState { module: self.own(fragment.module)?, ..fragment.clone() }))
             }
+            None => Some(None),
+        }
+    }
+
+    /// A pipeline is made from its cache and does not keep it.
+    fn cache<'a>(&self, cache: Option<&'a wgpu::PipelineCache>) -> Option<Option<&'a wgpu::PipelineCache>> {
+        match cache {
+            Some(cache) => self.device.state.own(cache, self.call).map(|own| Some(&own.real)),
             None => Some(None),
         }
     }

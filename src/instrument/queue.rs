@@ -166,8 +166,13 @@ impl QueueInterface for Queue {
     fn compact_blas(&self, blas: &DispatchBlas) -> (Option<u64>, DispatchBlas) {
         let own = self.device.own(blas, "Queue::compact_blas").unwrap_or_else(|| no_such(blas));
         let real = self.real.compact_blas(&own.real);
-        let new = New::of(ResourceKind::BLAS, 0);
-        (real.handle(), DispatchBlas::custom(self.device.tracked(real, new, Holds::default())))
+        let (handle, new) = (real.handle(), New::of(ResourceKind::BLAS, 0));
+        let compacted = self.device.tracked(real, new, Holds::default());
+        // The next submission copies the one into the other.
+        for record in [&own.record, &compacted.record] {
+            self.device.staged(record, 0);
+        }
+        (handle, DispatchBlas::custom(compacted))
     }
 
     fn present(&self, detail: &DispatchSurfaceOutputDetail) {

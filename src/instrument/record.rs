@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine_vitals_core::probe::{Ticket, Touches};
 
+use parking_lot::Mutex;
+
 use super::state::World;
 
 /// An object's record, if it has one, and the list that took it last. It lies in the object itself, so that a touch that repeats the last
@@ -64,6 +66,8 @@ pub(super) struct Extras {
     pub(super) backtrace: bool,
     /// The place of a render target.
     pub(super) target: Option<u64>,
+    /// What a top-level acceleration structure was built of, and refers to.
+    pub(super) parts: Mutex<Vec<Arc<Record>>>,
 }
 
 impl Record {
@@ -103,6 +107,13 @@ impl Record {
         unwritten.then(|| self.unwritten.swap(0, Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
+    /// A top-level acceleration structure is built of these, and keeps them until it is built of others.
+    fn set_parts(&self, parts: Holds) {
+        if let Some(extras) = &self.extras {
+            *extras.parts.lock() = parts.into_vec();
+        }
+    }
+
     /// The packet uses the object, and with it all that it keeps.
     pub(super) fn touch(&self, touches: &mut Touches<'_>) {
         touches.touch(&self.ticket);
@@ -133,7 +144,7 @@ impl Drop for Record {
 }
 
 /// Puts the records of what an object keeps alive into one list.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Holds(Vec<Arc<Record>>);
 
 impl Holds {
@@ -156,12 +167,14 @@ impl Holds {
 pub(super) struct Touched {
     stamp: u64,
     records: Vec<Arc<Record>>,
+    /// Top-level acceleration structures that the commands build, and what of.
+    builds: Vec<(Arc<Record>, Holds)>,
 }
 
 impl Touched {
     pub(super) fn new() -> Self {
         static STAMPS: AtomicU64 = AtomicU64::new(1);
-        Self { stamp: STAMPS.fetch_add(1, Ordering::Relaxed), records: Vec::new() }
+        Self { stamp: STAMPS.fetch_add(1, Ordering::Relaxed), records: Vec::new(), builds: Vec::new() }
     }
 
     /// Takes the record, unless this list was the last to take it.
@@ -180,19 +193,32 @@ impl Touched {
         }
     }
 
+    /// The commands build a top-level acceleration structure of these.
+    pub(super) fn builds(&mut self, structure: &Held, parts: Holds) {
+        self.builds.extend(structure.record.clone().map(|structure| (structure, parts)));
+    }
+
+    /// The commands are submitted: what they build refers to its parts from now on.
+    pub(super) fn built(&mut self) {
+        for (structure, parts) in self.builds.drain(..) {
+            structure.set_parts(parts);
+        }
+    }
+
     /// A list that nothing is put into.
     pub(super) fn empty() -> Self {
-        Self { stamp: 0, records: Vec::new() }
+        Self { stamp: 0, records: Vec::new(), builds: Vec::new() }
     }
 
     /// Another list that goes on with this one: what this one has taken it does not take again, as long as nothing is put into
     /// this one before the other one is appended.
     pub(super) fn split(&mut self) -> Self {
-        Self { stamp: self.stamp, records: std::mem::take(&mut self.records) }
+        Self { stamp: self.stamp, records: std::mem::take(&mut self.records), builds: Vec::new() }
     }
 
     /// Takes what another list has.
     pub(super) fn append(&mut self, mut other: Self) {
+        self.builds.append(&mut other.builds);
         if self.records.is_empty() {
             self.records = other.records;
         } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use engine_vitals_core::contract::Histogram;
-use engine_vitals_core::probe::{Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, Ticket};
+use engine_vitals_core::probe::{Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, ResourceKind, Ticket};
 use parking_lot::Mutex;
 
 use super::backtraces::Backtraces;
@@ -55,8 +55,9 @@ impl World {
         }
         let labelled = labelled && id.is_some();
         let backtrace = id.is_some_and(|id| self.backtraces.sample(id));
-        let extras = (labelled || backtrace || target.is_some())
-            .then(|| Box::new(Extras { world: Arc::clone(self), labelled, backtrace, target }));
+        let parts = Mutex::default();
+        let extras = (labelled || backtrace || target.is_some() || new.kind == ResourceKind::TLAS)
+            .then(|| Box::new(Extras { world: Arc::clone(self), labelled, backtrace, target, parts }));
         Held::new(ticket, holds, extras)
     }
 
@@ -146,6 +147,7 @@ impl DeviceState {
         // Under both locks, so that what it uses is at no moment in no use.
         let mut writes = self.writes.lock();
         let mut submitted = self.submitted.lock();
+        commands.built();
         commands.append(std::mem::replace(&mut *writes, Touched::new()));
         let used: Arc<[Arc<Record>]> = commands.into_records().into();
         submitted.starting.push(Arc::clone(&used));

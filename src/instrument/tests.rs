@@ -5,10 +5,15 @@ use engine_vitals_core::tracker::Tracker;
 
 use super::{Adopted, Instrumentation};
 
+mod raytrace;
 mod writes;
 
 /// An instrumented device without a GPU.
 fn noop(instrumentation: &Instrumentation) -> Adopted {
+    noop_with(instrumentation, &wgpu::DeviceDescriptor::default())
+}
+
+fn noop_with(instrumentation: &Instrumentation, descriptor: &wgpu::DeviceDescriptor<'_>) -> Adopted {
     let options = wgpu::NoopBackendOptions::enabled();
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::NOOP,
@@ -17,7 +22,7 @@ fn noop(instrumentation: &Instrumentation) -> Adopted {
     });
     let instance = instrumentation.wrap(instance);
     let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
-    let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let (device, queue) = pollster::block_on(adapter.request_device(descriptor)).unwrap();
     Adopted { instance, adapter, device, queue }
 }
 
