@@ -11,6 +11,7 @@ use wgpu::custom::{
 };
 
 use super::encoder::{CommandBuffer, Recorded};
+use super::handles::Tracked;
 use super::record::{Held, Holds, Record, Touched};
 use super::state::DeviceState;
 use super::surface::Detail;
@@ -33,6 +34,13 @@ impl Queue {
             None => submissions,
         };
         Self { real, device, record, submissions }
+    }
+
+    /// So many bytes go to an object with the next submission, which keeps it until then. Those of another device wgpu refuses.
+    fn staged<T>(&self, own: &Tracked<T>, bytes: u64) {
+        if Arc::ptr_eq(&own.device, &self.device) {
+            self.device.staged(&own.record, bytes);
+        }
     }
 
     /// The command buffers of this instance among those given, with all that they use.
@@ -70,14 +78,23 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         self.record.handle_dropped();
+        self.device.queue_dropped();
     }
+}
+
+/// Whether wgpu takes a write of so many bytes. What it refuses it does not keep.
+fn takes(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> bool {
+    let aligned =
+        offset.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT) && bytes.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+    let inside = offset.checked_add(bytes).is_some_and(|end| end <= buffer.size());
+    aligned && inside && buffer.usage().contains(wgpu::BufferUsages::COPY_DST)
 }
 
 impl QueueInterface for Queue {
     fn write_buffer(&self, buffer: &DispatchBuffer, offset: u64, data: &[u8]) {
         let Some(own) = self.device.own(buffer, "Queue::write_buffer") else { return };
-        if !data.is_empty() {
-            self.device.staged(&own.record, data.len() as u64);
+        if !data.is_empty() && takes(&own.real, offset, data.len() as u64) {
+            self.staged(own, data.len() as u64);
         }
         self.real.write_buffer(&own.real, offset, data);
     }
@@ -97,7 +114,7 @@ impl QueueInterface for Queue {
     fn write_staging_buffer(&self, buffer: &DispatchBuffer, _: u64, staging: &DispatchQueueWriteBuffer) {
         let view = staging.as_custom::<StagingView>().and_then(|staging| staging.0.lock().take());
         if let (Some(view), Some(own)) = (view, self.device.own(buffer, "Queue::write_buffer_with")) {
-            self.device.staged(&own.record, view.len() as u64);
+            self.staged(own, view.len() as u64);
             // Its end is the write.
             drop(view);
         }
@@ -112,7 +129,7 @@ impl QueueInterface for Queue {
     ) {
         let Some(own) = self.device.own(texture.texture, "Queue::write_texture") else { return };
         if size.width > 0 && size.height > 0 && size.depth_or_array_layers > 0 {
-            self.device.staged(&own.record, data.len() as u64);
+            self.staged(own, data.len() as u64);
         }
         self.real.write_texture(wgpu::TexelCopyTextureInfo { texture: &own.real, ..texture }, data, layout, size);
     }
@@ -125,7 +142,7 @@ impl QueueInterface for Queue {
         size: wgpu::Extent3d,
     ) {
         let Some(own) = self.device.own(destination.texture, "Queue::copy_external_image_to_texture") else { return };
-        self.device.staged(&own.record, 0);
+        self.staged(own, 0);
         let wgpu::CopyExternalImageDestInfo { mip_level, origin, aspect, color_space, premultiplied_alpha, .. } =
             destination;
         let destination = wgpu::CopyExternalImageDestInfo {

@@ -29,15 +29,11 @@ impl Held {
         self.record.as_ref()
     }
 
-    /// The last clone of the public handle is gone, and this goes next.
+    /// The last clone of the public handle is gone.
     #[inline]
     pub(super) fn handle_dropped(&self) {
         if let Some(record) = &self.record {
-            // What nothing else holds is released at once, and leaves live by that.
-            if Arc::strong_count(record) > 1 {
-                record.ticket.handle_dropped();
-            }
-            record.leave_target();
+            record.handle_dropped();
         }
     }
 
@@ -77,6 +73,11 @@ pub(super) struct Extras {
 impl Record {
     pub(super) fn ticket(&self) -> &Ticket {
         &self.ticket
+    }
+
+    fn handle_dropped(&self) {
+        self.ticket.handle_dropped();
+        self.leave_target();
     }
 
     pub(super) fn destroyed(&self) {

@@ -133,6 +133,14 @@ impl DeviceState {
         self.writes.lock().add(held);
     }
 
+    /// The queue is gone, and with it the writes that no submission took.
+    pub(super) fn queue_dropped(&self) {
+        let left = std::mem::replace(&mut *self.writes.lock(), Touched::new());
+        // Outside the lock: what only a write kept ends here.
+        drop(left);
+        self.free_destroyed();
+    }
+
     /// The program destroys the object. Its memory is free when nothing that was submitted or written uses it.
     pub(super) fn destroy(&self, held: &Held) {
         if let Some(record) = held.record() {
