@@ -228,6 +228,15 @@ fn staged_bytes_belong_to_the_next_submission_and_completions_to_theirs() {
         (totals.staged_bytes, totals.submitted_bytes)
     };
     assert_eq!(staged(&bench), (228, 0));
+    for (offset, bytes) in [(250, 16), (2, 4), (0, 3), (u64::MAX - 3, 4)] {
+        let refused = bench.gpu.invalid(|| bench.gpu.queue.write_buffer(&buffer, offset, &vec![0; bytes]));
+        assert!(refused.is_some(), "{bytes} bytes at {offset}");
+    }
+    let other = bench.gpu.buffer("not written", 64, wgpu::BufferUsages::VERTEX);
+    assert!(bench.gpu.invalid(|| bench.gpu.queue.write_buffer(&other, 0, &[0; 4])).is_some());
+    drop(other);
+    assert_eq!(bench.resource("not written"), None);
+    assert_eq!(staged(&bench), (228, 0), "what wgpu refuses is not staged");
     bench.gpu.queue.submit([]);
     assert_eq!(staged(&bench), (228, 228));
     bench.gpu.queue.write_buffer(&buffer, 0, &[1; 4]);

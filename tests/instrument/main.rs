@@ -17,5 +17,6 @@ mod scene;
 mod steady;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;
 #[cfg(target_os = "linux")]
 mod window;

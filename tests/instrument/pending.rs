@@ -1,6 +1,7 @@
 //! Bytes are pending for exactly as long as wgpu keeps the memory of what has no handle any more.
 
 use crate::bench::Bench;
+use crate::books::Books;
 use crate::scene::Gpu;
 use engine_vitals::probe::ResourceKind;
 
@@ -234,6 +235,44 @@ fn a_mapping_under_way_keeps_its_buffer() {
         gpu.wait();
         gpu.wait();
         expect(&bench, ResourceKind::BUFFER, "mapped", 0, 0);
+        bench.close();
+    }
+}
+
+#[test]
+fn what_was_never_submitted_goes_with_the_queue() {
+    for bench in Bench::on_both("what_was_never_submitted_goes_with_the_queue") {
+        let Bench { gpu, mut books } = bench;
+        let [kept, written, destroyed] = ["kept", "written", "destroyed"].map(|label| gpu.buffer(label, 64, USAGE));
+        gpu.queue.write_buffer(&written, 0, &[1; 16]);
+        gpu.queue.write_buffer(&destroyed, 0, &[1; 16]);
+        destroyed.destroy();
+        drop(written);
+        let bytes = |books: &Books| {
+            let counts = books.tracker.totals().kind(ResourceKind::BUFFER).device;
+            (counts.live_bytes(), counts.pending_bytes())
+        };
+        assert_eq!(bytes(&books), (64, 128));
+        drop(gpu);
+        assert_eq!(bytes(&books), (64, 0), "buffers that outlive the queue keep none of its writes");
+        drop((kept, destroyed));
+        books.assert_closed();
+        books.assert_told();
+    }
+}
+
+#[test]
+fn the_books_close_without_a_last_poll() {
+    for bench in Bench::on_both("the_books_close_without_a_last_poll") {
+        let gpu = &bench.gpu;
+        let buffer = gpu.buffer("used", 1 << 16, USAGE);
+        for _ in 0..20 {
+            gpu.queue.write_buffer(&buffer, 0, &[1; 64]);
+            gpu.submit("use", |encoder| encoder.clear_buffer(&buffer, 0, None));
+        }
+        let mappable = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        gpu.buffer("mapped", 64, mappable).map_async(wgpu::MapMode::Read, .., |_| {});
+        drop(buffer);
         bench.close();
     }
 }

@@ -139,3 +139,27 @@ pub(super) fn threaded(gpu: &Gpu, log: &mut Log<'_>) {
     log.text("out of order", format!("{out_of_order:?}"));
     log.step(&other, "threads");
 }
+
+/// What belongs to another device of the same adapter is refused in wgpu's words.
+pub(super) fn mismatched(gpu: &Gpu, log: &mut Log<'_>) {
+    let other = gpu.another("other device");
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let theirs = other.buffer("theirs", 64, usage);
+    let mine = gpu.buffer("mine", 64, usage);
+    log.outcome("write", gpu.invalid(|| gpu.queue.write_buffer(&theirs, 0, &[0; 4])));
+    let copy =
+        gpu.invalid(|| _ = gpu.submit("copy", |encoder| encoder.copy_buffer_to_buffer(&theirs, 0, &mine, 0, None)));
+    log.outcome("copy", copy);
+    let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &[] });
+    let foreign_layout = other.invalid(|| {
+        let descriptor = wgpu::BindGroupDescriptor { label: Some("mixed"), layout: &layout, entries: &[] };
+        drop(other.device.create_bind_group(&descriptor));
+    });
+    log.outcome("bind group", foreign_layout);
+    let commands = other.encoder("theirs").finish();
+    log.outcome("submit", gpu.invalid(|| _ = gpu.queue.submit([commands])));
+    let texture = other.texture("theirs", (4, 4), wgpu::TextureFormat::R8Unorm, wgpu::TextureUsages::COPY_DST);
+    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(4), rows_per_image: None };
+    let write = || gpu.queue.write_texture(texture.as_image_copy(), &[0; 16], layout, texture.size());
+    log.outcome("write of a texture", gpu.invalid(write));
+}

@@ -134,3 +134,41 @@ pub(super) fn stage(gpu: &Gpu, log: &mut Log<'_>) {
     drop(dropped);
     log.text("told of a drop", format!("{:?}", told.lock().unwrap()));
 }
+
+/// Objects that outlive the handles of their device and queue.
+pub(super) fn outlived(gpu: &Gpu, log: &mut Log<'_>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let gone = gpu.another("gone");
+    let note = Arc::clone(&told);
+    gone.device
+        .set_device_lost_callback(move |reason, message| note.lock().unwrap().push(format!("{reason:?} {message}")));
+    let mappable = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+    let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let descriptor =
+        wgpu::BufferDescriptor { label: Some("mapped"), size: 64, usage: mappable, mapped_at_creation: true };
+    let mapped = gone.device.create_buffer(&descriptor);
+    let written = gone.filled("written", &[1; 64], usage);
+    let other = gone.buffer("other", 64, usage);
+    let texture = gone.texture("kept", (4, 4), wgpu::TextureFormat::R8Unorm, wgpu::TextureUsages::TEXTURE_BINDING);
+    let mut encoder = gone.encoder("unfinished");
+    encoder.copy_buffer_to_buffer(&written, 0, &other, 0, None);
+    let module = gone.shader("kept", "@compute @workgroup_size(1) fn main() {}");
+    // Submitted, and never waited for.
+    let note = Arc::clone(&told);
+    gone.submit("last", |encoder| encoder.copy_buffer_to_buffer(&written, 0, &other, 0, None));
+    gone.queue.on_submitted_work_done(move || note.lock().unwrap().push("the last work is done".to_owned()));
+    let queue = gone.queue.clone();
+    drop(gone);
+    let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+    mapped.get_mapped_range_mut(..).unwrap().copy_from_slice(&[3; 64]);
+    log.bytes("mapped", mapped.get_mapped_range(..).unwrap().to_vec());
+    mapped.unmap();
+    encoder.copy_buffer_to_buffer(&mapped, 0, &other, 0, None);
+    queue.submit([encoder.finish()]);
+    queue.write_buffer(&written, 0, &[5; 16]);
+    log.text("messages", format!("{:?}", pollster::block_on(module.get_compilation_info()).messages));
+    drop(queue);
+    log.text("told", format!("{:?}", told.lock().unwrap()));
+    drop((view, texture, module, written, other));
+    mapped.destroy();
+}

@@ -49,6 +49,29 @@ pub(super) fn stage(gpu: &Gpu, log: &mut Log<'_>) {
     drop((one, two));
 }
 
+/// Ranges that would alias are refused, whichever was written to before.
+pub(super) fn overlaps(gpu: &Gpu, log: &mut Log<'_>) {
+    for written in [false, true] {
+        let buffer = mapped_at_creation(gpu, 256, WRITE);
+        let mut first = buffer.get_mapped_range_mut(0..64).unwrap();
+        let second = buffer.get_mapped_range(128..192).unwrap();
+        if written {
+            first.copy_from_slice(&[1; 64]);
+        }
+        log.text("a write over a write", refusal(buffer.get_mapped_range_mut(32..96).map(drop)));
+        log.text("a read over a write", refusal(buffer.get_mapped_range(0..8).map(drop)));
+        log.text("a write over a read", refusal(buffer.get_mapped_range_mut(128..136).map(drop)));
+        log.text("a read over a read", refusal(buffer.get_mapped_range(136..200).map(drop)));
+        let between = buffer.get_mapped_range_mut(64..128);
+        log.text("between them", between.as_ref().is_ok());
+        between.unwrap().copy_from_slice(&[2; 64]);
+        drop((first, second));
+        log.text("afterwards", refusal(buffer.get_mapped_range_mut(0..256).map(drop)));
+        buffer.unmap();
+        log.bytes("written", gpu.read(&buffer));
+    }
+}
+
 pub(super) fn failures(gpu: &Gpu, log: &mut Log<'_>) {
     let buffer = gpu.buffer("unmapped", 64, READ);
     log.text("a view of an unmapped buffer", refusal(buffer.get_mapped_range(..).map(drop)));

@@ -81,6 +81,7 @@ const STAGES: &[Stage] = &[
     ("statistics", queries::statistics),
     ("timestamps", queries::timestamps),
     ("mapping", mapping::stage),
+    ("overlaps", mapping::overlaps),
     ("mapping failures", mapping::failures),
     ("map on submit", mapping::on_submit),
     ("submissions", submissions::stage),
@@ -88,8 +89,10 @@ const STAGES: &[Stage] = &[
     ("scopes", errors::scopes),
     ("uncaptured", errors::uncaptured),
     ("threaded scopes", errors::threaded),
+    ("mismatched", errors::mismatched),
     ("destroyed", lost::destroyed),
     ("lost", lost::stage),
+    ("outlived", lost::outlived),
     ("threads", threads::stage),
     ("acceleration structures", raytrace::stage),
 ];

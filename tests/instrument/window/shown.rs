@@ -258,12 +258,11 @@ impl Shown {
     /// The window is gone, and with it the surface.
     fn lost(&mut self, events: &mut EventLoop<()>, app: &mut App) {
         let window = app.window(events);
+        // SAFETY: the window and its display are there.
+        let target = unsafe { wgpu::SurfaceTargetUnsafe::from_display_and_window(&*window, &*window) };
         // SAFETY: the display outlives the surface. The window does not, which is what is tried here: a driver for X11 asks
         // the display for it by its number, and is told that there is none.
-        let surface = unsafe {
-            let target = wgpu::SurfaceTargetUnsafe::from_display_and_window(&*window, &*window).unwrap();
-            self.gpu.instance.create_surface_unsafe(target)
-        };
+        let surface = unsafe { self.gpu.instance.create_surface_unsafe(target.unwrap()) };
         let kept = self.surface.replace(surface.unwrap());
         self.configure(160, 120);
         self.frame(0.5);
