@@ -9,6 +9,7 @@ use wgpu::custom::{
     DispatchBindGroup, DispatchBuffer, DispatchRenderBundle, DispatchRenderPipeline, RenderBundleEncoderInterface,
 };
 
+use super::errors::quietly;
 use super::handles::{Handle, Tracked};
 use super::pass::slice;
 use super::record::{Holds, Touched};
@@ -115,7 +116,8 @@ impl BundleEncoder {
     }
 
     fn bundle(self, descriptor: &wgpu::RenderBundleDescriptor<'_>) -> Tracked<wgpu::RenderBundle> {
-        let mut encoder = self.real.create_render_bundle_encoder(&self.descriptor.borrow());
+        // What wgpu refuses it has refused when this encoder was made.
+        let mut encoder = quietly(&self.real, |real| real.create_render_bundle_encoder(&self.descriptor.borrow()));
         for operation in &self.operations {
             operation.encode(&mut encoder);
         }

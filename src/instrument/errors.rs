@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ struct Scope {
     device: u64,
     index: u32,
     filter: wgpu::ErrorFilter,
-    real: wgpu::ErrorScopeGuard,
+    /// What a thread forgets it forgets for good: its guards must not be dropped in the order of their making.
+    real: ManuallyDrop<wgpu::ErrorScopeGuard>,
     added: Option<wgpu::Error>,
 }
 
@@ -42,13 +44,17 @@ impl Errors {
 
     /// Opens a scope. Returns its index among the thread's scopes of this device.
     pub(super) fn push(&self, real: &wgpu::Device, filter: wgpu::ErrorFilter) -> u32 {
+        // The real device may be an instrumented one, which uses the same list.
         let guard = real.push_error_scope(filter);
-        SCOPES.with_borrow_mut(|scopes| {
+        let index = SCOPES.try_with(|scopes| {
+            let mut scopes = scopes.borrow_mut();
             let last = scopes.iter().rev().find(|scope| scope.device == self.device);
             let index = last.map_or(0, |scope| scope.index + 1);
-            scopes.push(Scope { device: self.device, index, filter, real: guard, added: None });
+            scopes.push(Scope { device: self.device, index, filter, real: ManuallyDrop::new(guard), added: None });
             index
-        })
+        });
+        // The thread is ending and its scopes are gone: this one is closed again.
+        index.unwrap_or(0)
     }
 
     /// Closes a scope. An error that this layer added comes before one of wgpu's.
@@ -63,7 +69,7 @@ impl Errors {
         });
         match scope.ok().flatten() {
             Some(Scope { real, added, .. }) => {
-                let real = real.pop();
+                let real = ManuallyDrop::into_inner(real).pop();
                 Box::pin(async move { added.or(real.await) })
             }
             // The thread is ending, and its scopes have been closed.
@@ -98,13 +104,15 @@ impl Errors {
             wgpu::Error::Internal { .. } => wgpu::ErrorFilter::Internal,
         };
         let mut error = Some(error);
-        SCOPES.with_borrow_mut(|scopes| {
+        let in_scope = SCOPES.try_with(|scopes| {
             let fits = |scope: &&mut Scope| scope.device == self.device && scope.filter == filter;
-            if let Some(scope) = scopes.iter_mut().rev().find(fits) {
+            if let Some(scope) = scopes.borrow_mut().iter_mut().rev().find(fits) {
                 let error = error.take();
                 scope.added = scope.added.take().or(error);
             }
         });
+        // A thread that is ending has no scopes.
+        let _: Result<(), std::thread::AccessError> = in_scope;
         if let Some(error) = error {
             let handler = self.handler.lock().clone();
             match handler {

@@ -5,6 +5,7 @@ use engine_vitals_core::tracker::Tracker;
 
 use super::{Adopted, Instrumentation};
 
+mod errors;
 mod raytrace;
 mod writes;
 
