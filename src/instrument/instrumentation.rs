@@ -4,10 +4,11 @@ use std::backtrace::Backtrace;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind};
+use parking_lot::Mutex;
 
 use super::adapter::Adapter;
 use super::backtraces::Backtraces;
@@ -209,7 +210,7 @@ impl InstrumentationBuilder {
                 native_handles: self.native_handles,
                 latencies: self.latencies,
                 on_device: self.on_device,
-                surfaces: AtomicU32::new(0),
+                surfaces: Mutex::default(),
                 frames: AtomicU64::new(0),
             }),
         }

@@ -1,9 +1,9 @@
 //! What all objects of one wrapped instance share, and what all objects of one device share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, ResourceKind, Ticket};
@@ -29,8 +29,8 @@ pub(super) struct World {
     pub(super) native_handles: bool,
     pub(super) latencies: Option<Arc<Histogram>>,
     pub(super) on_device: Option<DeviceHook>,
-    /// Surfaces made so far, which names their lanes.
-    pub(super) surfaces: AtomicU32,
+    /// The numbers of the surfaces that there are, which name their lanes.
+    pub(super) surfaces: Mutex<BTreeSet<u32>>,
     /// Frames of surfaces that have ended.
     pub(super) frames: AtomicU64,
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use engine_vitals_core::probe::{Context, Extent, Lane, New, Packet, PacketResult, Probe, ResourceKind, Ticket};
+use engine_vitals_core::probe::{
+    Context, Extent, Lane, New, Packet, PacketId, PacketResult, Probe, ResourceKind, Ticket,
+};
 use parking_lot::Mutex;
 use wgpu::custom::{
     DispatchAdapter, DispatchDevice, DispatchSurface, DispatchSurfaceOutputDetail, DispatchTexture, SurfaceInterface,
@@ -39,9 +41,7 @@ struct Configured {
 impl Surface {
     pub(super) fn new(real: wgpu::Surface<'static>, world: Arc<World>) -> Self {
         let record = world.track(New::of(ResourceKind::SURFACE, 0), Vec::new(), None);
-        let number = world.surfaces.fetch_add(1, Ordering::Relaxed) + 1;
-        let frames =
-            Arc::new(Frames { world: Arc::clone(&world), name: format!("surface {number}"), packet: Mutex::default() });
+        let frames = Frames::new(Arc::clone(&world));
         Self { real, world, record, configured: Mutex::default(), frames }
     }
 
@@ -219,11 +219,20 @@ impl SurfaceOutputDetailInterface for Detail {
 #[derive(Debug)]
 struct Frames {
     world: Arc<World>,
-    name: String,
+    number: u32,
     packet: Mutex<Option<(Lane, Packet)>>,
 }
 
 impl Frames {
+    /// With the lowest number that is free: a surface that is made in the place of a lost one goes on with its lane.
+    fn new(world: Arc<World>) -> Arc<Self> {
+        let mut numbers = world.surfaces.lock();
+        let number = (1..).find(|number| !numbers.contains(number)).unwrap_or(u32::MAX);
+        numbers.insert(number);
+        drop(numbers);
+        Arc::new(Self { world, number, packet: Mutex::default() })
+    }
+
     /// What the calling thread does from now on belongs to the frame under way.
     fn enter(&self) {
         let mut packet = self.packet.lock();
@@ -245,12 +254,17 @@ impl Frames {
     /// No frame follows.
     fn close(&self) {
         if let Some((_, packet)) = self.packet.lock().take() {
+            let context = Context::current();
+            if context.packet() == packet.id() {
+                context.with_packet(PacketId::NONE).make_current();
+            }
             packet.finish(PacketResult::NoOp);
         }
+        self.world.surfaces.lock().remove(&self.number);
     }
 
     fn begin(&self) -> (Lane, Packet) {
-        let lane = self.probe().lane(&self.name);
+        let lane = self.probe().lane(&format!("surface {}", self.number));
         (lane, self.probe().packet(lane))
     }
 
@@ -260,5 +274,44 @@ impl Frames {
 
     fn make_current(packet: &Packet) {
         Context::current().with_packet(packet.id()).make_current();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_vitals_core::tracker::Tracker;
+
+    use super::*;
+    use crate::instrument::Instrumentation;
+
+    #[test]
+    fn a_surface_in_the_place_of_one_that_is_gone_goes_on_with_its_lane() {
+        let tracker = Tracker::new();
+        let world = Instrumentation::new(tracker.probe()).world();
+        let other = Frames::new(Arc::clone(&world));
+        other.enter();
+        for _ in 0..100 {
+            let frames = Frames::new(Arc::clone(&world));
+            frames.enter();
+            frames.end(PacketResult::Presented);
+            assert_eq!(tracker.lane_name(Context::current().lane()), Some("surface 2"));
+            frames.close();
+        }
+        other.enter();
+        assert_eq!(tracker.lane_name(Context::current().lane()), Some("surface 1"));
+        other.close();
+    }
+
+    #[test]
+    fn what_follows_a_surface_s_last_frame_is_in_none() {
+        let world = Instrumentation::new(Tracker::new().probe()).world();
+        let [one, other] = [(); 2].map(|()| Frames::new(Arc::clone(&world)));
+        one.enter();
+        other.enter();
+        let of_the_other = Context::current();
+        one.close();
+        assert_eq!(Context::current(), of_the_other);
+        other.close();
+        assert_eq!(Context::current(), Context::NONE);
     }
 }
