@@ -29,11 +29,15 @@ impl Held {
         self.record.as_ref()
     }
 
-    /// The last clone of the public handle is gone.
+    /// The last clone of the public handle is gone, and this goes next.
     #[inline]
     pub(super) fn handle_dropped(&self) {
         if let Some(record) = &self.record {
-            record.handle_dropped();
+            // What nothing else holds is released at once, and leaves live by that.
+            if Arc::strong_count(record) > 1 {
+                record.ticket.handle_dropped();
+            }
+            record.leave_target();
         }
     }
 
@@ -73,11 +77,6 @@ pub(super) struct Extras {
 impl Record {
     pub(super) fn ticket(&self) -> &Ticket {
         &self.ticket
-    }
-
-    fn handle_dropped(&self) {
-        self.ticket.handle_dropped();
-        self.leave_target();
     }
 
     pub(super) fn destroyed(&self) {

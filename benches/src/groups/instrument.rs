@@ -92,13 +92,14 @@ const TOUCH_TARGET: f64 = 3.0;
 /// Such calls in the frame.
 const BINDS: f64 = 20_000.0;
 
-const ON_NOTHING: [Case; 11] = [
+const ON_NOTHING: [Case; 12] = [
     case("draw", "draw", 200_000, Unit::Nanoseconds),
     case("set-bind-group", "set_bind_group", 200_000, Unit::Nanoseconds),
     case("set-vertex-buffer", "set_vertex_buffer", 200_000, Unit::Nanoseconds),
     case("pass", "render pass, begin + end", 10_000, Unit::Nanoseconds),
     case(BUFFER, "buffer, create + drop", 20_000, Unit::Nanoseconds),
     case("texture", "texture, create + drop", 20_000, Unit::Nanoseconds),
+    case("target", "render target, create + drop", 20_000, Unit::Nanoseconds),
     case("bind-group", "bind group of 3, create + drop", 10_000, Unit::Nanoseconds),
     case("write-buffer", "write_buffer of 64 B", 20_000, Unit::Nanoseconds),
     case("submit", "encoder, pass, submit, poll", 2_000, Unit::Nanoseconds),

@@ -23,6 +23,7 @@ pub(crate) enum Case {
     Pass,
     Buffer,
     Texture,
+    Target,
     BindGroup,
     WriteBuffer,
     Submit,
@@ -49,7 +50,8 @@ impl Case {
             }
             Self::Pass => passes(scene, times),
             Self::Buffer => cpu(times, || drop(black_box(buffer(&scene.device, wgpu::BufferUsages::VERTEX)))),
-            Self::Texture => cpu(times, || drop(black_box(texture(&scene.device)))),
+            Self::Texture => cpu(times, || drop(black_box(texture(&scene.device, false)))),
+            Self::Target => cpu(times, || drop(black_box(texture(&scene.device, true)))),
             Self::BindGroup => cpu(times, || drop(black_box(scene.bind_group(&scene.buffer)))),
             Self::WriteBuffer => writes(scene, times),
             Self::Submit => cpu(times, || frame(scene, frames, 0)),

@@ -58,8 +58,8 @@ impl Scene {
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))?;
         let layout = layout(&device);
         let pipeline = pipeline(&device, &layout);
-        let image = texture(&device).create_view(&wgpu::TextureViewDescriptor::default());
-        let target = texture(&device).create_view(&wgpu::TextureViewDescriptor::default());
+        let image = texture(&device, false).create_view(&wgpu::TextureViewDescriptor::default());
+        let target = texture(&device, true).create_view(&wgpu::TextureViewDescriptor::default());
         let sampler = device.create_sampler(&wgpu::SamplerDescriptor::default());
         let usages = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = buffer(&device, usages);
@@ -125,8 +125,9 @@ pub(crate) fn buffer(device: &wgpu::Device, usage: wgpu::BufferUsages) -> wgpu::
     device.create_buffer(&wgpu::BufferDescriptor { label: Some("buffer"), size: 256, usage, mapped_at_creation: false })
 }
 
-/// A texture that can be sampled and drawn into.
-pub(crate) fn texture(device: &wgpu::Device) -> wgpu::Texture {
+/// A texture that can be sampled, and drawn into if it is a target.
+pub(crate) fn texture(device: &wgpu::Device, target: bool) -> wgpu::Texture {
+    let drawn = if target { wgpu::TextureUsages::RENDER_ATTACHMENT } else { wgpu::TextureUsages::COPY_DST };
     device.create_texture(&wgpu::TextureDescriptor {
         label: Some("texture"),
         size: wgpu::Extent3d { width: SIDE, height: SIDE, depth_or_array_layers: 1 },
@@ -134,7 +135,7 @@ pub(crate) fn texture(device: &wgpu::Device) -> wgpu::Texture {
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
         format: FORMAT,
-        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::RENDER_ATTACHMENT,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING | drawn,
         view_formats: &[],
     })
 }
