@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 #[derive(Clone, Copy)]
 enum On {
     Gpu,
+    Gl,
     Noop,
 }
 
@@ -18,13 +19,14 @@ impl On {
     fn instance(self) -> wgpu::Instance {
         match self {
             Self::Gpu => scene::gpu_instance(),
+            Self::Gl => scene::gl_instance(),
             Self::Noop => scene::noop_instance(),
         }
     }
 
     /// What the scene puts out without instrumentation; `None` without an adapter.
     fn plain(self) -> Option<&'static [Entry]> {
-        static PLAIN: [OnceLock<Option<Vec<Entry>>>; 2] = [OnceLock::new(), OnceLock::new()];
+        static PLAIN: [OnceLock<Option<Vec<Entry>>>; 3] = [const { OnceLock::new() }; 3];
         let run = || scene::run(&self.instance(), &mut |_, _| {});
         PLAIN[self as usize].get_or_init(run).as_deref()
     }
@@ -90,6 +92,12 @@ fn events() {
 fn events_and_touch_lists() {
     at("events_and_touch_lists", On::Gpu, Level::Events, true);
     at("events_and_touch_lists", On::Noop, Level::Events, true);
+}
+
+/// A few stages ask for what OpenGL lacks, and say so in the same words.
+#[test]
+fn on_opengl() {
+    at("on_opengl", On::Gl, Level::Events, true);
 }
 
 /// An instrumented instance inside another one, each with books of its own.

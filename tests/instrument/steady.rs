@@ -32,9 +32,10 @@ fn the_scene_runs_on_the_noop_backend() {
 
 /// Every error of the scene is one that it asks for.
 fn no_stray_errors(entries: &[Entry]) {
-    let ends: Vec<_> = entries.iter().filter(|entry| entry.name.ends_with("errors at its end")).collect();
-    assert!(ends.len() > 30, "{} stages", ends.len());
+    let ends: Vec<_> = entries.iter().filter(|entry| entry.name.ends_with(" at its end")).collect();
+    assert!(ends.len() > 100, "{} ends of stages", ends.len());
     for Entry { name, value } in ends {
-        assert_eq!(*value, Value::Text("no error".to_owned()), "{name}");
+        let fine = ["no error", "no panic"].map(|text| Value::Text(text.to_owned()));
+        assert!(fine.contains(value), "{name}: {value:?}");
     }
 }

@@ -85,7 +85,7 @@ fn one_sample(gpu: &Gpu, log: &mut Log<'_>, kit: &Kit) {
         depth_stencil_attachment: Some(wgpu::RenderPassDepthStencilAttachment {
             view: &view,
             depth_ops: Some(wgpu::Operations { load: wgpu::LoadOp::Clear(0.8), store: wgpu::StoreOp::Store }),
-            stencil_ops: Some(wgpu::Operations { load: wgpu::LoadOp::Clear(3), store: wgpu::StoreOp::Store }),
+            stencil_ops: Some(wgpu::Operations { load: wgpu::LoadOp::Clear(5), store: wgpu::StoreOp::Store }),
         }),
         ..Default::default()
     });

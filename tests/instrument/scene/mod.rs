@@ -25,7 +25,7 @@ mod views;
 use std::fmt::Display;
 
 pub(crate) use kit::compute_pipeline;
-pub(crate) use tools::{Gpu, describe, gpu_instance, noop_instance, panic_of};
+pub(crate) use tools::{Gpu, describe, gl_instance, gpu_instance, noop_instance, panic_of};
 
 /// One thing that the scene has seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,9 +109,13 @@ pub(crate) fn run_on(gpu: &Gpu, at_step: AtStep<'_>) -> Vec<Entry> {
     log.step(gpu, "opened");
     for (name, stage) in STAGES {
         log.stage = name;
-        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        stage(gpu, &mut log);
-        log.outcome("errors at its end", pollster::block_on(scope.pop()));
+        let internal = gpu.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        // A backend may have no way to do what a stage asks for, and the rest may work all the same.
+        let panicked = panic_of(|| stage(gpu, &mut log));
+        log.outcome("errors at its end", pollster::block_on(validation.pop()));
+        log.outcome("internal errors at its end", pollster::block_on(internal.pop()));
+        log.text("panics at its end", panicked);
         log.step(gpu, "end");
     }
     log.entries

@@ -17,6 +17,13 @@ pub(crate) fn gpu_instance() -> wgpu::Instance {
     wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
 }
 
+/// An instance with OpenGL alone.
+pub(crate) fn gl_instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::GL;
+    wgpu::Instance::new(descriptor)
+}
+
 /// An instance of the backend that does nothing.
 pub(crate) fn noop_instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
