@@ -13,7 +13,7 @@ use wgpu::custom::{
 use super::encoder::{CommandBuffer, Recorded};
 use super::handles::Tracked;
 use super::record::{Held, Holds, Record, Touched};
-use super::state::DeviceState;
+use super::state::{DeviceState, Used};
 use super::surface::Detail;
 use crate::gpu::Submissions;
 
@@ -159,7 +159,7 @@ impl QueueInterface for Queue {
     fn submit(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
         let (real, used) = self.take(command_buffers);
         let used = self.device.starts(used);
-        self.touch(&used);
+        self.touch(used.records());
         let (number, completion) = self.submissions.begin_instrumented();
         let end = End { device: Arc::clone(&self.device), number, used };
         // No lock is held: other people's callbacks run in here, and an error may panic.
@@ -212,7 +212,7 @@ fn no_such<T>(_: &DispatchBlas) -> T {
 struct End {
     device: Arc<DeviceState>,
     number: u64,
-    used: Arc<[Arc<Record>]>,
+    used: Arc<Used>,
 }
 
 impl Drop for End {

@@ -94,6 +94,15 @@ impl Record {
         std::ptr::eq(self, record) || self.holds.iter().any(|held| held.uses(record))
     }
 
+    /// Visits this and all that it keeps; not again what `visit` says it has seen.
+    pub(super) fn walk(&self, visit: &mut impl FnMut(&Self) -> bool) {
+        if visit(self) {
+            for held in &self.holds {
+                held.walk(visit);
+            }
+        }
+    }
+
     /// The buffer's first content, so many bytes, will be written when it is unmapped.
     pub(super) fn set_unwritten(&self, bytes: u64) {
         self.unwritten.store(bytes, Ordering::Relaxed);

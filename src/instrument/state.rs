@@ -1,9 +1,9 @@
 //! What all objects of one wrapped instance share, and what all objects of one device share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, ResourceKind, Ticket};
@@ -143,27 +143,31 @@ impl DeviceState {
 
     /// The program destroys the object. Its memory is free when nothing that was submitted or written uses it.
     pub(super) fn destroy(&self, held: &Held) {
-        if let Some(record) = held.record() {
-            record.destroyed();
-            self.submitted.lock().destroyed.push(Arc::clone(record));
-            self.free_destroyed();
+        let Some(record) = held.record() else { return };
+        record.destroyed();
+        let writes = self.writes.lock();
+        let mut submitted = self.submitted.lock();
+        if submitted.uses(&writes, record) {
+            submitted.destroyed.push(Arc::clone(record));
+        } else {
+            record.freed();
         }
     }
 
     /// A submission of these commands is about to be made, and takes with it all that was written before. Returns what it uses.
-    pub(super) fn starts(&self, mut commands: Touched) -> Arc<[Arc<Record>]> {
+    pub(super) fn starts(&self, mut commands: Touched) -> Arc<Used> {
         // Under both locks, so that what it uses is at no moment in no use.
         let mut writes = self.writes.lock();
         let mut submitted = self.submitted.lock();
         commands.built();
         commands.append(std::mem::replace(&mut *writes, Touched::new()));
-        let used: Arc<[Arc<Record>]> = commands.into_records().into();
+        let used = Arc::new(Used::new(commands.into_records()));
         submitted.starting.push(Arc::clone(&used));
         used
     }
 
     /// A submission has ended, or could not be made.
-    pub(super) fn ended(&self, number: u64, used: &Arc<[Arc<Record>]>) {
+    pub(super) fn ended(&self, number: u64, used: &Arc<Used>) {
         let waiting = {
             let mut submitted = self.submitted.lock();
             submitted.started(used);
@@ -179,17 +183,15 @@ impl DeviceState {
     fn free_destroyed(&self) {
         let writes = self.writes.lock();
         let mut submitted = self.submitted.lock();
-        let Submitted { destroyed, starting, in_flight, .. } = &mut *submitted;
+        let mut destroyed = std::mem::take(&mut submitted.destroyed);
         destroyed.retain(|record| {
-            let used = |by: &[Arc<Record>]| by.iter().any(|by| by.uses(record));
-            let free = !used(writes.records())
-                && !starting.iter().any(|submission| used(submission))
-                && !in_flight.values().any(|submission| used(&submission.used));
-            if free {
+            let used = submitted.uses(&writes, record);
+            if !used {
                 record.freed();
             }
-            !free
+            used
         });
+        submitted.destroyed = destroyed;
     }
 
     /// The object behind a handle, if it is one of this instance's. If not, an error is reported that says so.
@@ -215,7 +217,7 @@ impl DeviceState {
 pub(super) struct Submitted {
     last: u64,
     /// What submissions use that are being made.
-    starting: Vec<Arc<[Arc<Record>]>>,
+    starting: Vec<Arc<Used>>,
     in_flight: BTreeMap<u64, InFlight>,
     /// The newest that is complete.
     done: Option<(u64, wgpu::SubmissionIndex)>,
@@ -226,7 +228,36 @@ pub(super) struct Submitted {
 #[derive(Debug)]
 struct InFlight {
     index: wgpu::SubmissionIndex,
-    used: Arc<[Arc<Record>]>,
+    used: Arc<Used>,
+}
+
+/// What a submission uses, until it is done.
+#[derive(Debug)]
+pub(super) struct Used {
+    records: Vec<Arc<Record>>,
+    /// The addresses of these and of all that they keep, from when somebody first asks.
+    all: OnceLock<HashSet<usize>>,
+}
+
+impl Used {
+    fn new(records: Vec<Arc<Record>>) -> Self {
+        Self { records, all: OnceLock::new() }
+    }
+
+    pub(super) fn records(&self) -> &[Arc<Record>] {
+        &self.records
+    }
+
+    fn has(&self, record: &Record) -> bool {
+        let all = self.all.get_or_init(|| {
+            let mut all = HashSet::new();
+            for record in &self.records {
+                record.walk(&mut |record| all.insert(std::ptr::from_ref(record).addr()));
+            }
+            all
+        });
+        all.contains(&std::ptr::from_ref(record).addr())
+    }
 }
 
 /// What a number of the program's stands for.
@@ -240,14 +271,21 @@ pub(super) enum Found {
 
 impl Submitted {
     /// Work was submitted under that number.
-    pub(super) fn submitted(&mut self, number: u64, index: wgpu::SubmissionIndex, used: Arc<[Arc<Record>]>) {
+    pub(super) fn submitted(&mut self, number: u64, index: wgpu::SubmissionIndex, used: Arc<Used>) {
         self.started(&used);
         self.last = self.last.max(number);
         self.in_flight.insert(number, InFlight { index, used });
     }
 
+    /// Something submitted or written uses the object of that record.
+    fn uses(&self, writes: &Touched, record: &Record) -> bool {
+        writes.records().iter().any(|written| written.uses(record))
+            || self.starting.iter().any(|used| used.has(record))
+            || self.in_flight.values().any(|submission| submission.used.has(record))
+    }
+
     /// A submission that uses these is no longer being made.
-    fn started(&mut self, used: &Arc<[Arc<Record>]>) {
+    fn started(&mut self, used: &Arc<Used>) {
         self.starting.retain(|starting| !Arc::ptr_eq(starting, used));
     }
 
