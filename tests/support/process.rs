@@ -59,7 +59,7 @@ pub(crate) struct Xvfb {
 impl Xvfb {
     /// A named skip where there is no Xvfb.
     pub(crate) fn start(test: &str) -> Option<Self> {
-        let arguments = ["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"];
+        let arguments = ["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp", "-noreset"];
         let spawned = Guarded::spawn(Command::new("Xvfb").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()));
         let Ok(mut server) = spawned else {
             skipped(test, "no Xvfb (install xvfb)");
