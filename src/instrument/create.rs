@@ -9,6 +9,7 @@ use super::invalid;
 use super::native;
 use super::real::take_adopted;
 use super::record::Holds;
+use super::state::failed;
 
 impl Device {
     /// Compiling takes long enough for its time to be of interest.
@@ -98,7 +99,8 @@ impl Device {
 
     pub(super) fn buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Tracked<wgpu::Buffer> {
         let real = take_adopted().unwrap_or_else(|| self.real.create_buffer(descriptor));
-        let new = New::buffer(descriptor.size).label_opt(descriptor.label);
+        let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend);
+        let new = if descriptor.size > self.limits.max_buffer_size { failed(new) } else { new };
         let new = self.state.world.native(new, || native::buffer(&real));
         let buffer = self.state.tracked(real, new, Holds::default());
         // Memory that can be mapped to be written is written in place.

@@ -19,7 +19,7 @@ use super::instrumentation::DeviceGuard;
 use super::queue::Queue;
 use super::real::{new_texture, real_device, real_queue};
 use super::record::Held;
-use super::state::{DeviceState, Found, World};
+use super::state::{DeviceState, Found, World, failed};
 use crate::gpu::probe_backend;
 
 /// A device around another one.
@@ -31,6 +31,7 @@ pub(super) struct Device {
     record: Held,
     /// Features that it has and the program did not ask for.
     added: wgpu::Features,
+    pub(super) limits: wgpu::Limits,
 }
 
 impl Device {
@@ -48,7 +49,8 @@ impl Device {
         let record = world.track(new(ResourceKind::DEVICE), Vec::new(), None);
         let guard = world.on_device.as_ref().map(|hook| hook(real_device(&real), real_queue(&queue)));
         let queue = Queue::new(queue, Arc::clone(&state), world.track(new(ResourceKind::QUEUE), Vec::new(), None));
-        (Self { guard, real, state, record, added }, queue)
+        let limits = real.limits();
+        (Self { guard, real, state, record, added, limits }, queue)
     }
 
     /// The object that stands for a texture.
@@ -58,6 +60,7 @@ impl Device {
         descriptor: &wgpu::TextureDescriptor<'_>,
     ) -> Tracked<wgpu::Texture> {
         let new = new_texture(descriptor).backend(self.state.backend);
+        let new = if beyond(&self.limits, descriptor) { failed(new) } else { new };
         let new = self.state.world.native(new, || super::native::texture(&real));
         let record = self.state.world.track_texture(new, descriptor);
         Tracked { real, record, device: Arc::clone(&self.state) }
@@ -74,6 +77,17 @@ impl std::fmt::Debug for Device {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Device").field("real", &self.real).finish_non_exhaustive()
     }
+}
+
+/// Whether a texture is larger than any of the device's.
+fn beyond(limits: &wgpu::Limits, descriptor: &wgpu::TextureDescriptor<'_>) -> bool {
+    let (side, depth) = match descriptor.dimension {
+        wgpu::TextureDimension::D1 => (limits.max_texture_dimension_1d, 1),
+        wgpu::TextureDimension::D2 => (limits.max_texture_dimension_2d, limits.max_texture_array_layers),
+        wgpu::TextureDimension::D3 => (limits.max_texture_dimension_3d, limits.max_texture_dimension_3d),
+    };
+    let wgpu::Extent3d { width, height, depth_or_array_layers } = descriptor.size;
+    width > side || height > side || depth_or_array_layers > depth
 }
 
 /// Whether the device is measured since it was made.

@@ -1,7 +1,17 @@
 //! The graphics API's own handles, where the real object gives one: with the features `vulkan`, `metal` and `dx12`, each for its
 //! own. One costs the lock that wgpu takes for `as_hal`.
 
+use engine_vitals_core::probe::Backend;
+
 use super::real::{real_buffer, real_texture};
+
+/// Whether that API's valid buffers and textures all have handles here: one without is invalid, and has no memory.
+pub(super) fn tells(backend: Backend) -> bool {
+    let vulkan =
+        cfg!(all(feature = "vulkan", any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")));
+    let dx12 = cfg!(all(feature = "dx12", windows));
+    (vulkan && backend == Backend::Vulkan) || (dx12 && backend == Backend::D3D12)
+}
 
 macro_rules! handles {
     ($($(#[$doc:meta])* $name:ident: $type:ident by $real:ident;)*) => {$(

@@ -13,6 +13,7 @@ use super::backtraces::Backtraces;
 use super::errors::Errors;
 use super::handles::{Handle, Tracked};
 use super::instrumentation::DeviceHook;
+use super::native;
 use super::record::{Extras, Held, Holds, Record, Touched};
 use super::rules::Rules;
 use super::targets::{self, Targets};
@@ -61,10 +62,14 @@ impl World {
         Held::new(ticket, holds, extras)
     }
 
-    /// With the API's own handle, if that is wanted and to be had.
+    /// With the API's own handle, if that is wanted and to be had; without bytes, if there is none because the creation failed.
     pub(super) fn native<'a>(&self, new: New<'a>, handle: impl FnOnce() -> Option<u64>) -> New<'a> {
         let wanted = self.native_handles && self.probe.level() != Level::Off;
-        wanted.then(handle).flatten().map_or(new, |handle| new.native(handle))
+        match wanted.then(handle).flatten() {
+            Some(handle) => new.native(handle),
+            None if wanted && native::tells(new.backend) => failed(new),
+            None => new,
+        }
     }
 
     /// The owner under which such a target would be tracked.
@@ -91,6 +96,12 @@ impl World {
     pub(super) fn mark(&self, name: &str) {
         self.probe.event(Mark::Marker(name));
     }
+}
+
+/// An object whose creation failed has no memory.
+pub(super) fn failed(mut new: New<'_>) -> New<'_> {
+    new.bytes = 0;
+    new
 }
 
 impl fmt::Debug for World {
