@@ -44,9 +44,9 @@ impl Device {
         label: Option<&str>,
     ) -> (Self, Queue) {
         let backend = probe_backend(real.adapter_info().backend);
-        let state = DeviceState::new(Arc::clone(world), backend);
         let new = |kind| New::of(kind, 0).backend(backend).label_opt(label);
         let record = world.track(new(ResourceKind::DEVICE), Vec::new(), None);
+        let state = DeviceState::new(Arc::clone(world), backend, &record);
         let guard = world.on_device.as_ref().map(|hook| hook(real_device(&real), real_queue(&queue)));
         let queue = Queue::new(queue, Arc::clone(&state), world.track(new(ResourceKind::QUEUE), Vec::new(), None));
         let limits = real.limits();

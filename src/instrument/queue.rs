@@ -75,6 +75,22 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// wgpu submits what was written when it is asked for the end of what was submitted.
+    fn flush(&self) {
+        if self.device.writes.lock().records().is_empty() {
+            return;
+        }
+        let used = self.device.starts(Touched::new());
+        let (number, completion) = self.submissions.begin_instrumented();
+        let end = End { device: Arc::clone(&self.device), number, used };
+        self.real.on_submitted_work_done(move || {
+            completion.completed();
+            drop(end);
+        });
+    }
+}
+
 impl Drop for Queue {
     fn drop(&mut self) {
         self.record.handle_dropped();
@@ -177,6 +193,7 @@ impl QueueInterface for Queue {
     }
 
     fn on_submitted_work_done(&self, callback: BoxSubmittedWorkDoneCallback) {
+        self.flush();
         self.real.on_submitted_work_done(callback);
     }
 

@@ -119,11 +119,14 @@ pub(super) struct DeviceState {
     pub(super) submitted: Mutex<Submitted>,
     /// What writes of the queue use that no submission has taken with it yet.
     pub(super) writes: Mutex<Touched>,
+    /// The device's own, which all of its objects keep.
+    _record: Option<Arc<Record>>,
 }
 
 impl DeviceState {
-    pub(super) fn new(world: Arc<World>, backend: Backend) -> Arc<Self> {
+    pub(super) fn new(world: Arc<World>, backend: Backend, device: &Held) -> Arc<Self> {
         Arc::new(Self {
+            _record: device.record().cloned(),
             world,
             backend,
             errors: Errors::new(),

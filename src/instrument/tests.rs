@@ -164,6 +164,24 @@ fn what_is_written_while_mapped_at_creation_is_staged_by_the_unmapping() {
 }
 
 #[test]
+fn a_device_is_kept_by_its_objects() {
+    let tracker = Tracker::new();
+    let Adopted { device, queue, .. } = noop(&Instrumentation::new(tracker.probe()));
+    let state = || {
+        let counts = tracker.totals().kind(ResourceKind::DEVICE).device;
+        (counts.live(), counts.pending())
+    };
+    let buffer = storage(&device, "a", 64);
+    assert_eq!(state(), (1, 0));
+    drop(device);
+    assert_eq!(state(), (0, 1));
+    drop(queue);
+    assert_eq!(state(), (0, 1));
+    drop(buffer);
+    assert_eq!(state(), (0, 0));
+}
+
+#[test]
 fn everything_is_released_in_the_end() {
     let tracker = Tracker::new();
     let made = noop(&Instrumentation::new(tracker.probe()));

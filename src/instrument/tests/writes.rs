@@ -78,3 +78,27 @@ fn a_submission_that_others_number_is_reported_here_unless_it_was_to_the_same_tr
     }
     assert_eq!(other.totals().submissions.submitted, 1);
 }
+
+#[test]
+fn asking_for_the_end_of_what_was_submitted_submits_what_was_written() {
+    let tracker = Tracker::new();
+    let Adopted { device, queue, .. } = noop(&Instrumentation::new(tracker.probe()));
+    let buffer = storage(&device, "target", 256);
+    queue.write_buffer(&buffer, 0, &[1; 16]);
+    drop(buffer);
+    assert_eq!(waiting(&tracker), (16, 256));
+    queue.on_submitted_work_done(|| {});
+    assert_eq!(waiting(&tracker), (0, 256), "wgpu has submitted it");
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    assert_eq!(waiting(&tracker), (0, 0));
+    let submissions = tracker.totals().submissions;
+    assert_eq!((submissions.submitted, submissions.completed), (1, 1));
+    queue.on_submitted_work_done(|| {});
+    assert_eq!(tracker.totals().submissions.submitted, 1, "there was nothing to submit");
+    // Its number was given to nobody.
+    let (first, second) = (queue.submit([]), queue.submit([]));
+    for index in [second, first] {
+        device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None }).unwrap();
+    }
+    assert!(tracker.snapshot().resources.iter().all(|resource| resource.bytes == 0));
+}
