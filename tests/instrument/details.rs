@@ -278,3 +278,69 @@ fn touches_tell_the_packet_that_uses_a_resource() {
     drop((buffer, idle));
     bench.close();
 }
+
+/// wgpu returns an object whatever happens, and tells elsewhere that it is none.
+#[test]
+fn what_could_not_be_made_is_in_the_books_until_its_handle_is_dropped() {
+    let bench = Bench::on_noop();
+    let mut refused = None;
+    let error = bench.gpu.invalid(|| {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
+        refused = Some(bench.gpu.buffer("refused", 64, usage));
+    });
+    assert!(error.is_some());
+    assert_eq!(bench.bytes(ResourceKind::BUFFER), (64, 0));
+    drop(refused);
+    assert_eq!(bench.bytes(ResourceKind::BUFFER), (0, 0));
+    let error = bench.gpu.invalid(|| {
+        let enormous = texture_of(&bench.gpu, u32::MAX);
+        // No device has that much.
+        assert_eq!(bench.bytes(ResourceKind::TEXTURE), (0, 0));
+        drop(enormous);
+    });
+    assert!(error.is_some());
+    assert_eq!(bench.bytes(ResourceKind::TEXTURE), (0, 0));
+    bench.close();
+}
+
+fn texture_of(gpu: &Gpu, width: u32) -> wgpu::Texture {
+    texture(gpu, "enormous", [width, width, 2048], 1, 1, F::Rgba32Float, wgpu::TextureUsages::COPY_DST)
+}
+
+/// Every object can be shown in a log, also while it is in use.
+#[test]
+fn every_object_can_be_printed() {
+    let bench = Bench::on_noop();
+    let gpu = &bench.gpu;
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("printed"),
+        size: 64,
+        usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+        mapped_at_creation: true,
+    });
+    let view = buffer.get_mapped_range_mut(..).unwrap();
+    let texture = gpu.texture("printed", (4, 4), F::Rgba8Unorm, wgpu::TextureUsages::RENDER_ATTACHMENT);
+    let target = texture.create_view(&wgpu::TextureViewDescriptor::default());
+    let mut encoder = gpu.encoder("printed");
+    let attachment = wgpu::RenderPassColorAttachment {
+        view: &target,
+        depth_slice: None,
+        resolve_target: None,
+        ops: wgpu::Operations::default(),
+    };
+    let color_attachments = &[Some(attachment)];
+    let pass = encoder
+        .begin_render_pass(&wgpu::RenderPassDescriptor { color_attachments, ..Default::default() })
+        .forget_lifetime();
+    let texts = [
+        format!("{:?} {:?}", gpu.instance, gpu.adapter),
+        format!("{:?} {:?}", gpu.device, gpu.queue),
+        format!("{buffer:?} {view:?}"),
+        format!("{texture:?} {target:?}"),
+        format!("{pass:?} {encoder:?}"),
+    ];
+    assert!(texts.iter().all(|text| text.len() > 20), "{texts:?}");
+    drop((view, pass));
+    drop((buffer, texture, target, encoder.finish()));
+    bench.close();
+}
