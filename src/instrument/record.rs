@@ -195,10 +195,9 @@ impl Touched {
 
     #[cold]
     fn take(&mut self, held: &Held) {
-        if let Some(record) = &held.record {
-            held.stamp.store(self.stamp, Ordering::Relaxed);
-            self.records.push(Arc::clone(record));
-        }
+        // Of what has no record too: it is not looked at again.
+        held.stamp.store(self.stamp, Ordering::Relaxed);
+        self.records.extend(held.record.clone());
     }
 
     /// The commands build a top-level acceleration structure of these.
