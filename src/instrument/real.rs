@@ -64,7 +64,10 @@ pub fn adopt_buffer(
         return real;
     }
     ADOPTED.set(Some(real));
-    device.create_buffer(descriptor)
+    let adopted = device.create_buffer(descriptor);
+    // A creation that fails on the way takes none, and neither must the next one.
+    drop(take_adopted());
+    adopted
 }
 
 /// Brings a texture of the device behind `device` in (of the next layer's, where there are several): tracked from now on, and usable

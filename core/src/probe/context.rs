@@ -84,16 +84,20 @@ impl Context {
         self.packet
     }
 
-    /// Makes this the calling thread's context for good, or until the guard of an [`enter`](Self::enter) around it is dropped.
+    /// Makes this the calling thread's context for good, or until the guard of an [`enter`](Self::enter) around it is dropped. Lane
+    /// and packet outlive a guard that had not changed them.
     pub fn make_current(self) {
         CURRENT.set(self);
     }
 
-    /// Makes this the calling thread's context until the guard is dropped, which brings the one before back. Guards are
-    /// dropped in the reverse order of their making; another order leaves the context of the last guard dropped.
+    /// Makes this the calling thread's context until the guard is dropped, which brings the one before back. If both have the same
+    /// packet, one that [became current](Self::make_current) meanwhile stays: a frame may end in an owner's name. Guards are dropped in
+    /// the reverse order of their making; another order leaves the context of the last guard dropped.
     #[must_use = "the context ends when the guard is dropped"]
     pub fn enter(self) -> ContextGuard {
-        ContextGuard { before: CURRENT.replace(self), here: PhantomData }
+        let before = CURRENT.replace(self);
+        let same_packet = (before.lane, before.packet) == (self.lane, self.packet);
+        ContextGuard { before, same_packet, here: PhantomData }
     }
 }
 
@@ -106,12 +110,14 @@ impl Context {
 #[derive(Debug)]
 pub struct ContextGuard {
     before: Context,
+    same_packet: bool,
     here: PhantomData<*const ()>,
 }
 
 impl Drop for ContextGuard {
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        let Context { lane, packet, .. } = if self.same_packet { CURRENT.get() } else { self.before };
+        CURRENT.set(Context { lane, packet, ..self.before });
     }
 }
 
@@ -130,6 +136,25 @@ mod tests {
         drop(guard);
         assert!(make().id().is_some());
         assert_eq!(tracker.totals().device().created, 1);
+    }
+
+    #[test]
+    fn a_packet_that_becomes_current_under_an_owner_s_guard_stays_and_under_a_packet_s_does_not() {
+        let owner = OwnerId::of(OwnerKind::TRANSIENT, 3);
+        let [first, second, other] = [1, 2, 7].map(|number| PacketId::of(Lane::OTHER, number));
+        Context::NONE.with_packet(first).make_current();
+        {
+            let _owned = Context::current().with_owner(owner).enter();
+            let _nested = Context::current().with_owner(OwnerId::NONE).enter();
+            Context::current().with_packet(second).make_current();
+        }
+        assert_eq!(Context::current(), Context::NONE.with_packet(second));
+        {
+            let _working = Context::current().with_packet(other).enter();
+            Context::current().with_packet(first).make_current();
+        }
+        assert_eq!(Context::current(), Context::NONE.with_packet(second));
+        Context::NONE.make_current();
     }
 
     #[test]
