@@ -69,6 +69,7 @@
 //! - `serve` (default): the HTTP server with `/metrics`
 //! - `trace` (default): `ENGINE_VITALS_TRACE=1` writes the event stream as JSON lines to stderr
 //! - `vulkan`, `dx12`, `metal`: the API's own handles of buffers and textures
+//! - `fault`: faults by a plan (`instrument::fault`), to test how an engine recovers
 //! - `log`: warnings through `tracing`
 
 pub mod gpu;

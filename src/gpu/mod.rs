@@ -39,6 +39,8 @@ pub use frame_timer::{FrameTimer, TimedFrame};
 #[cfg(not(feature = "telemetry"))]
 pub use off::{FrameTimer, Submissions, TimedFrame};
 pub use outcome::{FrameSink, FrameTimerStats, Submission, SubmissionId, SubmissionStats};
+#[cfg(feature = "instrument")]
+pub(crate) use submissions::Completion;
 #[cfg(feature = "telemetry")]
 pub use submissions::Submissions;
 #[cfg(feature = "telemetry")]

@@ -1,8 +1,10 @@
 //! Time stamps on the GPU, read back without waiting.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task;
 
 use engine_vitals_core::probe::Context;
 use parking_lot::Mutex;
@@ -55,7 +57,8 @@ pub struct TimestampsStats {
 
 impl Timestamps {
     /// Time stamps on `queue`. Without the features for it (see [`wanted_features`](super::wanted_features)) there are
-    /// none and nothing is created on the device.
+    /// none and nothing is created on the device. There are none either where the device has no memory for them, of which
+    /// the program hears nothing.
     #[must_use]
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, config: TimestampsConfig) -> Self {
         // Its query set and buffers are none of the program's, and an instrumented device tells it of features that it was given
@@ -65,7 +68,10 @@ impl Timestamps {
         let period = Period::new(queue.get_timestamp_period());
         match (support, period) {
             (TimestampSupport::None, _) | (_, None) => Self { support: TimestampSupport::None, shared: None },
-            (_, Some(period)) => Self { support, shared: Some(Arc::new(Shared::new(device, support, period, config))) },
+            (_, Some(period)) => match made(device, || Shared::new(device, support, period, config)) {
+                Some(shared) => Self { support, shared: Some(Arc::new(shared)) },
+                None => Self { support: TimestampSupport::None, shared: None },
+            },
         }
     }
 
@@ -287,6 +293,24 @@ impl Counters {
             failed: self.failed.load(Ordering::Relaxed),
             refused_stamps: self.refused_stamps.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// What `make` makes on the device; `None` if an error says that some of it is invalid, which would make the program's commands
+/// invalid too.
+fn made<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> Option<T> {
+    let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let made = make();
+    let errors = [at_once(memory.pop()).flatten(), at_once(validation.pop()).flatten()];
+    errors.iter().all(Option::is_none).then_some(made)
+}
+
+/// What is known without waiting. Browsers alone tell of errors later.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut task::Context::from_waker(task::Waker::noop())) {
+        task::Poll::Ready(value) => Some(value),
+        task::Poll::Pending => None,
     }
 }
 

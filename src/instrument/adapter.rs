@@ -30,6 +30,10 @@ impl AdapterInterface for Adapter {
         let added = wanted - descriptor.required_features;
         let label = descriptor.label.map(str::to_owned);
         let required_features = descriptor.required_features | added;
+        #[cfg(feature = "fault")]
+        if let Some(error) = world.no_device(descriptor.label) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
         let device = self.real.request_device(&wgpu::DeviceDescriptor { required_features, ..descriptor.clone() });
         Box::pin(async move {
             let (device, queue) = device.await?;

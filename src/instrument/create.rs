@@ -11,6 +11,18 @@ use super::real::take_adopted;
 use super::record::Holds;
 use super::state::failed;
 
+/// Returns what a creation returns that fails by the plan of faults.
+macro_rules! failing {
+    ($device:expr, $call:ident, $new:expr, $invalid:expr) => {
+        #[cfg(feature = "fault")]
+        if let Some(failed) = $device.state.failed(super::fault::Call::$call, $new, &$device.real, $invalid) {
+            return failed;
+        }
+    };
+}
+
+pub(super) use failing;
+
 impl Device {
     /// Compiling takes long enough for its time to be of interest.
     pub(super) fn timed<R>(make: impl FnOnce() -> R) -> (R, std::time::Duration) {
@@ -25,6 +37,12 @@ impl Device {
         checks: wgpu::ShaderRuntimeChecks,
     ) -> Tracked<wgpu::ShaderModule> {
         let label = descriptor.label;
+        failing!(
+            self,
+            CreateShaderModule,
+            New::of(ResourceKind::SHADER_MODULE, 0).label_opt(label),
+            invalid::shader_module
+        );
         // SAFETY: the checks are those that the program chose, through a safe method or under its own promise.
         let (real, took) = Self::timed(|| unsafe { self.real.create_shader_module_trusted(descriptor, checks) });
         self.state.tracked(real, New::of(ResourceKind::SHADER_MODULE, 0).label_opt(label).took(took), Holds::default())
@@ -36,6 +54,12 @@ impl Device {
         &self,
         descriptor: &wgpu::ShaderModuleDescriptorPassthrough<'_>,
     ) -> Tracked<wgpu::ShaderModule> {
+        failing!(
+            self,
+            CreateShaderModule,
+            New::of(ResourceKind::SHADER_MODULE, 0).label_opt(descriptor.label),
+            invalid::shader_module
+        );
         // SAFETY: the caller vouches for the shader.
         let (real, took) = Self::timed(|| unsafe { self.real.create_shader_module_passthrough(descriptor.clone()) });
         let new = New::of(ResourceKind::SHADER_MODULE, 0).label_opt(descriptor.label).took(took);
@@ -46,12 +70,19 @@ impl Device {
         &self,
         descriptor: &wgpu::BindGroupLayoutDescriptor<'_>,
     ) -> Tracked<wgpu::BindGroupLayout> {
+        failing!(
+            self,
+            CreateBindGroupLayout,
+            New::of(ResourceKind::BIND_GROUP_LAYOUT, 0).label_opt(descriptor.label),
+            invalid::bind_group_layout
+        );
         let real = self.real.create_bind_group_layout(descriptor);
         let new = New::of(ResourceKind::BIND_GROUP_LAYOUT, 0).label_opt(descriptor.label);
         self.state.tracked(real, new, Holds::default())
     }
 
     pub(super) fn bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> Tracked<wgpu::BindGroup> {
+        failing!(self, CreateBindGroup, New::bind_group().label_opt(descriptor.label), invalid::bind_group);
         let mut members = Members { device: self, holds: Holds::default() };
         let real = members.bind_group(descriptor).unwrap_or_else(|| invalid::bind_group(&self.real));
         self.state.tracked(real, New::bind_group().label_opt(descriptor.label), members.holds)
@@ -61,6 +92,12 @@ impl Device {
         &self,
         descriptor: &wgpu::PipelineLayoutDescriptor<'_>,
     ) -> Tracked<wgpu::PipelineLayout> {
+        failing!(
+            self,
+            CreatePipelineLayout,
+            New::of(ResourceKind::PIPELINE_LAYOUT, 0).label_opt(descriptor.label),
+            invalid::pipeline_layout
+        );
         let mut holds = Holds::default();
         let mut layouts = Vec::with_capacity(descriptor.bind_group_layouts.len());
         let own = descriptor.bind_group_layouts.iter().try_for_each(|layout| {
@@ -98,7 +135,13 @@ impl Device {
     }
 
     pub(super) fn buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Tracked<wgpu::Buffer> {
-        let real = take_adopted().unwrap_or_else(|| self.real.create_buffer(descriptor));
+        let adopted = take_adopted();
+        if adopted.is_none() {
+            failing!(self, CreateBuffer, New::buffer(0).label_opt(descriptor.label), |real| {
+                invalid::buffer(real, descriptor)
+            });
+        }
+        let real = adopted.unwrap_or_else(|| self.real.create_buffer(descriptor));
         let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend);
         let new = if descriptor.size > self.limits.max_buffer_size { failed(new) } else { new };
         let new = self.state.world.native(new, || native::buffer(&real));
@@ -109,6 +152,14 @@ impl Device {
             record.set_unwritten(descriptor.size);
         }
         buffer
+    }
+
+    /// A texture that is out of memory, or refused.
+    #[cfg(feature = "fault")]
+    pub(super) fn failed_texture(&self, descriptor: &wgpu::TextureDescriptor<'_>) -> Option<Tracked<wgpu::Texture>> {
+        let new = New::of(super::real::new_texture(descriptor).kind, 0).label_opt(descriptor.label);
+        let invalid = |real: &_| invalid::texture(real, descriptor);
+        self.state.failed(super::fault::Call::CreateTexture, new.backend(self.state.backend), &self.real, invalid)
     }
 
     pub(super) fn external_texture(
@@ -130,12 +181,16 @@ impl Device {
     }
 
     pub(super) fn sampler(&self, descriptor: &wgpu::SamplerDescriptor<'_>) -> Tracked<wgpu::Sampler> {
+        failing!(self, CreateSampler, New::of(ResourceKind::SAMPLER, 0).label_opt(descriptor.label), invalid::sampler);
         let real = self.real.create_sampler(descriptor);
         let new = New::of(ResourceKind::SAMPLER, 0).label_opt(descriptor.label);
         self.state.tracked(real, new, Holds::default())
     }
 
     pub(super) fn query_set(&self, descriptor: &wgpu::QuerySetDescriptor<'_>) -> Tracked<wgpu::QuerySet> {
+        failing!(self, CreateQuerySet, New::of(ResourceKind::QUERY_SET, 0).label_opt(descriptor.label), |real| {
+            invalid::query_set(real, descriptor)
+        });
         let real = self.real.create_query_set(descriptor);
         let new = New::of(ResourceKind::QUERY_SET, 0).label_opt(descriptor.label);
         self.state.tracked(real, new, Holds::default())

@@ -20,7 +20,6 @@ use super::queue::Queue;
 use super::real::{new_texture, real_device, real_queue};
 use super::record::Held;
 use super::state::{DeviceState, Found, World, failed};
-use crate::gpu::probe_backend;
 
 /// A device around another one.
 pub(super) struct Device {
@@ -43,10 +42,10 @@ impl Device {
         world: &Arc<World>,
         label: Option<&str>,
     ) -> (Self, Queue) {
-        let backend = probe_backend(real.adapter_info().backend);
+        let backend = crate::gpu::probe_backend(real.adapter_info().backend);
         let new = |kind| New::of(kind, 0).backend(backend).label_opt(label);
         let record = world.track(new(ResourceKind::DEVICE), Vec::new(), None);
-        let state = DeviceState::new(Arc::clone(world), backend, &record);
+        let state = DeviceState::new(Arc::clone(world), &real, &record);
         let guard = world.on_device.as_ref().map(|hook| hook(real_device(&real), real_queue(&queue)));
         let queue = Queue::new(queue, Arc::clone(&state), world.track(new(ResourceKind::QUEUE), Vec::new(), None));
         let limits = real.limits();
@@ -64,6 +63,24 @@ impl Device {
         let new = self.state.world.native(new, || super::native::texture(&real));
         let record = self.state.world.track_texture(new, descriptor);
         Tracked { real, record, device: Arc::clone(&self.state) }
+    }
+
+    /// With the real numbers of submissions.
+    fn poll_real(&self, poll: &wgpu::wgt::PollType<u64>) -> Result<wgpu::PollStatus, wgpu::PollError> {
+        let poll = match *poll {
+            wgpu::wgt::PollType::Poll => wgpu::PollType::Poll,
+            wgpu::wgt::PollType::Wait { submission_index: None, timeout } => {
+                wgpu::PollType::Wait { submission_index: None, timeout }
+            }
+            wgpu::wgt::PollType::Wait { submission_index: Some(number), timeout } => {
+                let found = self.state.submitted.lock().find(number);
+                match found {
+                    Found::Index(index) => wgpu::PollType::Wait { submission_index: Some(index), timeout },
+                    Found::Unknown(last) => return Err(wgpu::PollError::WrongSubmissionIndex(number, last)),
+                }
+            }
+        };
+        self.real.poll(poll)
     }
 }
 
@@ -160,6 +177,10 @@ impl DeviceInterface for Device {
     }
 
     fn create_texture(&self, descriptor: &wgpu::TextureDescriptor<'_>) -> DispatchTexture {
+        #[cfg(feature = "fault")]
+        if let Some(failed) = self.failed_texture(descriptor) {
+            return DispatchTexture::custom(failed);
+        }
         DispatchTexture::custom(self.texture_around(self.real.create_texture(descriptor), descriptor))
     }
 
@@ -205,7 +226,9 @@ impl DeviceInterface for Device {
 
     fn set_device_lost_callback(&self, callback: BoxDeviceLostCallback) {
         // wgpu's public method takes what can be called again, and calls it once.
-        let callback = Mutex::new(Some(callback));
+        let callback = Arc::new(Mutex::new(Some(callback)));
+        #[cfg(feature = "fault")]
+        self.state.set_lost_callback(&callback);
         self.real.set_device_lost_callback(move |reason, message| {
             let callback = callback.lock().take();
             if let Some(callback) = callback {
@@ -238,20 +261,11 @@ impl DeviceInterface for Device {
     }
 
     fn poll(&self, poll: wgpu::wgt::PollType<u64>) -> Result<wgpu::PollStatus, wgpu::PollError> {
-        let poll = match poll {
-            wgpu::wgt::PollType::Poll => wgpu::PollType::Poll,
-            wgpu::wgt::PollType::Wait { submission_index: None, timeout } => {
-                wgpu::PollType::Wait { submission_index: None, timeout }
-            }
-            wgpu::wgt::PollType::Wait { submission_index: Some(number), timeout } => {
-                let found = self.state.submitted.lock().find(number);
-                match found {
-                    Found::Index(index) => wgpu::PollType::Wait { submission_index: Some(index), timeout },
-                    Found::Unknown(last) => return Err(wgpu::PollError::WrongSubmissionIndex(number, last)),
-                }
-            }
-        };
-        self.real.poll(poll)
+        #[cfg(feature = "fault")]
+        if let Some(faults) = &self.state.faults {
+            return faults.poll(&poll, || self.poll_real(&poll));
+        }
+        self.poll_real(&poll)
     }
 
     fn get_internal_counters(&self) -> wgpu::InternalCounters {

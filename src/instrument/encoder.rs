@@ -11,6 +11,8 @@ use wgpu::custom::{
 use wgpu::wgt::{BufferTransition, TextureTransition};
 
 use super::accel;
+#[cfg(feature = "fault")]
+use super::fault::Call;
 use super::pass::Pass;
 use super::record::{Held, Touched};
 use super::state::DeviceState;
@@ -49,8 +51,12 @@ impl Encoder {
         descriptor: &wgpu::CommandEncoderDescriptor<'_>,
     ) -> Self {
         let new = New::of(ResourceKind::COMMAND_ENCODER, 0).label_opt(descriptor.label).backend(device.backend);
+        #[cfg_attr(not(feature = "fault"), expect(unused_mut, reason = "only faults change it"))]
+        let mut real = real.create_command_encoder(descriptor);
+        #[cfg(feature = "fault")]
+        device.spoil(Call::CreateCommandEncoder, descriptor.label, &mut real);
         Self {
-            real: Mutex::new(Some(real.create_command_encoder(descriptor))),
+            real: Mutex::new(Some(real)),
             touched: Arc::new(Mutex::new(Touched::new())),
             device: Arc::clone(device),
             record: device.world.track(new, Vec::new(), None),
@@ -179,6 +185,10 @@ impl CommandEncoderInterface for Encoder {
     }
 
     fn finish(&mut self) -> DispatchCommandBuffer {
+        #[cfg(feature = "fault")]
+        if let Some(real) = self.real.get_mut() {
+            self.device.spoil(Call::Finish, self.label.as_deref(), real);
+        }
         let recorded = self.real.get_mut().take().map(|real| Recorded {
             real: real.finish(),
             touched: std::mem::replace(&mut *self.touched.lock(), Touched::new()),

@@ -50,7 +50,10 @@ impl InstanceInterface for Instance {
     }
 
     fn poll_all_devices(&self, force_wait: bool) -> bool {
-        self.real.poll_all(force_wait)
+        let empty = self.real.poll_all(force_wait);
+        #[cfg(feature = "fault")]
+        let empty = self.world.polled_all(empty);
+        empty
     }
 
     fn wgsl_language_features(&self) -> wgpu::WgslLanguageFeatures {

@@ -42,6 +42,8 @@ impl Instrumentation {
             native_handles: true,
             latencies: None,
             on_device: None,
+            #[cfg(feature = "fault")]
+            faults: None,
         }
     }
 
@@ -129,6 +131,8 @@ pub struct InstrumentationBuilder {
     native_handles: bool,
     latencies: Option<Arc<Histogram>>,
     on_device: Option<DeviceHook>,
+    #[cfg(feature = "fault")]
+    faults: Option<super::fault::FaultPlan>,
 }
 
 impl InstrumentationBuilder {
@@ -190,6 +194,13 @@ impl InstrumentationBuilder {
         self
     }
 
+    /// Makes calls fail by `plan`. Default: none fails.
+    #[cfg(feature = "fault")]
+    pub fn faults(mut self, plan: super::fault::FaultPlan) -> Self {
+        self.faults = Some(plan);
+        self
+    }
+
     /// Calls `hook` with each device that is made, the real one and its queue, and keeps what it returns until the last handle of
     /// the instrumented device is gone.
     pub(crate) fn on_device(mut self, hook: impl MakeDeviceGuard + 'static) -> Self {
@@ -210,6 +221,8 @@ impl InstrumentationBuilder {
                 native_handles: self.native_handles,
                 latencies: self.latencies,
                 on_device: self.on_device,
+                #[cfg(feature = "fault")]
+                faults: self.faults,
                 surfaces: Mutex::default(),
                 frames: AtomicU64::new(0),
             }),

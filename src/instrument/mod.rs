@@ -67,6 +67,8 @@ mod device;
 mod encoder;
 #[cfg(feature = "instrument")]
 mod errors;
+#[cfg(feature = "fault")]
+pub mod fault;
 #[cfg(feature = "instrument")]
 mod handles;
 #[cfg(feature = "instrument")]

@@ -8,6 +8,7 @@ use wgpu::custom::{
     ShaderCompilationInfoFuture, ShaderModuleInterface,
 };
 
+use super::create::failing;
 use super::device::Device;
 use super::handles::{Handle, Tracked};
 use super::invalid;
@@ -18,6 +19,12 @@ impl Device {
         &self,
         descriptor: &wgpu::RenderPipelineDescriptor<'_>,
     ) -> Tracked<wgpu::RenderPipeline> {
+        failing!(
+            self,
+            CreateRenderPipeline,
+            New::render_pipeline().label_opt(descriptor.label),
+            invalid::render_pipeline
+        );
         let mut parts = Parts { device: self, holds: Holds::default(), call: "Device::create_render_pipeline" };
         let made =
             parts.render_pipeline(descriptor).map(|real| Self::timed(|| self.real.create_render_pipeline(&real)));
@@ -25,6 +32,12 @@ impl Device {
     }
 
     pub(super) fn mesh_pipeline(&self, descriptor: &wgpu::MeshPipelineDescriptor<'_>) -> Tracked<wgpu::RenderPipeline> {
+        failing!(
+            self,
+            CreateRenderPipeline,
+            New::of(ResourceKind::OTHER_PIPELINE, 0).label_opt(descriptor.label),
+            invalid::render_pipeline
+        );
         let mut parts = Parts { device: self, holds: Holds::default(), call: "Device::create_mesh_pipeline" };
         let made = parts.mesh_pipeline(descriptor).map(|real| Self::timed(|| self.real.create_mesh_pipeline(&real)));
         let new = New::of(ResourceKind::OTHER_PIPELINE, 0).label_opt(descriptor.label);
@@ -35,6 +48,12 @@ impl Device {
         &self,
         descriptor: &wgpu::ComputePipelineDescriptor<'_>,
     ) -> Tracked<wgpu::ComputePipeline> {
+        failing!(
+            self,
+            CreateComputePipeline,
+            New::compute_pipeline().label_opt(descriptor.label),
+            invalid::compute_pipeline
+        );
         let mut parts = Parts { device: self, holds: Holds::default(), call: "Device::create_compute_pipeline" };
         let made =
             parts.compute_pipeline(descriptor).map(|real| Self::timed(|| self.real.create_compute_pipeline(&real)));

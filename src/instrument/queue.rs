@@ -11,11 +11,13 @@ use wgpu::custom::{
 };
 
 use super::encoder::{CommandBuffer, Recorded};
+#[cfg(feature = "fault")]
+use super::fault::{Call, Ended, Submitting};
 use super::handles::Tracked;
 use super::record::{Held, Holds, Record, Touched};
 use super::state::{DeviceState, Used};
 use super::surface::Detail;
-use crate::gpu::Submissions;
+use crate::gpu::{Completion, Submissions};
 
 /// A queue around another one.
 #[derive(Debug)]
@@ -65,6 +67,21 @@ impl Queue {
         (real, used)
     }
 
+    /// Ends a submission when it is done.
+    #[cfg(not(feature = "fault"))]
+    fn follow(&self, end: End) {
+        self.real.on_submitted_work_done(move || end.completed());
+    }
+
+    /// Ends a submission when it may be told to have ended.
+    #[cfg(feature = "fault")]
+    fn follow(&self, end: End) {
+        self.real.on_submitted_work_done(self.device.gated(end.number, move |ended| match ended {
+            Ended::Done => end.completed(),
+            Ended::Lost => drop(end),
+        }));
+    }
+
     /// The packet under way uses these.
     fn touch(&self, used: &[Arc<Record>]) {
         let probe = self.device.world.probe;
@@ -83,16 +100,15 @@ impl Queue {
         }
         let used = self.device.starts(Touched::new());
         let (number, completion) = self.submissions.begin_instrumented();
-        let end = End { device: Arc::clone(&self.device), number, used };
-        self.real.on_submitted_work_done(move || {
-            completion.completed();
-            drop(end);
-        });
+        let end = End { device: Arc::clone(&self.device), number, completion: Some(completion), used };
+        self.follow(end);
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
+        #[cfg(feature = "fault")]
+        self.device.end_faults();
         self.record.handle_dropped();
         self.device.queue_dropped();
     }
@@ -109,6 +125,10 @@ fn takes(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> bool {
 impl QueueInterface for Queue {
     fn write_buffer(&self, buffer: &DispatchBuffer, offset: u64, data: &[u8]) {
         let Some(own) = self.device.own(buffer, "Queue::write_buffer") else { return };
+        #[cfg(feature = "fault")]
+        if self.device.fails(Call::WriteBuffer) {
+            return;
+        }
         if !data.is_empty() && takes(&own.real, offset, data.len() as u64) {
             self.staged(own, data.len() as u64);
         }
@@ -122,6 +142,10 @@ impl QueueInterface for Queue {
 
     fn validate_write_buffer(&self, buffer: &DispatchBuffer, offset: u64, size: wgpu::BufferSize) -> Option<()> {
         let own = self.device.own(buffer, "Queue::write_buffer_with")?;
+        #[cfg(feature = "fault")]
+        if self.device.fails(Call::WriteBuffer) {
+            return None;
+        }
         let view = self.real.write_buffer_with(&own.real, offset, size)?;
         OPENED.set(Some(view));
         Some(())
@@ -144,6 +168,10 @@ impl QueueInterface for Queue {
         size: wgpu::Extent3d,
     ) {
         let Some(own) = self.device.own(texture.texture, "Queue::write_texture") else { return };
+        #[cfg(feature = "fault")]
+        if self.device.fails(Call::WriteTexture) {
+            return;
+        }
         if size.width > 0 && size.height > 0 && size.depth_or_array_layers > 0 {
             self.staged(own, data.len() as u64);
         }
@@ -173,18 +201,26 @@ impl QueueInterface for Queue {
     }
 
     fn submit(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
-        let (real, used) = self.take(command_buffers);
+        #[cfg_attr(not(feature = "fault"), expect(unused_mut, reason = "only faults change it"))]
+        let (mut real, used) = self.take(command_buffers);
+        #[cfg(feature = "fault")]
+        let submitting = self.device.submitting(&mut real);
         let used = self.device.starts(used);
         self.touch(used.records());
         let (number, completion) = self.submissions.begin_instrumented();
-        let end = End { device: Arc::clone(&self.device), number, used };
+        let end = End { device: Arc::clone(&self.device), number, completion: Some(completion), used };
+        #[cfg(feature = "fault")]
+        self.device.hold(number, submitting);
         // No lock is held: other people's callbacks run in here, and an error may panic.
         let index = self.real.submit(real);
         self.device.submitted.lock().submitted(number, index, Arc::clone(&end.used));
-        self.real.on_submitted_work_done(move || {
-            completion.completed();
-            drop(end);
-        });
+        #[cfg(feature = "fault")]
+        if submitting == Submitting::Lost {
+            return number;
+        }
+        self.follow(end);
+        #[cfg(feature = "fault")]
+        self.device.tell();
         number
     }
 
@@ -194,6 +230,8 @@ impl QueueInterface for Queue {
 
     fn on_submitted_work_done(&self, callback: BoxSubmittedWorkDoneCallback) {
         self.flush();
+        #[cfg(feature = "fault")]
+        let callback = self.device.gated_callback(callback);
         self.real.on_submitted_work_done(callback);
     }
 
@@ -210,6 +248,8 @@ impl QueueInterface for Queue {
     }
 
     fn present(&self, detail: &DispatchSurfaceOutputDetail) {
+        #[cfg(feature = "fault")]
+        self.device.world.befalls(Call::Present, None);
         match detail.as_custom::<Detail>() {
             Some(detail) => detail.present(&self.real),
             None => self.device.errors.foreign("surface texture", "Queue::present"),
@@ -229,7 +269,16 @@ fn no_such<T>(_: &DispatchBlas) -> T {
 struct End {
     device: Arc<DeviceState>,
     number: u64,
+    completion: Option<Completion>,
     used: Arc<Used>,
+}
+
+impl End {
+    fn completed(mut self) {
+        if let Some(completion) = self.completion.take() {
+            completion.completed();
+        }
+    }
 }
 
 impl Drop for End {

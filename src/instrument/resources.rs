@@ -15,10 +15,13 @@ impl BufferInterface for Tracked<wgpu::Buffer> {
     fn map_async(&self, mode: wgpu::MapMode, range: Range<u64>, callback: BufferMapCallback) {
         // wgpu keeps the buffer until the mapping is resolved.
         let held = self.record.record().cloned();
-        self.real.map_async(mode, range, move |result| {
+        let callback = move |result| {
             drop(held);
             callback(result);
-        });
+        };
+        #[cfg(feature = "fault")]
+        let Some(callback) = self.device.mapping(&self.real, Box::new(callback)) else { return };
+        self.real.map_async(mode, range, callback);
     }
 
     fn get_mapped_range(&self, range: Range<u64>) -> Result<DispatchBufferMappedRange, wgpu::MapRangeError> {
@@ -35,6 +38,8 @@ impl BufferInterface for Tracked<wgpu::Buffer> {
 
     fn unmap(&self) {
         self.real.unmap();
+        #[cfg(feature = "fault")]
+        self.device.unmapped(&self.real);
         if let Some(bytes) = self.record.take_unwritten() {
             self.device.staged(&self.record, bytes);
         }
@@ -42,6 +47,8 @@ impl BufferInterface for Tracked<wgpu::Buffer> {
 
     fn destroy(&self) {
         self.real.destroy();
+        #[cfg(feature = "fault")]
+        self.device.unmapped(&self.real);
         // wgpu writes nothing to what is destroyed.
         self.record.take_unwritten();
         self.device.destroy(&self.record);
@@ -113,8 +120,12 @@ impl BufferMappedRangeInterface for MappedRange {
 
 impl TextureInterface for Tracked<wgpu::Texture> {
     fn create_view(&self, descriptor: &wgpu::TextureViewDescriptor<'_>) -> DispatchTextureView {
-        let real = self.real.create_view(descriptor);
         let new = New::of(ResourceKind::TEXTURE_VIEW, 0).label_opt(descriptor.label);
+        #[cfg(feature = "fault")]
+        if let Some(failed) = self.device.failed_view(new, |real| super::invalid::view(real, &self.real)) {
+            return DispatchTextureView::custom(failed);
+        }
+        let real = self.real.create_view(descriptor);
         let mut holds = Holds::default();
         holds.add(&self.record);
         DispatchTextureView::custom(self.device.tracked(real, new, holds))

@@ -17,6 +17,7 @@ use super::native;
 use super::record::{Extras, Held, Holds, Record, Touched};
 use super::rules::Rules;
 use super::targets::{self, Targets};
+use crate::gpu::probe_backend;
 
 /// What all objects of one instrumentation share.
 pub(super) struct World {
@@ -30,6 +31,8 @@ pub(super) struct World {
     pub(super) native_handles: bool,
     pub(super) latencies: Option<Arc<Histogram>>,
     pub(super) on_device: Option<DeviceHook>,
+    #[cfg(feature = "fault")]
+    pub(super) faults: Option<super::fault::FaultPlan>,
     /// The numbers of the surfaces that there are, which name their lanes.
     pub(super) surfaces: Mutex<BTreeSet<u32>>,
     /// Frames of surfaces that have ended.
@@ -121,14 +124,18 @@ pub(super) struct DeviceState {
     pub(super) writes: Mutex<Touched>,
     /// The device's own, which all of its objects keep.
     _record: Option<Arc<Record>>,
+    #[cfg(feature = "fault")]
+    pub(super) faults: Option<super::fault::DeviceFaults>,
 }
 
 impl DeviceState {
-    pub(super) fn new(world: Arc<World>, backend: Backend, device: &Held) -> Arc<Self> {
+    pub(super) fn new(world: Arc<World>, real: &wgpu::Device, device: &Held) -> Arc<Self> {
         Arc::new(Self {
+            #[cfg(feature = "fault")]
+            faults: world.faults.as_ref().map(|plan| super::fault::DeviceFaults::new(plan, real)),
             _record: device.record().cloned(),
             world,
-            backend,
+            backend: probe_backend(real.adapter_info().backend),
             errors: Errors::new(),
             submitted: Mutex::default(),
             writes: Mutex::new(Touched::new()),
@@ -310,6 +317,12 @@ impl Submitted {
         {
             self.done = Some((number, index));
         }
+    }
+
+    /// The newest.
+    #[cfg(feature = "fault")]
+    pub(super) fn last(&self) -> u64 {
+        self.last
     }
 
     /// The real index of a number.

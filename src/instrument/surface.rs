@@ -103,6 +103,11 @@ impl Surface {
         (Some(DispatchTexture::custom(texture)), DispatchSurfaceOutputDetail::custom(detail))
     }
 
+    #[cfg(feature = "fault")]
+    fn configured_device(&self) -> Option<Arc<DeviceState>> {
+        self.configured.lock().as_ref().map(|configured| Arc::clone(&configured.device))
+    }
+
     fn nothing(&self) -> DispatchSurfaceOutputDetail {
         DispatchSurfaceOutputDetail::custom(Detail { texture: Mutex::default(), frames: Arc::clone(&self.frames) })
     }
@@ -158,6 +163,10 @@ impl SurfaceInterface for Surface {
     fn get_current_texture(&self) -> (Option<DispatchTexture>, wgpu::SurfaceStatus, DispatchSurfaceOutputDetail) {
         use wgpu::{CurrentSurfaceTexture as Current, SurfaceStatus as Status};
 
+        #[cfg(feature = "fault")]
+        if let Some(status) = self.world.no_surface_texture(|| self.configured_device()) {
+            return (None, status, self.nothing());
+        }
         let status = match self.real.get_current_texture() {
             Current::Success(texture) => {
                 let (texture, detail) = self.acquired(texture);

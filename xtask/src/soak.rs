@@ -45,6 +45,11 @@ const CAMPAIGNS: &[Campaign] = &[
         about: "scrapes beside half-open connections, trickling bytes, and scrapes at the same time",
         test: &["--package", "engine-vitals-prometheus", "--test", "it", "flood"],
     },
+    Campaign {
+        name: "faults",
+        about: "a renderer under 200 random plans of faults (ENGINE_VITALS_SOAK_SCENES: another number): no panic, no hang, books at zero",
+        test: &["--package", "engine-vitals", "--features", "fault", "--test", "fault", "whatever_a_seed_brings"],
+    },
 ];
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
