@@ -29,7 +29,12 @@ impl Device {
 
 impl BlasInterface for Tracked<wgpu::Blas> {
     fn prepare_compact_async(&self, callback: BlasCompactCallback) {
-        self.real.prepare_compaction_async(callback);
+        // wgpu keeps the structure until its size is known.
+        let held = self.record.record().cloned();
+        self.real.prepare_compaction_async(move |result| {
+            drop(held);
+            callback(result);
+        });
     }
 
     fn ready_for_compaction(&self) -> bool {

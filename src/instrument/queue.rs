@@ -122,6 +122,18 @@ fn takes(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> bool {
     aligned && inside && buffer.usage().contains(wgpu::BufferUsages::COPY_DST)
 }
 
+/// Bytes of the blocks that a write of that size writes; all there are, where a format has no such size.
+fn written(texture: &wgpu::Texture, aspect: wgpu::TextureAspect, size: wgpu::Extent3d) -> u64 {
+    let (width, height) = texture.format().block_dimensions();
+    let rows = u64::from(size.height.div_ceil(height)) * u64::from(size.depth_or_array_layers);
+    let blocks = rows.saturating_mul(size.width.div_ceil(width).into());
+    match texture.format().block_copy_size(Some(aspect)) {
+        Some(bytes) => blocks.saturating_mul(bytes.into()),
+        None if blocks == 0 => 0,
+        None => u64::MAX,
+    }
+}
+
 impl QueueInterface for Queue {
     fn write_buffer(&self, buffer: &DispatchBuffer, offset: u64, data: &[u8]) {
         let Some(own) = self.device.own(buffer, "Queue::write_buffer") else { return };
@@ -172,8 +184,9 @@ impl QueueInterface for Queue {
         if self.device.fails(Call::WriteTexture) {
             return;
         }
-        if size.width > 0 && size.height > 0 && size.depth_or_array_layers > 0 {
-            self.staged(own, data.len() as u64);
+        let bytes = written(&own.real, texture.aspect, size).min(data.len() as u64);
+        if bytes > 0 && own.real.usage().contains(wgpu::TextureUsages::COPY_DST) {
+            self.staged(own, bytes);
         }
         self.real.write_texture(wgpu::TexelCopyTextureInfo { texture: &own.real, ..texture }, data, layout, size);
     }

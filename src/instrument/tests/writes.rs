@@ -4,7 +4,7 @@ use engine_vitals_core::probe::Probe;
 use engine_vitals_core::tracker::Tracker;
 
 use super::super::{Adopted, Instrumentation};
-use super::{noop, storage};
+use super::{noop, noop_with, storage};
 use crate::gpu::Submissions;
 
 /// A buffer that is mapped when it is created.
@@ -101,4 +101,38 @@ fn asking_for_the_end_of_what_was_submitted_submits_what_was_written() {
         device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None }).unwrap();
     }
     assert!(tracker.snapshot().resources.iter().all(|resource| resource.bytes == 0));
+}
+
+#[test]
+fn a_texture_s_write_stages_what_it_writes_of_the_bytes_that_are_given() {
+    let tracker = Tracker::new();
+    let required_features = wgpu::Features::TEXTURE_COMPRESSION_BC;
+    let descriptor = wgpu::DeviceDescriptor { required_features, ..wgpu::DeviceDescriptor::default() };
+    let Adopted { device, queue, .. } = noop_with(&Instrumentation::new(tracker.probe()), &descriptor);
+    let size = wgpu::Extent3d { width: 8, height: 8, depth_or_array_layers: 1 };
+    let made = [wgpu::TextureUsages::COPY_DST, wgpu::TextureUsages::TEXTURE_BINDING].map(|usage| {
+        device.create_texture(&wgpu::TextureDescriptor {
+            label: None,
+            size,
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Bc1RgbaUnorm,
+            usage,
+            view_formats: &[],
+        })
+    });
+    let write = |texture: &wgpu::Texture| {
+        // One row of two blocks, out of rows of four.
+        let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(32), rows_per_image: None };
+        let size = wgpu::Extent3d { height: 4, ..size };
+        queue.write_texture(texture.as_image_copy(), &[0; 4096], layout, size);
+    };
+    write(&made[0]);
+    assert_eq!(waiting(&tracker), (16, 0));
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    write(&made[1]);
+    assert!(pollster::block_on(scope.pop()).is_some());
+    drop(made);
+    assert_eq!(waiting(&tracker), (16, 32), "what is refused is neither staged nor kept");
 }
