@@ -17,7 +17,7 @@ use super::handles::Tracked;
 use super::record::{Held, Holds, Record, Touched};
 use super::state::{DeviceState, Used};
 use super::surface::Detail;
-use crate::gpu::{Completion, Submissions};
+use crate::gpu::Completion;
 
 /// A queue around another one.
 #[derive(Debug)]
@@ -25,17 +25,11 @@ pub(super) struct Queue {
     pub(super) real: wgpu::Queue,
     device: Arc<DeviceState>,
     record: Held,
-    submissions: Submissions,
 }
 
 impl Queue {
     pub(super) fn new(real: wgpu::Queue, device: Arc<DeviceState>, record: Held) -> Self {
-        let submissions = Submissions::new(device.world.probe);
-        let submissions = match &device.world.latencies {
-            Some(latencies) => submissions.with_latencies(Arc::clone(latencies)),
-            None => submissions,
-        };
-        Self { real, device, record, submissions }
+        Self { real, device, record }
     }
 
     /// So many bytes go to an object with the next submission, which keeps it until then. Those of another device wgpu refuses.
@@ -89,19 +83,6 @@ impl Queue {
         if probe.level() != Level::Off && probe.touch_lists() && !packet.is_none() {
             probe.touching(packet, |touches| used.iter().for_each(|record| record.touch(touches)));
         }
-    }
-}
-
-impl Queue {
-    /// wgpu submits what was written when it is asked for the end of what was submitted.
-    fn flush(&self) {
-        if self.device.writes.lock().records().is_empty() {
-            return;
-        }
-        let used = self.device.starts(Touched::new());
-        let (number, completion) = self.submissions.begin_instrumented();
-        let end = End { device: Arc::clone(&self.device), number, completion: Some(completion), used };
-        self.follow(end);
     }
 }
 
@@ -220,8 +201,8 @@ impl QueueInterface for Queue {
         let submitting = self.device.submitting(&mut real);
         let used = self.device.starts(used);
         self.touch(used.records());
-        let (number, completion) = self.submissions.begin_instrumented();
-        let end = End { device: Arc::clone(&self.device), number, completion: Some(completion), used };
+        let end = End::begin(&self.device, used);
+        let number = end.number;
         #[cfg(feature = "fault")]
         self.device.hold(number, submitting);
         // No lock is held: other people's callbacks run in here, and an error may panic.
@@ -242,7 +223,10 @@ impl QueueInterface for Queue {
     }
 
     fn on_submitted_work_done(&self, callback: BoxSubmittedWorkDoneCallback) {
-        self.flush();
+        // wgpu submits what was written when it is asked for the end of what was submitted.
+        if !self.device.writes.lock().records().is_empty() {
+            self.follow(End::of_writes(&self.device));
+        }
         #[cfg(feature = "fault")]
         let callback = self.device.gated_callback(callback);
         self.real.on_submitted_work_done(callback);
@@ -279,7 +263,7 @@ fn no_such<T>(_: &DispatchBlas) -> T {
 }
 
 /// Ends a submission when wgpu has called or dropped its callback: what only it kept is released.
-struct End {
+pub(super) struct End {
     device: Arc<DeviceState>,
     number: u64,
     completion: Option<Completion>,
@@ -287,7 +271,17 @@ struct End {
 }
 
 impl End {
-    fn completed(mut self) {
+    fn begin(device: &Arc<DeviceState>, used: Arc<Used>) -> Self {
+        let (number, completion) = device.submissions.begin_instrumented();
+        Self { device: Arc::clone(device), number, completion: Some(completion), used }
+    }
+
+    /// Of what was written, which wgpu submits by itself.
+    pub(super) fn of_writes(device: &Arc<DeviceState>) -> Self {
+        Self::begin(device, device.starts(Touched::new()))
+    }
+
+    pub(super) fn completed(mut self) {
         if let Some(completion) = self.completion.take() {
             completion.completed();
         }

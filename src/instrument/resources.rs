@@ -1,6 +1,7 @@
 //! Buffers and their mapped ranges, textures, query sets.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use engine_vitals_core::probe::{New, ResourceKind};
 use wgpu::custom::{
@@ -9,19 +10,30 @@ use wgpu::custom::{
 };
 
 use super::handles::Tracked;
+use super::queue::End;
 use super::record::Holds;
 
 impl BufferInterface for Tracked<wgpu::Buffer> {
     fn map_async(&self, mode: wgpu::MapMode, range: Range<u64>, callback: BufferMapCallback) {
         // wgpu keeps the buffer until the mapping is resolved.
         let held = self.record.record().cloned();
+        let record = held.clone();
         let callback = move |result| {
             drop(held);
             callback(result);
         };
         #[cfg(feature = "fault")]
         let Some(callback) = self.device.mapping(&self.real, Box::new(callback)) else { return };
-        self.real.map_async(mode, range, callback);
+        // What was written is submitted first, if the buffer was written, and done with the mapping.
+        let written = |record: &Arc<_>| self.device.writes.lock().records().iter().any(|one| Arc::ptr_eq(one, record));
+        let end = record.as_ref().filter(|record| written(record)).map(|_| End::of_writes(&self.device));
+        drop(record);
+        self.real.map_async(mode, range, move |result| {
+            if let Some(end) = end {
+                end.completed();
+            }
+            callback(result);
+        });
     }
 
     fn get_mapped_range(&self, range: Range<u64>) -> Result<DispatchBufferMappedRange, wgpu::MapRangeError> {

@@ -17,7 +17,7 @@ use super::native;
 use super::record::{Extras, Held, Holds, Record, Touched};
 use super::rules::Rules;
 use super::targets::{self, Targets};
-use crate::gpu::probe_backend;
+use crate::gpu::{Submissions, probe_backend};
 
 /// What all objects of one instrumentation share.
 pub(super) struct World {
@@ -119,6 +119,7 @@ pub(super) struct DeviceState {
     pub(super) world: Arc<World>,
     pub(super) backend: Backend,
     pub(super) errors: Errors,
+    pub(super) submissions: Submissions,
     pub(super) submitted: Mutex<Submitted>,
     /// What writes of the queue use that no submission has taken with it yet.
     pub(super) writes: Mutex<Touched>,
@@ -130,6 +131,11 @@ pub(super) struct DeviceState {
 
 impl DeviceState {
     pub(super) fn new(world: Arc<World>, real: &wgpu::Device, device: &Held) -> Arc<Self> {
+        let submissions = Submissions::new(world.probe);
+        let submissions = match &world.latencies {
+            Some(latencies) => submissions.with_latencies(Arc::clone(latencies)),
+            None => submissions,
+        };
         Arc::new(Self {
             #[cfg(feature = "fault")]
             faults: world.faults.as_ref().map(|plan| super::fault::DeviceFaults::new(plan, real)),
@@ -137,6 +143,7 @@ impl DeviceState {
             world,
             backend: probe_backend(real.adapter_info().backend),
             errors: Errors::new(),
+            submissions,
             submitted: Mutex::default(),
             writes: Mutex::new(Touched::new()),
         })
