@@ -26,6 +26,8 @@ enum Step {
     DropCommands(usize),
     /// Submits some of the commands.
     Submit(usize),
+    /// Asks for the end of what was submitted, for which wgpu submits what was written.
+    Callback,
     Poll,
 }
 
@@ -45,6 +47,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (index(), index()).prop_map(|(a, b)| Step::Record(a, b)),
         index().prop_map(Step::DropCommands),
         (0..4usize).prop_map(Step::Submit),
+        Just(Step::Callback),
         Just(Step::Poll),
     ];
     vec(step, 1..80)
@@ -247,6 +250,14 @@ impl Program {
                 }
             }
             Step::Submit(count) => self.submit(count),
+            Step::Callback => {
+                self.gpu.queue.on_submitted_work_done(|| {});
+                if !self.written.is_empty() {
+                    self.in_flight.append(&mut self.written);
+                    self.submitted += 1;
+                    self.submitted_bytes = self.staged_bytes;
+                }
+            }
             Step::Poll => {
                 self.gpu.wait();
                 self.all_done();

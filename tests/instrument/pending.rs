@@ -206,6 +206,37 @@ fn writes_keep_their_target_until_they_are_submitted_and_done() {
     }
 }
 
+/// wgpu submits what was written by itself where it must.
+#[test]
+fn a_mapping_submits_what_was_written_before() {
+    for bench in Bench::on_both("a_mapping_submits_what_was_written_before") {
+        let gpu = &bench.gpu;
+        let mapped = gpu.buffer("mapped", 64, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+        let [other, kept] = ["other", "kept"].map(|label| gpu.buffer(label, 64, USAGE));
+        let totals = || {
+            let totals = bench.books.tracker.totals().submissions;
+            [totals.submitted, totals.completed, totals.staged_bytes, totals.submitted_bytes]
+        };
+        gpu.queue.write_buffer(&other, 0, &[1; 16]);
+        mapped.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+        gpu.wait();
+        assert_eq!(totals(), [0, 0, 16, 0], "nothing was written to this buffer");
+        mapped.unmap();
+        gpu.queue.write_buffer(&mapped, 0, &[7; 64]);
+        gpu.queue.write_buffer(&kept, 0, &[1; 16]);
+        drop(kept);
+        mapped.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
+        assert_eq!(totals(), [1, 0, 96, 96]);
+        gpu.wait();
+        assert_eq!(totals(), [1, 1, 96, 96]);
+        assert_eq!(*mapped.get_mapped_range(..).unwrap(), [7; 64]);
+        mapped.unmap();
+        assert_eq!(bench.resource("kept"), None);
+        drop((other, mapped));
+        bench.close();
+    }
+}
+
 #[test]
 fn destroyed_memory_is_free_when_its_last_use_is_done() {
     for bench in Bench::on_both("destroyed_memory_is_free_when_its_last_use_is_done") {
