@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task;
 
@@ -58,7 +58,7 @@ pub struct TimestampsStats {
 impl Timestamps {
     /// Time stamps on `queue`. Without the features for it (see [`wanted_features`](super::wanted_features)) there are
     /// none and nothing is created on the device. There are none either where the device has no memory for them, of which
-    /// the program hears nothing.
+    /// the program hears nothing. They hold the device.
     #[must_use]
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, config: TimestampsConfig) -> Self {
         // Its query set and buffers are none of the program's, and an instrumented device tells it of features that it was given
@@ -86,16 +86,13 @@ impl Timestamps {
     pub fn begin(&self) -> Option<Batch> {
         let shared = self.shared.as_ref()?;
         let slot = shared.slots.lock().take();
-        let Some(slot) = slot else {
+        let slot = slot.map(|index| TakenSlot { shared: Arc::downgrade(shared), index });
+        let Some(slot) = slot.filter(|slot| shared.can_read(slot.index)) else {
             shared.counters.skipped.fetch_add(1, Ordering::Relaxed);
             return None;
         };
         shared.counters.begun.fetch_add(1, Ordering::Relaxed);
-        Some(Batch {
-            slot: TakenSlot { shared: Arc::downgrade(shared), index: slot },
-            shared: Arc::clone(shared),
-            used: 0,
-        })
+        Some(Batch { slot, shared: Arc::clone(shared), used: 0 })
     }
 
     /// What has become of the batches so far.
@@ -113,7 +110,7 @@ impl Timestamps {
     /// Bytes of the buffers that stamps are resolved into and read from.
     #[must_use]
     pub fn buffer_bytes(&self) -> u64 {
-        self.shared.as_ref().map_or(0, |shared| shared.buffers.iter().map(|b| b.resolve.size() + b.read.size()).sum())
+        self.shared.as_ref().map_or(0, |shared| shared.buffers.iter().map(Buffers::bytes).sum())
     }
 
     pub(super) fn period(&self) -> Option<Period> {
@@ -209,9 +206,16 @@ impl Batch {
         let first = slot.index * shared.stamps_per_batch;
         let bytes = u64::from(used) * u64::from(wgpu::QUERY_SIZE);
         encoder.resolve_query_set(&shared.queries, first..first + used, &buffers.resolve, 0);
-        encoder.copy_buffer_to_buffer(&buffers.resolve, 0, &buffers.read, 0, bytes);
-        encoder.map_buffer_on_submit(&buffers.read, wgpu::MapMode::Read, ..bytes, move |mapped| {
-            let readings = mapped.map_err(|error| ReadbackError(Some(error))).and_then(|()| slot.read(bytes));
+        let read = buffers.read.lock().clone();
+        encoder.copy_buffer_to_buffer(&buffers.resolve, 0, &read, 0, bytes);
+        encoder.map_buffer_on_submit(&read, wgpu::MapMode::Read, ..bytes, move |mapped| {
+            let readings = match mapped {
+                Ok(()) => slot.read(bytes),
+                Err(error) => {
+                    slot.unreadable();
+                    Err(ReadbackError(Some(error)))
+                }
+            };
             // The slot is free before anybody learns of its readings, who may begin the next batch at once.
             drop(slot);
             pending.finish(readings);
@@ -266,6 +270,7 @@ impl std::error::Error for ReadbackError {}
 
 #[derive(Debug)]
 struct Shared {
+    device: wgpu::Device,
     support: TimestampSupport,
     period: Period,
     stamps_per_batch: u32,
@@ -296,14 +301,21 @@ impl Counters {
     }
 }
 
-/// What `make` makes on the device; `None` if an error says that some of it is invalid, which would make the program's commands
-/// invalid too.
+/// What `make` makes on the device; `None` if some of it is invalid, which would make the program's commands invalid too: by an
+/// error, or since the device is lost.
 fn made<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> Option<T> {
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let made = make();
     let errors = [at_once(memory.pop()).flatten(), at_once(validation.pop()).flatten()];
-    errors.iter().all(Option::is_none).then_some(made)
+    (errors.iter().all(Option::is_none) && !is_lost(device)).then_some(made)
+}
+
+/// A device that is lost reports no errors: not even for a buffer that no device accepts.
+fn is_lost(device: &wgpu::Device) -> bool {
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    drop(buffer(device, 1, wgpu::BufferUsages::empty()));
+    at_once(scope.pop()).is_some_and(|error| error.is_none())
 }
 
 /// What is known without waiting. Browsers alone tell of errors later.
@@ -318,7 +330,15 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 #[derive(Debug)]
 struct Buffers {
     resolve: wgpu::Buffer,
-    read: wgpu::Buffer,
+    read: Mutex<wgpu::Buffer>,
+    /// A mapping has failed. wgpu takes the buffer for mapped from then on, and gives an error for its unmapping.
+    unreadable: AtomicBool,
+}
+
+impl Buffers {
+    fn bytes(&self) -> u64 {
+        self.resolve.size() + self.read.lock().size()
+    }
 }
 
 impl Shared {
@@ -331,22 +351,55 @@ impl Shared {
             ty: wgpu::QueryType::Timestamp,
             count: stamps_per_batch * slots.count(),
         });
-        let buffer = |usage| {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("engine-vitals timestamps"),
-                size: u64::from(stamps_per_batch) * u64::from(wgpu::QUERY_SIZE),
-                usage,
-                mapped_at_creation: false,
-            })
-        };
         let buffers = (0..slots.count())
             .map(|_| Buffers {
-                resolve: buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC),
-                read: buffer(wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ),
+                resolve: buffer(
+                    device,
+                    stamps_per_batch,
+                    wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                ),
+                read: Mutex::new(buffer(device, stamps_per_batch, READ)),
+                unreadable: AtomicBool::new(false),
             })
             .collect();
-        Self { support, period, stamps_per_batch, queries, buffers, slots: Mutex::new(slots), counters: Arc::default() }
+        Self {
+            device: device.clone(),
+            support,
+            period,
+            stamps_per_batch,
+            queries,
+            buffers,
+            slots: Mutex::new(slots),
+            counters: Arc::default(),
+        }
     }
+
+    /// Whether the slot's stamps can be read back. After a mapping that failed it gets another buffer, if there is memory for it.
+    fn can_read(&self, index: u32) -> bool {
+        let Buffers { read, unreadable, .. } = &self.buffers[index as usize];
+        if !unreadable.load(Ordering::Relaxed) {
+            return true;
+        }
+        let _ours = Context::current().untracked().enter();
+        let made = made(&self.device, || buffer(&self.device, self.stamps_per_batch, READ));
+        made.is_some_and(|made| {
+            *read.lock() = made;
+            unreadable.store(false, Ordering::Relaxed);
+            true
+        })
+    }
+}
+
+/// What stamps are read from.
+const READ: wgpu::BufferUsages = wgpu::BufferUsages::COPY_DST.union(wgpu::BufferUsages::MAP_READ);
+
+fn buffer(device: &wgpu::Device, stamps: u32, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("engine-vitals timestamps"),
+        size: u64::from(stamps) * u64::from(wgpu::QUERY_SIZE),
+        usage,
+        mapped_at_creation: false,
+    })
 }
 
 /// A slot that is free again when this is dropped. While its batch is in flight it is held by a callback that wgpu holds,
@@ -358,10 +411,17 @@ struct TakenSlot {
 }
 
 impl TakenSlot {
+    /// The mapping has failed.
+    fn unreadable(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.buffers[self.index as usize].unreadable.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Reads the mapped buffer and unmaps it.
     fn read(&self, bytes: u64) -> Result<Readings, ReadbackError> {
         let shared = self.shared.upgrade().ok_or(ReadbackError(None))?;
-        let buffer = &shared.buffers[self.index as usize].read;
+        let buffer = shared.buffers[self.index as usize].read.lock().clone();
         let ticks = buffer.slice(..bytes).get_mapped_range().map(|range| {
             range.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).map(u64::from_le_bytes).collect()
         });

@@ -4,6 +4,7 @@
 
 mod creations;
 mod engine;
+mod helpers;
 mod looks;
 mod scenes;
 #[path = "../support/mod.rs"]
