@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -15,7 +16,7 @@ use support::{Guarded, NO_ADAPTER, Xvfb, build, scratch, skipped_without_adapter
 fn a_run_without_a_window_ends_in_a_screenshot_of_the_scene() {
     let test = "a_run_without_a_window_ends_in_a_screenshot_of_the_scene";
     let file = scratch("headless.png");
-    let arguments = ["--frames", "3", "--fps", "0", "--size", "320x180", "--screenshot"];
+    let arguments = ["--no-ui", "--frames", "3", "--fps", "0", "--size", "320x180", "--screenshot"];
     let output = run(engine().args(arguments).arg(&file));
     if without_adapter(test, &output) {
         return;
@@ -23,6 +24,25 @@ fn a_run_without_a_window_ends_in_a_screenshot_of_the_scene() {
     assert!(output.status.success(), "{output:?}");
     assert!(stdout(&output).contains("rendered 3 frames"), "{output:?}");
     assert_shows_the_scene(&file, 320, 180);
+}
+
+#[test]
+fn the_live_panel_lies_over_the_scene_and_changes_nothing_beside_it() {
+    let test = "the_live_panel_lies_over_the_scene_and_changes_nothing_beside_it";
+    let (with, without) = (scratch("panel.png"), scratch("no-panel.png"));
+    let arguments = ["--frames", "2", "--fps", "0", "--size", "480x270", "--samples", "1", "--screenshot"];
+    let output = run(engine().args(arguments).arg(&with));
+    if without_adapter(test, &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(run(engine().arg("--no-ui").args(arguments).arg(&without)).status.success());
+    let ((width, _, with), (_, _, without)) = (read_png(&with), read_png(&without));
+    let texels = with.chunks_exact(4).zip(without.chunks_exact(4)).enumerate();
+    let differ: Vec<_> = texels.filter(|(_, (with, without))| with != without).map(|(at, _)| at as u32).collect();
+    let right = differ.iter().map(|at| at % width).max();
+    assert!(differ.len() > 30_000, "only {} texels show the panel", differ.len());
+    assert!(right < Some(width * 2 / 3), "the panel reaches to {right:?} of {width}");
 }
 
 #[test]
@@ -45,7 +65,7 @@ fn a_window_under_xvfb_presents_its_frames() {
     let test = "a_window_under_xvfb_presents_its_frames";
     let Some(display) = Xvfb::start(test) else { return };
     let file = scratch("window.png");
-    let arguments = ["--window", "--frames", "4", "--fps", "0", "--size", "320x180", "--screenshot"];
+    let arguments = ["--window", "--no-ui", "--frames", "4", "--fps", "0", "--size", "320x180", "--screenshot"];
     let output = run(display.shows(engine().args(arguments).arg(&file)));
     if without_adapter(test, &output) {
         return;
@@ -53,6 +73,27 @@ fn a_window_under_xvfb_presents_its_frames() {
     assert!(output.status.success(), "{output:?}");
     assert!(stdout(&output).contains("presented 4 frames"), "{output:?}");
     assert_shows_the_scene(&file, 320, 180);
+}
+
+#[test]
+fn a_window_shows_the_live_panel() {
+    let test = "a_window_shows_the_live_panel";
+    let Some(display) = Xvfb::start(test) else { return };
+    let arguments = ["--window", "--frames", "3", "--fps", "0", "--size", "96x54", "--samples", "1"];
+    let output = run(display.shows(engine().args(arguments).env("ENGINE_VITALS_TRACE", "1")));
+    if without_adapter(test, &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(stdout(&output).contains("presented 3 frames"), "{output:?}");
+    #[cfg(feature = "trace")]
+    {
+        let events = events(&output);
+        let presented = events.iter().filter(|event| event["event"] == "Present");
+        let lanes: Vec<_> = presented.map(|event| event["laneId"].as_str().unwrap()).collect();
+        assert_eq!(lanes, ["surface 1"; 3], "packets are the surface's");
+        every_resource_ends(&events);
+    }
 }
 
 #[cfg(all(unix, feature = "serve"))]
@@ -74,6 +115,11 @@ fn it_serves_its_figures_and_ends_on_a_signal() {
         "vitals_cpu_phase_seconds_total",
         "vitals_vram_allocated_bytes",
         "vitals_process_resident_bytes",
+        "vitals_resources_live{resource=\"texture_target\"",
+        "vitals_resources_live{resource=\"shader_module\"",
+        "vitals_owner_live_bytes{owner_kind=\"egui\"",
+        "vitals_owner_live_bytes{owner_kind=\"render_target\"",
+        "vitals_submission_latency_seconds_count",
     ];
     let mut text = String::new();
     for _ in 0..120 {
@@ -102,21 +148,19 @@ fn the_event_stream_tells_the_life_of_every_resource() {
         return;
     }
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stderr).unwrap();
-    // The drivers write to stderr too.
-    let events: Vec<serde_json::Value> =
-        text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
-    let ids = |kind: &str| {
-        let of_kind = events.iter().filter(|event| event["event"] == kind);
-        let mut ids: Vec<_> = of_kind.map(|event| event["resourceId"].as_u64().unwrap()).collect();
-        ids.sort_unstable();
-        ids
-    };
-    let created = ids("Create");
-    assert!(created.len() > 30, "{} resources", created.len());
-    assert!(created.windows(2).all(|pair| pair[0] < pair[1]), "each id once");
-    assert_eq!(created, ids("Destroy"), "what was created was destroyed");
-    assert!(!ids("ResizeRebuild").is_empty());
+    let events = events(&output);
+    let created = every_resource_ends(&events);
+    assert!(created > 100, "{created} resources");
+    let resizes = events.iter().filter(|event| event["event"] == "ResizeRebuild").count();
+    assert_eq!(resizes, 2 * 4, "two changes of the size, four targets");
+    let creates = events.iter().filter(|event| event["event"] == "Create");
+    let egui: HashSet<_> = creates
+        .filter(|event| event["ownerKind"] == "egui" && event["ownerName"] == "live panel")
+        .map(|event| event["resourceType"].as_str().unwrap())
+        .collect();
+    for kind in ["bind_group", "buffer", "render_pipeline", "sampler", "shader_module", "texture", "texture_view"] {
+        assert!(egui.contains(kind), "egui has no {kind} among {egui:?}");
+    }
     for (kind, times) in [("Submit", 6), ("Complete", 6), ("Present", 6)] {
         assert_eq!(events.iter().filter(|event| event["event"] == kind).count(), times, "{kind}");
     }
@@ -170,7 +214,9 @@ fn wrong_options_are_refused_by_name() {
 #[test]
 fn without_telemetry_it_renders_the_same_and_starts_none_of_our_threads() {
     let test = "without_telemetry_it_renders_the_same_and_starts_none_of_our_threads";
-    let arguments = ["--frames", "2", "--fps", "0", "--size", "160x90", "--listen", "127.0.0.1:0", "--screenshot"];
+    // The panel shows figures, which differ.
+    let arguments =
+        ["--no-ui", "--frames", "2", "--fps", "0", "--size", "160x90", "--listen", "127.0.0.1:0", "--screenshot"];
     let (with, without) = (scratch("with.png"), scratch("without.png"));
     let plain = build(&["--no-default-features"]);
     let output = run(Command::new(&plain).args(arguments).arg(&without));
@@ -213,6 +259,29 @@ fn without_adapter(test: &str, output: &Output) -> bool {
     true
 }
 
+/// The event stream of a run.
+#[cfg(feature = "trace")]
+fn events(output: &Output) -> Vec<serde_json::Value> {
+    let text = String::from_utf8_lossy(&output.stderr);
+    // The drivers write to stderr too.
+    text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Each resource is created once and destroyed once; returns how many there were.
+#[cfg(feature = "trace")]
+fn every_resource_ends(events: &[serde_json::Value]) -> usize {
+    let ids = |kind: &str| {
+        let of_kind = events.iter().filter(|event| event["event"] == kind);
+        let mut ids: Vec<_> = of_kind.map(|event| event["resourceId"].as_u64().unwrap()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let created = ids("Create");
+    assert!(created.windows(2).all(|pair| pair[0] < pair[1]), "each id once");
+    assert_eq!(created, ids("Destroy"), "what was created was destroyed");
+    created.len()
+}
+
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -230,7 +299,7 @@ fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {
 fn assert_shows_the_scene(path: &Path, width: u32, height: u32) {
     let (actual_width, actual_height, pixels) = read_png(path);
     assert_eq!((actual_width, actual_height), (width, height));
-    let colors: std::collections::HashSet<&[u8]> = pixels.chunks_exact(4).collect();
+    let colors: HashSet<&[u8]> = pixels.chunks_exact(4).collect();
     assert!(colors.len() > 1_000, "only {} colours", colors.len());
     let mean = |rows: std::ops::Range<u32>| {
         let texels = &pixels[(rows.start * width * 4) as usize..(rows.end * width * 4) as usize];

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use engine_vitals::Vitals;
 use engine_vitals::gpu::AdapterFacts;
 
 /// Why there is no device.
@@ -61,16 +62,16 @@ pub(crate) fn backends() -> Vec<wgpu::Backends> {
     }
 }
 
-/// Opens the best adapter for rendering without a window.
+/// Opens the best adapter for rendering without a window, instrumented by `vitals`.
 ///
 /// # Errors
 /// When no backend has an adapter, or the adapter gives no device.
-pub(crate) fn open_offscreen() -> Result<OpenDevice, OpenError> {
+pub(crate) fn open_offscreen(vitals: &Vitals) -> Result<OpenDevice, OpenError> {
     let mut last = None;
     for backends in backends() {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         descriptor.backends = backends;
-        match open(&wgpu::Instance::new(descriptor), None) {
+        match open(&vitals.wrap(wgpu::Instance::new(descriptor)), None) {
             Ok(open) => return Ok(open),
             Err(error) => last = Some(error),
         }
@@ -92,7 +93,6 @@ pub(crate) fn open(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>
     let adapter = pollster::block_on(instance.request_adapter(&options)).map_err(OpenError::Adapter)?;
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("engine"),
-        required_features: engine_vitals::gpu::wanted_features(&adapter),
         required_limits: wgpu::Limits::downlevel_defaults().using_resolution(adapter.limits()),
         ..Default::default()
     };

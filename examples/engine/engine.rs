@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use engine_vitals::gpu::Submissions;
-use engine_vitals::{DeviceWatch, Probe, Vitals};
+use engine_vitals::{DeviceWatch, Vitals};
 
 use crate::device::OpenDevice;
 use crate::failure::Failure;
 use crate::options::{Options, Size};
 use crate::renderer::Renderer;
 use crate::telemetry;
-use crate::tracked::Maker;
 use crate::transients::Transients;
+use crate::ui::Ui;
 
 /// How long to wait for the GPU before it counts as hung.
 const GPU_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,9 +25,9 @@ const SECONDS_PER_FRAME: f32 = 1.0 / 60.0;
 pub(crate) struct Engine {
     open: OpenDevice,
     watch: DeviceWatch,
-    submissions: Submissions,
     renderer: Renderer,
     transients: Transients,
+    ui: Option<Ui>,
     frames: u64,
     finished: Arc<AtomicU64>,
     // Dropped last, so that the end of each resource is still seen.
@@ -43,16 +42,16 @@ impl Engine {
             return Err(Failure::Running(format!("--size {width}x{height}: this adapter's limit is {largest}")));
         }
         let probe = vitals.probe();
-        let maker = Maker::new(open.device.clone(), probe);
-        let renderer = Renderer::new(maker.clone(), &open.adapter, &open.queue, options.size, options.samples());
-        let transients = Transients::new(maker, options.churn, options.leak);
+        let renderer = Renderer::new(&open, probe, options.size, options.samples());
+        let transients = Transients::new(open.device.clone(), probe, options.churn, options.leak);
+        let ui = (!options.no_ui).then(|| Ui::new(&open.device, probe));
         Ok(Self {
             watch: vitals.watch_device(&open.device, &open.queue),
-            submissions: vitals.submissions(),
             vitals,
             open,
             renderer,
             transients,
+            ui,
             frames: 0,
             finished: Arc::default(),
         })
@@ -79,9 +78,9 @@ impl Engine {
         &self.renderer
     }
 
-    /// What resources are reported to.
-    pub(crate) fn probe(&self) -> Probe {
-        self.vitals.probe()
+    /// The live panel's context, unless there is no panel.
+    pub(crate) fn ui(&self) -> Option<&egui::Context> {
+        self.ui.as_ref().map(Ui::context)
     }
 
     /// What is measured, in a few words, for a line on a terminal.
@@ -94,17 +93,18 @@ impl Engine {
         self.renderer.resize(size);
     }
 
-    /// Renders one frame. `show` records what brings the picture to a window, `present` shows it.
+    /// Renders one frame. `input` is for the live panel; `show` records what brings the picture to a window, `present`
+    /// shows it. Returns what the panel asks of the window.
     ///
     /// # Errors
     /// When wgpu reported an error or the GPU hangs.
     pub(crate) fn render(
         &mut self,
+        input: egui::RawInput,
         show: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::TextureView),
         present: impl FnOnce(&wgpu::Queue),
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<egui::PlatformOutput>, Failure> {
         self.wait_until_at_most(FRAMES_AHEAD - 1)?;
-        let packet = self.vitals.context().packet();
         let mut frame = self.watch.timer().begin();
 
         let label = Some("frame");
@@ -112,10 +112,12 @@ impl Engine {
         self.transients.frame(&self.open.queue);
         self.renderer.prepare(&self.open.queue, self.frames as f32 * SECONDS_PER_FRAME);
         frame.start(&mut encoder);
-        self.renderer.record(&mut encoder, packet, frame.main_pass());
-        show(&mut encoder, self.renderer.picture_view());
+        self.renderer.record(&mut encoder, frame.main_pass());
+        let (picture, size) = (self.renderer.picture_view(), self.renderer.size());
+        let asks = self.ui.as_mut().map(|ui| ui.draw(input, &self.vitals, &self.open, &mut encoder, picture, size));
+        show(&mut encoder, picture);
         frame.end(&mut encoder);
-        frame.submit(|| self.submissions.submit(&self.open.queue, [encoder.finish()]));
+        frame.submit(|| self.open.queue.submit([encoder.finish()]));
         present(&self.open.queue);
 
         self.frames += 1;
@@ -124,7 +126,7 @@ impl Engine {
             finished.fetch_add(1, Ordering::Relaxed);
         });
         self.vitals.frame();
-        self.healthy()
+        self.healthy().map(|()| asks)
     }
 
     /// Waits until the GPU has rendered all frames.

@@ -7,7 +7,9 @@
 //! Walk it from here: [`options`] is the command line, [`device`] finds the best adapter, [`engine`] renders frames
 //! with [`renderer`] (passes), [`targets`] (what follows the picture's size), [`pipelines`], [`world`] (what moves),
 //! [`mesh`] and [`material`] (procedural content); [`headless`] and [`window`] are the two loops around it.
-//! [`telemetry`] is where engine-vitals is set up, [`tracked`] where each resource is reported; [`transients`] are the resources with a bad life on purpose.
+//! [`transients`] are the resources with a bad life on purpose, [`ui`] draws the live [`panel`] over the picture with egui,
+//! which knows nothing of engine-vitals. [`telemetry`] is where engine-vitals is set up. Nothing reports a resource: the
+//! instance is wrapped (`Vitals::wrap`), and the code that makes resources enters the context of their owner.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
@@ -19,14 +21,15 @@ mod material;
 mod mesh;
 mod options;
 mod pace;
+mod panel;
 mod pipelines;
 mod renderer;
 mod screenshot;
 mod status;
 mod targets;
 mod telemetry;
-mod tracked;
 mod transients;
+mod ui;
 mod window;
 mod world;
 
@@ -66,9 +69,11 @@ fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn run_headless(options: &Options) -> Result<Engine, Failure> {
-    let open = device::open_offscreen()?;
+    let vitals = telemetry::start(options)?;
+    let open = device::open_offscreen(&vitals)?;
     println!("{}", open.describe());
-    let mut engine = Engine::new(open, options, telemetry::start(options)?)?;
+    telemetry::announce(&vitals, options);
+    let mut engine = Engine::new(open, options, vitals)?;
     headless::run(&mut engine, options, &STOP)?;
     Ok(engine)
 }

@@ -44,6 +44,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "window")]
     pub(crate) resize_every: u64,
 
+    /// Leave the live panel out of the picture.
+    #[arg(long)]
+    pub(crate) no_ui: bool,
+
     /// Write the last frame to this file when the engine stops.
     #[arg(long, value_name = "FILE.png")]
     pub(crate) screenshot: Option<PathBuf>,

@@ -1,7 +1,6 @@
 //! Layouts and pipelines of the scene; nothing here depends on the picture's size.
 
 use crate::mesh::Vertex;
-use crate::tracked::{Maker, Tracked};
 use crate::world::Instance;
 
 /// The format of all light: linear, beyond 1.
@@ -16,18 +15,17 @@ pub(crate) struct Pipelines {
     pub(crate) globals_layout: wgpu::BindGroupLayout,
     pub(crate) scene_layout: wgpu::BindGroupLayout,
     pub(crate) post_layout: wgpu::BindGroupLayout,
-    pub(crate) shadow: Tracked<wgpu::RenderPipeline>,
-    pub(crate) main: Tracked<wgpu::RenderPipeline>,
-    pub(crate) sky: Tracked<wgpu::RenderPipeline>,
-    pub(crate) bright: Tracked<wgpu::RenderPipeline>,
-    pub(crate) down: Tracked<wgpu::RenderPipeline>,
-    pub(crate) up: Tracked<wgpu::RenderPipeline>,
-    pub(crate) compose: Tracked<wgpu::RenderPipeline>,
+    pub(crate) shadow: wgpu::RenderPipeline,
+    pub(crate) main: wgpu::RenderPipeline,
+    pub(crate) sky: wgpu::RenderPipeline,
+    pub(crate) bright: wgpu::RenderPipeline,
+    pub(crate) down: wgpu::RenderPipeline,
+    pub(crate) up: wgpu::RenderPipeline,
+    pub(crate) compose: wgpu::RenderPipeline,
 }
 
 impl Pipelines {
-    pub(crate) fn new(maker: &Maker, samples: u32) -> Self {
-        let device = &maker.device;
+    pub(crate) fn new(device: &wgpu::Device, samples: u32) -> Self {
         let globals_layout = bind_group_layout(device, "globals", &[uniform(0)]);
         let scene_layout = bind_group_layout(
             device,
@@ -57,7 +55,7 @@ impl Pipelines {
             Some(vertex_layout::<Vertex>(wgpu::VertexStepMode::Vertex, &Vertex::ATTRIBUTES)),
             Some(vertex_layout::<Instance>(wgpu::VertexStepMode::Instance, &Instance::ATTRIBUTES)),
         ];
-        let build = |recipe: Recipe<'_>| recipe.build(maker);
+        let build = |recipe: Recipe<'_>| recipe.build(device);
         let base = Recipe {
             label: "",
             layout: &post_layout,
@@ -149,8 +147,8 @@ fn depth_state(write: bool, compare: wgpu::CompareFunction, bias: i32) -> DepthS
 }
 
 impl Recipe<'_> {
-    fn build(self, maker: &Maker) -> Tracked<wgpu::RenderPipeline> {
-        let layout = maker.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+    fn build(self, device: &wgpu::Device) -> wgpu::RenderPipeline {
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(self.label),
             bind_group_layouts: &[Some(self.layout)],
             immediate_size: 0,
@@ -158,7 +156,7 @@ impl Recipe<'_> {
         let target = self.fragment.map(|(_, format)| {
             [Some(wgpu::ColorTargetState { format, blend: self.blend, write_mask: wgpu::ColorWrites::ALL })]
         });
-        maker.render_pipeline(&wgpu::RenderPipelineDescriptor {
+        device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
             label: Some(self.label),
             layout: Some(&layout),
             vertex: wgpu::VertexState {

@@ -1,13 +1,14 @@
 //! The passes: shadow map, main pass with MSAA and depth, bloom chain, composition.
 
-use engine_vitals::probe::PacketId;
+use engine_vitals::probe::{Context, OwnerId, Probe};
+use wgpu::util::DeviceExt;
 
+use crate::device::OpenDevice;
 use crate::material::{Layer, layer_mips};
 use crate::mesh::Mesh;
 use crate::options::Size;
 use crate::pipelines::{DEPTH, HDR, Pipelines};
 use crate::targets::Targets;
-use crate::tracked::{Maker, Tracked};
 use crate::world::{self, Globals, Instance, Instances};
 
 const SHADOW_SIZE: u32 = 1024;
@@ -16,45 +17,48 @@ const LAYER_SIZE: u32 = 256;
 /// Draws the world into its picture.
 #[derive(Debug)]
 pub(crate) struct Renderer {
-    maker: Maker,
+    device: wgpu::Device,
+    /// In whose name all but the targets is made.
+    owner: OwnerId,
     pipelines: Pipelines,
     targets: Targets,
-    linear: Tracked<wgpu::Sampler>,
+    linear: wgpu::Sampler,
     meshes: Meshes,
-    globals: Tracked<wgpu::Buffer>,
-    instances: Tracked<wgpu::Buffer>,
-    globals_group: Tracked<wgpu::BindGroup>,
-    scene_group: Tracked<wgpu::BindGroup>,
-    shadow_view: Tracked<wgpu::TextureView>,
-    shadow: Tracked<wgpu::Texture>,
-    albedo: Tracked<wgpu::Texture>,
-    _albedo_view: Tracked<wgpu::TextureView>,
-    _samplers: [Tracked<wgpu::Sampler>; 2],
+    globals: wgpu::Buffer,
+    instances: wgpu::Buffer,
+    globals_group: wgpu::BindGroup,
+    scene_group: wgpu::BindGroup,
+    shadow_view: wgpu::TextureView,
+    /// Kept for as long as they are in use: without their handles these bytes would be pending, not live.
+    _textures: [wgpu::Texture; 2],
     frame: Instances,
 }
 
 /// All meshes in one vertex and one index buffer.
 #[derive(Debug)]
 struct Meshes {
-    vertices: Tracked<wgpu::Buffer>,
-    indices: Tracked<wgpu::Buffer>,
+    vertices: wgpu::Buffer,
+    indices: wgpu::Buffer,
     /// The index range and the base vertex of: pillar, sphere, knot, floor.
     draws: Vec<(std::ops::Range<u32>, i32)>,
 }
 
 impl Renderer {
-    pub(crate) fn new(maker: Maker, adapter: &wgpu::Adapter, queue: &wgpu::Queue, size: Size, samples: u32) -> Self {
+    pub(crate) fn new(open: &OpenDevice, probe: Probe, size: Size, samples: u32) -> Self {
+        let OpenDevice { adapter, device, queue, .. } = open;
+        let owner = probe.owner_named(probe.owner_kind("scene"), 0, "scene");
+        let _context = Context::current().with_owner(owner).enter();
         let possible = |format| adapter.get_texture_format_features(format).flags.sample_count_supported(samples);
         let samples = if [HDR, DEPTH].into_iter().all(possible) { samples } else { 1 };
-        let pipelines = Pipelines::new(&maker, samples);
+        let pipelines = Pipelines::new(device, samples);
 
-        let linear = maker.sampler(&wgpu::SamplerDescriptor {
+        let linear = device.create_sampler(&wgpu::SamplerDescriptor {
             label: Some("linear"),
             mag_filter: wgpu::FilterMode::Linear,
             min_filter: wgpu::FilterMode::Linear,
             ..Default::default()
         });
-        let repeat = maker.sampler(&wgpu::SamplerDescriptor {
+        let repeat = device.create_sampler(&wgpu::SamplerDescriptor {
             label: Some("albedo"),
             address_mode_u: wgpu::AddressMode::Repeat,
             address_mode_v: wgpu::AddressMode::Repeat,
@@ -62,7 +66,7 @@ impl Renderer {
             min_filter: wgpu::FilterMode::Linear,
             ..Default::default()
         });
-        let comparison = maker.sampler(&wgpu::SamplerDescriptor {
+        let comparison = device.create_sampler(&wgpu::SamplerDescriptor {
             label: Some("shadow"),
             mag_filter: wgpu::FilterMode::Linear,
             min_filter: wgpu::FilterMode::Linear,
@@ -71,19 +75,19 @@ impl Renderer {
         });
 
         let usage = wgpu::BufferUsages::COPY_DST;
-        let globals = maker.buffer(&wgpu::BufferDescriptor {
+        let globals = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("globals"),
             size: size_of::<Globals>() as u64,
             usage: usage | wgpu::BufferUsages::UNIFORM,
             mapped_at_creation: false,
         });
-        let instances = maker.buffer(&wgpu::BufferDescriptor {
+        let instances = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("instances"),
             size: (world::instance_count() * size_of::<Instance>()) as u64,
             usage: usage | wgpu::BufferUsages::VERTEX,
             mapped_at_creation: false,
         });
-        let shadow = maker.texture(&wgpu::TextureDescriptor {
+        let shadow = device.create_texture(&wgpu::TextureDescriptor {
             label: Some("shadow map"),
             size: wgpu::Extent3d { width: SHADOW_SIZE, height: SHADOW_SIZE, depth_or_array_layers: 1 },
             mip_level_count: 1,
@@ -93,16 +97,16 @@ impl Renderer {
             usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::TEXTURE_BINDING,
             view_formats: &[],
         });
-        let shadow_view = maker.view(&shadow, &wgpu::TextureViewDescriptor::default());
-        let (albedo, albedo_view) = upload_albedo(&maker, queue);
+        let shadow_view = shadow.create_view(&wgpu::TextureViewDescriptor::default());
+        let (albedo, albedo_view) = upload_albedo(device, queue);
 
         let globals_entry = wgpu::BindGroupEntry { binding: 0, resource: globals.as_entire_binding() };
-        let globals_group = maker.bind_group(&wgpu::BindGroupDescriptor {
+        let globals_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("globals"),
             layout: &pipelines.globals_layout,
             entries: std::slice::from_ref(&globals_entry),
         });
-        let scene_group = maker.bind_group(&wgpu::BindGroupDescriptor {
+        let scene_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("scene"),
             layout: &pipelines.scene_layout,
             entries: &[
@@ -113,10 +117,11 @@ impl Renderer {
                 wgpu::BindGroupEntry { binding: 4, resource: wgpu::BindingResource::Sampler(&repeat) },
             ],
         });
-        let targets = Targets::new(&maker, &pipelines, &linear, samples, size);
-        let meshes = Meshes::new(&maker);
+        let targets = Targets::new(device, probe, &pipelines, &linear, samples, size);
+        let meshes = Meshes::new(device);
         Self {
-            maker,
+            device: device.clone(),
+            owner,
             pipelines,
             targets,
             linear,
@@ -126,10 +131,7 @@ impl Renderer {
             globals_group,
             scene_group,
             shadow_view,
-            shadow,
-            albedo,
-            _albedo_view: albedo_view,
-            _samplers: [repeat, comparison],
+            _textures: [shadow, albedo],
             frame: Instances::default(),
         }
     }
@@ -137,7 +139,8 @@ impl Renderer {
     /// Rebuilds the targets when the size differs.
     pub(crate) fn resize(&mut self, size: Size) {
         if size != self.targets.size {
-            self.targets.resize(&self.maker, &self.pipelines, &self.linear, size);
+            let _context = Context::current().with_owner(self.owner).enter();
+            self.targets.resize(&self.device, &self.pipelines, &self.linear, size);
         }
     }
 
@@ -164,37 +167,21 @@ impl Renderer {
             [(&self.globals, bytemuck::bytes_of(&globals)), (&self.instances, bytemuck::cast_slice(&self.frame.all))]
         {
             queue.write_buffer(buffer, 0, bytes);
-            self.maker.staged(bytes.len());
         }
     }
 
-    /// Records the passes of the prepared frame, which is `packet`.
+    /// Records the passes of the prepared frame.
     pub(crate) fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        packet: PacketId,
         main_pass: Option<wgpu::RenderPassTimestampWrites<'_>>,
     ) {
-        self.touch(packet);
         self.shadow_pass(encoder);
         self.main_pass(encoder, main_pass);
         self.bloom_passes(encoder);
         let (source, picture) = (&self.targets.groups.composition, self.targets.picture.view());
         let clear = wgpu::LoadOp::Clear(wgpu::Color::BLACK);
         post_pass(encoder, "compose", &self.pipelines.compose, source, picture, clear);
-    }
-
-    fn touch(&self, packet: PacketId) {
-        for buffer in [&self.globals, &self.instances, &self.meshes.vertices, &self.meshes.indices] {
-            buffer.touch(packet);
-        }
-        for texture in [&self.shadow, &self.albedo] {
-            texture.touch(packet);
-        }
-        for group in [&self.globals_group, &self.scene_group] {
-            group.touch(packet);
-        }
-        self.targets.touch(packet);
     }
 
     fn shadow_pass(&self, encoder: &mut wgpu::CommandEncoder) {
@@ -204,7 +191,7 @@ impl Renderer {
             ..Default::default()
         });
         pass.set_pipeline(&self.pipelines.shadow);
-        pass.set_bind_group(0, &*self.globals_group, &[]);
+        pass.set_bind_group(0, &self.globals_group, &[]);
         self.draw_meshes(&mut pass);
     }
 
@@ -227,10 +214,10 @@ impl Renderer {
             ..Default::default()
         });
         pass.set_pipeline(&self.pipelines.main);
-        pass.set_bind_group(0, &*self.scene_group, &[]);
+        pass.set_bind_group(0, &self.scene_group, &[]);
         self.draw_meshes(&mut pass);
         pass.set_pipeline(&self.pipelines.sky);
-        pass.set_bind_group(0, &*self.globals_group, &[]);
+        pass.set_bind_group(0, &self.globals_group, &[]);
         pass.draw(0..3, 0..1);
     }
 
@@ -259,7 +246,7 @@ impl Renderer {
 }
 
 impl Meshes {
-    fn new(maker: &Maker) -> Self {
+    fn new(device: &wgpu::Device) -> Self {
         let meshes = [Mesh::pillar(), Mesh::sphere(16, 24), Mesh::torus_knot(220, 20), Mesh::disc(24, 48)];
         let (mut vertices, mut indices, mut draws) = (Vec::new(), Vec::<u32>::new(), Vec::new());
         for mesh in &meshes {
@@ -268,16 +255,19 @@ impl Meshes {
             vertices.extend_from_slice(&mesh.vertices);
             indices.extend_from_slice(&mesh.indices);
         }
+        let buffer = |label, contents, usage| {
+            device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some(label), contents, usage })
+        };
         Self {
-            vertices: maker.buffer_init("vertices", bytemuck::cast_slice(&vertices), wgpu::BufferUsages::VERTEX),
-            indices: maker.buffer_init("indices", bytemuck::cast_slice(&indices), wgpu::BufferUsages::INDEX),
+            vertices: buffer("vertices", bytemuck::cast_slice(&vertices), wgpu::BufferUsages::VERTEX),
+            indices: buffer("indices", bytemuck::cast_slice(&indices), wgpu::BufferUsages::INDEX),
             draws,
         }
     }
 }
 
-fn upload_albedo(maker: &Maker, queue: &wgpu::Queue) -> (Tracked<wgpu::Texture>, Tracked<wgpu::TextureView>) {
-    let texture = maker.texture(&wgpu::TextureDescriptor {
+fn upload_albedo(device: &wgpu::Device, queue: &wgpu::Queue) -> (wgpu::Texture, wgpu::TextureView) {
+    let texture = device.create_texture(&wgpu::TextureDescriptor {
         label: Some("albedo"),
         size: wgpu::Extent3d { width: LAYER_SIZE, height: LAYER_SIZE, depth_or_array_layers: Layer::ALL.len() as u32 },
         mip_level_count: LAYER_SIZE.ilog2() + 1,
@@ -303,10 +293,10 @@ fn upload_albedo(maker: &Maker, queue: &wgpu::Queue) -> (Tracked<wgpu::Texture>,
             );
         }
     }
-    let view = maker.view(
-        &texture,
-        &wgpu::TextureViewDescriptor { dimension: Some(wgpu::TextureViewDimension::D2Array), ..Default::default() },
-    );
+    let view = texture.create_view(&wgpu::TextureViewDescriptor {
+        dimension: Some(wgpu::TextureViewDimension::D2Array),
+        ..Default::default()
+    });
     (texture, view)
 }
 

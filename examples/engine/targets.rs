@@ -1,10 +1,9 @@
 //! Everything whose size follows the picture's: rebuilt when the size changes.
 
-use engine_vitals::probe::{OwnerId, PacketId};
+use engine_vitals::probe::{Context, OwnerId, Probe};
 
 use crate::options::Size;
 use crate::pipelines::{DEPTH, HDR, PICTURE, Pipelines};
-use crate::tracked::{Maker, Tracked};
 
 /// Levels of the bloom chain; the first has half the picture's size.
 const BLOOM_LEVELS: u32 = 5;
@@ -28,11 +27,11 @@ pub(crate) struct Targets {
 #[derive(Debug)]
 pub(crate) struct Groups {
     /// Reads `hdr`.
-    pub(crate) hdr: Tracked<wgpu::BindGroup>,
+    pub(crate) hdr: wgpu::BindGroup,
     /// Each reads a level of the bloom chain.
-    pub(crate) bloom: Vec<Tracked<wgpu::BindGroup>>,
+    pub(crate) bloom: Vec<wgpu::BindGroup>,
     /// Reads `hdr` and the first level of the bloom chain.
-    pub(crate) composition: Tracked<wgpu::BindGroup>,
+    pub(crate) composition: wgpu::BindGroup,
 }
 
 /// A texture that is drawn into, and a view of each of its mip levels.
@@ -40,8 +39,8 @@ pub(crate) struct Groups {
 pub(crate) struct Target {
     recipe: Recipe,
     owner: OwnerId,
-    texture: Tracked<wgpu::Texture>,
-    views: Vec<Tracked<wgpu::TextureView>>,
+    texture: wgpu::Texture,
+    views: Vec<wgpu::TextureView>,
 }
 
 /// What stays the same about a target when its size changes.
@@ -57,12 +56,23 @@ struct Recipe {
 }
 
 impl Targets {
-    pub(crate) fn new(maker: &Maker, pipelines: &Pipelines, linear: &wgpu::Sampler, samples: u32, size: Size) -> Self {
+    pub(crate) fn new(
+        device: &wgpu::Device,
+        probe: Probe,
+        pipelines: &Pipelines,
+        linear: &wgpu::Sampler,
+        samples: u32,
+        size: Size,
+    ) -> Self {
         let attachment = wgpu::TextureUsages::RENDER_ATTACHMENT;
         let sampled = attachment | wgpu::TextureUsages::TEXTURE_BINDING;
         let recipe =
             |label, format, samples, usage| Recipe { label, format, samples, usage, divisor: 1, most_levels: 1 };
-        let target = |key: u64, recipe: Recipe| Target::new(maker, key, recipe, size);
+        let kind = probe.owner_kind("render_target");
+        let target = |key: u64, recipe: Recipe| {
+            let owner = probe.owner_named(kind, key, recipe.label);
+            Target::new(device, owner, recipe, size)
+        };
         let hdr = target(1, recipe("hdr", HDR, 1, sampled));
         let bloom = target(2, Recipe { divisor: 2, most_levels: BLOOM_LEVELS, ..recipe("bloom", HDR, 1, sampled) });
         Self {
@@ -70,37 +80,27 @@ impl Targets {
             multisampled: (samples > 1).then(|| target(3, recipe("hdr multisampled", HDR, samples, attachment))),
             depth: target(4, recipe("depth", DEPTH, samples, attachment)),
             picture: target(5, recipe("picture", PICTURE, 1, sampled | wgpu::TextureUsages::COPY_SRC)),
-            groups: Groups::new(maker, pipelines, linear, &hdr, &bloom),
+            groups: Groups::new(device, pipelines, linear, &hdr, &bloom),
             hdr,
             bloom,
         }
     }
 
     /// Rebuilds everything in another size.
-    pub(crate) fn resize(&mut self, maker: &Maker, pipelines: &Pipelines, linear: &wgpu::Sampler, size: Size) {
+    pub(crate) fn resize(&mut self, device: &wgpu::Device, pipelines: &Pipelines, linear: &wgpu::Sampler, size: Size) {
         self.size = size;
         let always = [&mut self.depth, &mut self.hdr, &mut self.bloom, &mut self.picture];
         for target in always.into_iter().chain(&mut self.multisampled) {
-            target.resize(maker, size);
+            target.resize(device, size);
         }
-        self.groups = Groups::new(maker, pipelines, linear, &self.hdr, &self.bloom);
-    }
-
-    /// Notes that a frame uses all of this.
-    pub(crate) fn touch(&self, packet: PacketId) {
-        for target in [&self.depth, &self.hdr, &self.bloom, &self.picture].into_iter().chain(&self.multisampled) {
-            target.texture.touch(packet);
-        }
-        for group in [&self.groups.hdr, &self.groups.composition].into_iter().chain(&self.groups.bloom) {
-            group.touch(packet);
-        }
+        self.groups = Groups::new(device, pipelines, linear, &self.hdr, &self.bloom);
     }
 }
 
 impl Groups {
-    fn new(maker: &Maker, pipelines: &Pipelines, linear: &wgpu::Sampler, hdr: &Target, bloom: &Target) -> Self {
+    fn new(device: &wgpu::Device, pipelines: &Pipelines, linear: &wgpu::Sampler, hdr: &Target, bloom: &Target) -> Self {
         let bind = |label: &str, source: &wgpu::TextureView, bloom: &wgpu::TextureView| {
-            maker.bind_group(&wgpu::BindGroupDescriptor {
+            device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(label),
                 layout: &pipelines.post_layout,
                 entries: &[
@@ -120,20 +120,15 @@ impl Groups {
 }
 
 impl Target {
-    fn new(maker: &Maker, key: u64, recipe: Recipe, size: Size) -> Self {
-        let owner = maker.owner("render_target", key, recipe.label);
-        maker.owned_by(owner, || {
-            let texture = maker.texture(&recipe.descriptor(size));
-            let views = recipe.views(maker, &texture);
-            Self { recipe, owner, texture, views }
-        })
+    fn new(device: &wgpu::Device, owner: OwnerId, recipe: Recipe, size: Size) -> Self {
+        let _context = Context::current().with_owner(owner).enter();
+        let texture = device.create_texture(&recipe.descriptor(size));
+        let views = recipe.views(&texture);
+        Self { recipe, owner, texture, views }
     }
 
-    fn resize(&mut self, maker: &Maker, size: Size) {
-        maker.owned_by(self.owner, || {
-            maker.rebuild(&mut self.texture, &self.recipe.descriptor(size));
-            self.views = self.recipe.views(maker, &self.texture);
-        });
+    fn resize(&mut self, device: &wgpu::Device, size: Size) {
+        *self = Self::new(device, self.owner, self.recipe, size);
     }
 
     pub(crate) fn texture(&self) -> &wgpu::Texture {
@@ -146,7 +141,7 @@ impl Target {
     }
 
     /// A view of each mip level.
-    pub(crate) fn levels(&self) -> &[Tracked<wgpu::TextureView>] {
+    pub(crate) fn levels(&self) -> &[wgpu::TextureView] {
         &self.views
     }
 }
@@ -166,17 +161,14 @@ impl Recipe {
         }
     }
 
-    fn views(&self, maker: &Maker, texture: &wgpu::Texture) -> Vec<Tracked<wgpu::TextureView>> {
+    fn views(&self, texture: &wgpu::Texture) -> Vec<wgpu::TextureView> {
         let view = |level| {
-            maker.view(
-                texture,
-                &wgpu::TextureViewDescriptor {
-                    label: Some(self.label),
-                    base_mip_level: level,
-                    mip_level_count: Some(1),
-                    ..Default::default()
-                },
-            )
+            texture.create_view(&wgpu::TextureViewDescriptor {
+                label: Some(self.label),
+                base_mip_level: level,
+                mip_level_count: Some(1),
+                ..Default::default()
+            })
         };
         (0..texture.mip_level_count()).map(view).collect()
     }

@@ -2,8 +2,10 @@
 //!
 //! Without the feature `telemetry` the same source compiles to calls that do nothing.
 
-use engine_vitals::contract::bytes_to_mb;
+use std::time::Duration;
+
 use engine_vitals::memory::get_currently_allocated_bytes;
+use engine_vitals::tracker::Totals;
 use engine_vitals::{TrackingAllocator, Vitals};
 
 use crate::failure::Failure;
@@ -13,41 +15,102 @@ use crate::options::Options;
 #[global_allocator]
 static HEAP: TrackingAllocator = TrackingAllocator::system();
 
-/// Starts measuring and serving, and prints where.
+/// Starts measuring and serving.
 ///
 /// # Errors
 /// When `--listen` cannot be listened on.
 pub(crate) fn start(options: &Options) -> Result<Vitals, Failure> {
     let vitals = Vitals::builder().app("engine", env!("CARGO_PKG_VERSION")).listen(options.listen).start();
-    match vitals.url() {
-        Some(url) => println!("page:    {url}\nmetrics: {url}metrics"),
-        None if cfg!(feature = "serve") => {
-            return Err(Failure::Running(format!("--listen {}: {}", options.listen, vitals.notices().join("; "))));
-        }
-        None => println!("telemetry is off or not served: nothing listens on {}", options.listen),
+    if cfg!(feature = "serve") && vitals.url().is_none() {
+        return Err(Failure::Running(format!("--listen {}: {}", options.listen, vitals.notices().join("; "))));
     }
     Ok(vitals)
 }
 
+/// Prints where the figures are served.
+pub(crate) fn announce(vitals: &Vitals, options: &Options) {
+    match vitals.url() {
+        Some(url) => println!("page:    {url}\nmetrics: {url}metrics"),
+        None => println!("telemetry is off or not served: nothing listens on {}", options.listen),
+    }
+}
+
+/// The main figures at one moment; what is not known is `None`.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) gpu_frame: Option<Duration>,
+    pub(crate) cpu_preparation: Option<Duration>,
+    pub(crate) cpu_submission: Option<Duration>,
+    pub(crate) heap_bytes: Option<u64>,
+    pub(crate) vram_bytes: Option<u64>,
+    pub(crate) resources: Option<Resources>,
+}
+
+/// What the tracker knows of all resources.
+#[derive(Debug, Default)]
+pub(crate) struct Resources {
+    pub(crate) live: u64,
+    pub(crate) live_bytes: u64,
+    pub(crate) pending_bytes: u64,
+    pub(crate) in_flight: u64,
+    /// Kind, live resources and bytes, most bytes first.
+    pub(crate) owners: Vec<(&'static str, u64, u64)>,
+}
+
+impl Figures {
+    /// Reads the registry and the tracker.
+    pub(crate) fn read(vitals: &Vitals) -> Self {
+        let gpu = vitals.registry().gpu("gpu").and_then(|gpu| gpu.get_gpu_report());
+        let vram = vitals.registry().vram("vram").and_then(|vram| vram.get_vram_report());
+        Self {
+            gpu_frame: gpu.as_ref().and_then(|report| report.frame_total_duration()),
+            cpu_preparation: gpu.as_ref().and_then(|report| report.cpu_preparation_time()),
+            cpu_submission: gpu.as_ref().and_then(|report| report.cpu_submission_time()),
+            heap_bytes: get_currently_allocated_bytes(),
+            vram_bytes: vram.map(|report| report.current_usage_bytes),
+            resources: cfg!(feature = "instrument").then(|| Resources::of(&vitals.tracker().totals())),
+        }
+    }
+}
+
+impl Resources {
+    fn of(totals: &Totals) -> Self {
+        let device = totals.device();
+        let live = |(kind, totals): (engine_vitals::OwnerKind, engine_vitals::tracker::KindTotals)| {
+            (kind.name(), totals.device.live(), totals.device.live_bytes())
+        };
+        let mut owners: Vec<_> = totals.owner_kinds().map(live).collect();
+        owners.sort_by_key(|&(_, live, bytes)| std::cmp::Reverse((bytes, live)));
+        Self {
+            live: device.live(),
+            live_bytes: device.live_bytes(),
+            pending_bytes: device.pending_bytes(),
+            in_flight: totals.submissions.in_flight(),
+            owners,
+        }
+    }
+}
+
 /// The main figures in a few words; what is not known is left out.
 pub(crate) fn status(vitals: &Vitals) -> String {
-    if !cfg!(feature = "telemetry") {
-        return String::new();
-    }
-    let totals = vitals.tracker().totals();
-    let device = totals.device();
-    let gpu = vitals.registry().gpu("gpu").and_then(|gpu| gpu.get_gpu_report());
-    let vram = vitals.registry().vram("vram").and_then(|vram| vram.get_vram_report());
+    let Figures { gpu_frame, heap_bytes, vram_bytes, resources, .. } = Figures::read(vitals);
     let parts = [
-        gpu.and_then(|report| report.frame_total_duration()).map(|time| format!("gpu {time:.1?}")),
-        get_currently_allocated_bytes().map(|bytes| format!("heap {}", mebibytes(bytes))),
-        vram.map(|report| format!("vram {}", mebibytes(report.current_usage_bytes))),
-        Some(format!("{} resources, {}", device.live(), mebibytes(device.live_bytes()))),
-        Some(format!("{} submissions in flight", totals.submissions.in_flight())),
+        gpu_frame.map(|time| format!("gpu {time:.1?}")),
+        heap_bytes.map(|heap| format!("heap {}", bytes(heap))),
+        vram_bytes.map(|vram| format!("vram {}", bytes(vram))),
+        resources.as_ref().map(|all| format!("{} resources, {}", all.live, bytes(all.live_bytes))),
+        resources.as_ref().map(|all| format!("{} submissions in flight", all.in_flight)),
     ];
     parts.into_iter().flatten().map(|part| format!("  {part}")).collect()
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes_to_mb(bytes))
+/// Bytes for people.
+pub(crate) fn bytes(count: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    match count {
+        0..KIB => format!("{count} B"),
+        KIB..MIB => format!("{:.1} KiB", count as f64 / KIB as f64),
+        MIB.. => format!("{:.1} MiB", count as f64 / MIB as f64),
+    }
 }

@@ -1,8 +1,6 @@
 //! Resources with a bad life on purpose: some live for one frame, some for ever.
 
-use engine_vitals::probe::{Context, OwnerId, OwnerKind};
-
-use crate::tracked::{Maker, Tracked};
+use engine_vitals::probe::{Context, OwnerId, OwnerKind, Probe};
 
 /// Bytes of a leaked buffer.
 const LEAKED_BYTES: u64 = 1024;
@@ -10,17 +8,17 @@ const LEAKED_BYTES: u64 = 1024;
 /// What `--churn` and `--leak` ask for.
 #[derive(Debug)]
 pub(crate) struct Transients {
-    maker: Maker,
+    device: wgpu::Device,
     churn: u32,
     leak: u32,
-    leaked: Vec<Tracked<wgpu::Buffer>>,
+    leaked: Vec<wgpu::Buffer>,
     owner: OwnerId,
 }
 
 impl Transients {
-    pub(crate) fn new(maker: Maker, churn: u32, leak: u32) -> Self {
-        let owner = maker.owner(OwnerKind::TRANSIENT.name(), 0, "transients");
-        Self { maker, churn, leak, leaked: Vec::new(), owner }
+    pub(crate) fn new(device: wgpu::Device, probe: Probe, churn: u32, leak: u32) -> Self {
+        let owner = probe.owner_named(OwnerKind::TRANSIENT, 0, "transients");
+        Self { device, churn, leak, leaked: Vec::new(), owner }
     }
 
     /// Makes one frame's resources. The transient ones are used once and dropped: three buffers to a texture.
@@ -28,7 +26,7 @@ impl Transients {
         let _context = Context::current().with_owner(self.owner).enter();
         for index in 0..self.churn {
             if index % 4 == 3 {
-                drop(self.maker.texture(&wgpu::TextureDescriptor {
+                drop(self.device.create_texture(&wgpu::TextureDescriptor {
                     label: Some("transient texture"),
                     size: wgpu::Extent3d { width: 64, height: 64, depth_or_array_layers: 1 },
                     mip_level_count: 1,
@@ -41,7 +39,6 @@ impl Transients {
             } else {
                 let buffer = self.buffer("transient buffer", 4096 << (index % 3));
                 queue.write_buffer(&buffer, 0, &index.to_le_bytes());
-                self.maker.staged(size_of_val(&index));
             }
         }
         for _ in 0..self.leak {
@@ -50,8 +47,13 @@ impl Transients {
         }
     }
 
-    fn buffer(&self, label: &str, size: u64) -> Tracked<wgpu::Buffer> {
+    fn buffer(&self, label: &str, size: u64) -> wgpu::Buffer {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-        self.maker.buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use engine_vitals::probe::{Extent, New, ResourceKind, Ticket};
+use engine_vitals::Vitals;
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;
@@ -62,9 +62,9 @@ struct Shown {
     surface: wgpu::Surface<'static>,
     config: wgpu::SurfaceConfiguration,
     blitter: wgpu::util::TextureBlitter,
+    /// What the live panel is told and asks for, unless there is no panel.
+    ui: Option<egui_winit::State>,
     engine: Engine,
-    /// The surface's entry in the book.
-    ticket: Ticket,
 }
 
 impl ApplicationHandler for App<'_> {
@@ -79,6 +79,9 @@ impl ApplicationHandler for App<'_> {
 
     fn window_event(&mut self, event_loop: &ActiveEventLoop, _: WindowId, event: WindowEvent) {
         let Some(shown) = &mut self.shown else { return };
+        if let Some(ui) = &mut shown.ui {
+            let _ = ui.on_window_event(&shown.window, &event);
+        }
         match event {
             WindowEvent::CloseRequested => event_loop.exit(),
             WindowEvent::Resized(size) => shown.resize(size),
@@ -125,9 +128,11 @@ impl Shown {
             .with_title("engine-vitals demo")
             .with_inner_size(PhysicalSize::new(options.size.width, options.size.height));
         let window = Arc::new(event_loop.create_window(attributes).map_err(|error| no_window(&error))?);
-        let (surface, open) = open_surface(event_loop, &window)?;
+        let vitals = telemetry::start(options)?;
+        let (surface, open) = open_surface(event_loop, &window, &vitals)?;
         println!("{}", open.describe());
-        let engine = Engine::new(open, options, telemetry::start(options)?)?;
+        telemetry::announce(&vitals, options);
+        let engine = Engine::new(open, options, vitals)?;
 
         let size = window.inner_size();
         let mut config = surface
@@ -139,9 +144,12 @@ impl Shown {
         config.format = formats.iter().copied().find(wgpu::TextureFormat::is_srgb).unwrap_or(config.format);
         surface.configure(engine.device(), &config);
         let blitter = wgpu::util::TextureBlitter::new(engine.device(), config.format);
-        let ticket =
-            engine.probe().create(New::of(ResourceKind::SURFACE, 0).label("window").extent(extent_of(&config)));
-        let mut shown = Self { window, surface, config, blitter, engine, ticket };
+        let ui = engine.ui().map(|context| {
+            let scale = Some(window.scale_factor() as f32);
+            let largest = Some(engine.device().limits().max_texture_dimension_2d as usize);
+            egui_winit::State::new(context.clone(), egui::ViewportId::ROOT, event_loop, scale, None, largest)
+        });
+        let mut shown = Self { window, surface, config, blitter, ui, engine };
         // The window may have another size than was asked for.
         shown.engine.resize(Size { width: shown.config.width, height: shown.config.height });
         Ok(shown)
@@ -154,7 +162,6 @@ impl Shown {
         }
         (self.config.width, self.config.height) = (size.width, size.height);
         self.surface.configure(self.engine.device(), &self.config);
-        self.ticket.resize_to(0, extent_of(&self.config));
         self.engine.resize(Size { width: size.width, height: size.height });
     }
 
@@ -180,26 +187,27 @@ impl Shown {
             self.window.pre_present_notify();
             queue.present(texture);
         };
-        self.engine.render(show, present)?;
+        let input = self.ui.as_mut().map(|ui| ui.take_egui_input(&self.window)).unwrap_or_default();
+        let asks = self.engine.render(input, show, present)?;
+        if let (Some(ui), Some(asks)) = (&mut self.ui, asks) {
+            ui.handle_platform_output(&self.window, asks);
+        }
         Ok(true)
     }
-}
-
-fn extent_of(config: &wgpu::SurfaceConfiguration) -> Extent {
-    Extent::new(config.width, config.height)
 }
 
 /// A surface and a device on the first backend that has an adapter for it.
 fn open_surface(
     event_loop: &ActiveEventLoop,
     window: &Arc<Window>,
+    vitals: &Vitals,
 ) -> Result<(wgpu::Surface<'static>, OpenDevice), Failure> {
     let mut failure = Failure::Display("no backend can present".to_owned());
     for backends in device::backends() {
         let display = Box::new(event_loop.owned_display_handle());
         let mut descriptor = wgpu::InstanceDescriptor::new_with_display_handle_from_env(display);
         descriptor.backends = backends;
-        let instance = wgpu::Instance::new(descriptor);
+        let instance = vitals.wrap(wgpu::Instance::new(descriptor));
         match instance.create_surface(Arc::clone(window)) {
             Err(error) => failure = Failure::Display(format!("no surface: {error}")),
             Ok(surface) => match device::open(&instance, Some(&surface)) {
