@@ -5,6 +5,7 @@ use engine_vitals_core::tracker::Tracker;
 
 use super::{Adopted, Instrumentation};
 
+mod callbacks;
 mod errors;
 mod failed;
 #[cfg(all(feature = "vulkan", target_os = "linux"))]
