@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 
 use super::record::Record;
 
-/// Places that are remembered. The targets of later ones are not compared.
+/// Places that are remembered: those whose targets have left make room for others. While so many have live targets, those of
+/// further ones are not compared.
 const MAX_PLACES: usize = 4096;
 
 /// What was found rebuilt.
@@ -44,7 +45,10 @@ impl Targets {
         let id = record.ticket().id()?;
         let mut places = self.0.lock();
         if places.len() >= MAX_PLACES && !places.contains_key(&key) {
-            return None;
+            places.retain(|_, place| !place.live.is_empty());
+            if places.len() >= MAX_PLACES {
+                return None;
+            }
         }
         let place = places.entry(key).or_default();
         place.live.push((id, extent, Arc::downgrade(record)));
@@ -124,6 +128,31 @@ mod tests {
         let (fourth, _) = bench.make(48);
         assert_eq!(bench.leave(&third), None, "the same size is a re-creation, not a resize");
         assert_eq!(bench.leave(&fourth), None);
+    }
+
+    #[test]
+    fn places_whose_targets_have_left_make_room_for_others() {
+        let bench = Bench { tracker: Tracker::new(), targets: Targets::default() };
+        let extent = Extent::new(16, 8);
+        let make = |key| {
+            let ticket = bench.tracker.probe().create(New::texture_target(1).extent(extent));
+            let held = Held::new(ticket, Vec::new(), None);
+            let record = held.record().cloned().unwrap();
+            assert!(bench.targets.enter(key, &record, extent).is_none());
+            record
+        };
+        let kept = make(1);
+        for key in 100..100 + 3 * MAX_PLACES as u64 {
+            let record = make(key);
+            bench.targets.leave(key, record.ticket().id().unwrap());
+        }
+        assert!(bench.targets.0.lock().len() <= MAX_PLACES);
+        let (_last, rebuilt) = bench.make(32);
+        assert!(!rebuilt);
+        let (_wider, _) = bench.make(48);
+        assert_eq!(bench.targets.0.lock().get(&7).map(|place| place.live.len()), Some(2), "there was room");
+        assert!(bench.targets.0.lock().contains_key(&1));
+        drop(kept);
     }
 
     #[test]
