@@ -7,6 +7,8 @@
 mod books;
 mod draws;
 mod gpu;
+mod programs;
+mod recipes;
 mod same;
 mod suites;
 #[path = "../../../support/mod.rs"]

@@ -1,10 +1,11 @@
 //! Test suites of others, each run with a plain instance and with an instrumented one: the same tests pass, fail or
 //! bring the process down.
 
+use crate::programs;
 use crate::support::{skipped, skipped_without_adapter};
 use engine_vitals_third_party::{MODE, Mode};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// How a test ended.
@@ -35,7 +36,7 @@ fn compare(test: &str, suite: &str, least: usize, modes: &[Mode]) {
     if !crate::gpu::available() {
         return skipped_without_adapter(test);
     }
-    let program = build(suite);
+    let program = programs::suite(suite);
     let plain = run(&program, Mode::Plain, &[]);
     let passed = plain.values().filter(|end| **end == End::Passed).count();
     assert!(passed >= least, "{suite}: {passed} of {} tests pass", plain.len());
@@ -57,24 +58,6 @@ fn compare(test: &str, suite: &str, least: usize, modes: &[Mode]) {
         assert_eq!(ends.len(), plain.len());
         println!("{suite}: {passed} of {} tests pass, {} as plain", plain.len(), mode.name());
     }
-}
-
-/// Builds a suite with the features that the whole workspace has, so that nothing else is built anew.
-fn build(suite: &str) -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.args(["test", "--quiet", "--workspace", "--no-run", "--message-format", "json", "--test", suite]);
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    let output = cargo.stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "{suite} does not build");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == suite)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .unwrap()
 }
 
 /// Runs all tests of a suite one after the other, those that are `deadly` each in a process of its own. When another one
