@@ -25,11 +25,12 @@ const STEPS: &[Step] = &[
 
 /// The libraries and the tool, as users build them, with the API's own handles.
 const WINDOWS: &[&str] =
-    &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/dx12,engine-vitals/vulkan"];
+    &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/dx12,engine-vitals/fault,engine-vitals/vulkan"];
 /// The same.
-const MACOS: &[&str] = &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/metal"];
+const MACOS: &[&str] = &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/fault,engine-vitals/metal"];
 /// No sockets and no processes there: all but the server and the stream of events.
-const WASM: &[&str] = &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument"];
+const WASM: &[&str] =
+    &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument,fault"];
 /// The twins that do nothing.
 const OFF: &[&str] = &["--package", "engine-vitals", "--no-default-features"];
 
