@@ -4,7 +4,9 @@
 mod support;
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
+#[cfg(all(unix, feature = "serve"))]
+use std::io::BufRead;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
