@@ -15,6 +15,14 @@ pub(crate) fn available() -> bool {
     pollster::block_on(plain().request_adapter(&wgpu::RequestAdapterOptions::default())).is_ok()
 }
 
+/// True if these backends have an adapter.
+pub(crate) fn available_on(backends: wgpu::Backends) -> bool {
+    let descriptor =
+        wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle_from_env() };
+    let adapter = wgpu::Instance::new(descriptor).request_adapter(&wgpu::RequestAdapterOptions::default());
+    pollster::block_on(adapter).is_ok()
+}
+
 /// What a crate is given. The instance is kept for those that ask for it.
 #[derive(Debug)]
 pub(crate) struct Gpu {

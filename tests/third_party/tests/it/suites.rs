@@ -22,65 +22,87 @@ type Ends = BTreeMap<String, End>;
 
 #[test]
 fn the_suite_of_wgpu_profiler() {
-    compare("the_suite_of_wgpu_profiler", "profiler_suite", 9, &[Mode::Instrumented, Mode::Nested]);
+    let suite = Suite { program: "profiler_suite", backend: None, least: 9 };
+    suite.compare("the_suite_of_wgpu_profiler", &[Mode::Instrumented, Mode::Nested]);
+}
+
+#[test]
+fn the_suite_of_wgpu_profiler_on_gl() {
+    let suite = Suite { program: "profiler_suite", backend: Some("gl"), least: 9 };
+    suite.compare("the_suite_of_wgpu_profiler_on_gl", &[Mode::Instrumented, Mode::Nested]);
 }
 
 #[test]
 fn the_suite_of_cubecl() {
-    compare("the_suite_of_cubecl", "cubecl_suite", 500, &[Mode::Instrumented]);
+    let suite = Suite { program: "cubecl_suite", backend: None, least: 500 };
+    suite.compare("the_suite_of_cubecl", &[Mode::Instrumented]);
 }
 
-/// Runs a suite with a plain instance and in these modes. At least so many of its tests must pass.
-#[expect(clippy::print_stdout, reason = "how many cases there were belongs to the result")]
-fn compare(test: &str, suite: &str, least: usize, modes: &[Mode]) {
-    if !crate::gpu::available() {
-        return skipped_without_adapter(test);
-    }
-    let program = programs::suite(suite);
-    let plain = run(&program, Mode::Plain, &[]);
-    let passed = plain.values().filter(|end| **end == End::Passed).count();
-    assert!(passed >= least, "{suite}: {passed} of {} tests pass", plain.len());
-    let mut deadly = Vec::new();
-    for (name, end) in &plain {
-        match end {
-            End::Passed | End::Ignored => {}
-            End::Failed => skipped(test, &format!("{name} fails on this driver, instrumented or not")),
-            End::Died => {
-                skipped(test, &format!("{name} brings this driver down, instrumented or not"));
-                deadly.push(name.clone());
+struct Suite {
+    program: &'static str,
+    /// What `WGPU_BACKEND` is set to.
+    backend: Option<&'static str>,
+    /// So many tests must pass.
+    least: usize,
+}
+
+impl Suite {
+    /// Runs the suite with a plain instance and in these modes.
+    #[expect(clippy::print_stdout, reason = "how many cases there were belongs to the result")]
+    fn compare(&self, test: &str, modes: &[Mode]) {
+        if !crate::gpu::available() {
+            return skipped_without_adapter(test);
+        }
+        if self.backend == Some("gl") && !crate::gpu::available_on(wgpu::Backends::GL) {
+            return skipped(test, "no GL adapter (install libegl1 and libgl1-mesa-dri)");
+        }
+        let program = programs::suite(self.program);
+        let plain = self.run(&program, Mode::Plain, &[]);
+        let passed = plain.values().filter(|end| **end == End::Passed).count();
+        assert!(passed >= self.least, "{test}: {passed} of {} pass", plain.len());
+        let mut deadly = Vec::new();
+        for (name, end) in &plain {
+            match end {
+                End::Passed | End::Ignored => {}
+                End::Failed => skipped(test, &format!("{name} fails on this driver, instrumented or not")),
+                End::Died => {
+                    skipped(test, &format!("{name} brings this driver down, instrumented or not"));
+                    deadly.push(name.clone());
+                }
             }
         }
-    }
-    for mode in modes {
-        let ends = run(&program, *mode, &deadly);
-        let differ: Vec<_> = plain.iter().filter(|(name, end)| ends.get(*name) != Some(*end)).collect();
-        assert!(differ.is_empty(), "{suite}, {}: ends otherwise than {differ:?}", mode.name());
-        assert_eq!(ends.len(), plain.len());
-        println!("{suite}: {passed} of {} tests pass, {} as plain", plain.len(), mode.name());
-    }
-}
-
-/// Runs all tests of a suite one after the other, those that are `deadly` each in a process of its own. When another one
-/// brings the process down, the next process goes on with the rest.
-fn run(program: &Path, mode: Mode, deadly: &[String]) -> Ends {
-    let (apart, together): (Vec<_>, Vec<_>) = list(program).into_iter().partition(|name| deadly.contains(name));
-    let mut ends = Ends::new();
-    for mut left in std::iter::once(together).chain(apart.into_iter().map(|name| vec![name])) {
-        while !left.is_empty() {
-            let before = ends.len();
-            let said = run_process(program, mode, &left);
-            ends.extend(said.lines().filter_map(end));
-            left.retain(|name| !ends.contains_key(name));
-            assert!(ends.len() > before, "{}: no test was run: {said}", mode.name());
+        for mode in modes {
+            let ends = self.run(&program, *mode, &deadly);
+            let differ: Vec<_> = plain.iter().filter(|(name, end)| ends.get(*name) != Some(*end)).collect();
+            assert!(differ.is_empty(), "{test}, {}: ends otherwise than {differ:?}", mode.name());
+            assert_eq!(ends.len(), plain.len());
+            println!("{test}: {passed} of {} pass, {} as plain", plain.len(), mode.name());
         }
     }
-    ends
-}
 
-fn run_process(program: &Path, mode: Mode, tests: &[String]) -> String {
-    let mut suite = Command::new(program);
-    suite.args(["--test-threads", "1", "--exact"]).args(tests).env(MODE, mode.name()).stdin(Stdio::null());
-    String::from_utf8_lossy(&suite.output().unwrap().stdout).into_owned()
+    /// Runs all tests one after the other, those that are `deadly` each in a process of its own. When another one brings
+    /// the process down, the next process goes on with the rest.
+    fn run(&self, program: &Path, mode: Mode, deadly: &[String]) -> Ends {
+        let (apart, together): (Vec<_>, Vec<_>) = list(program).into_iter().partition(|name| deadly.contains(name));
+        let mut ends = Ends::new();
+        for mut left in std::iter::once(together).chain(apart.into_iter().map(|name| vec![name])) {
+            while !left.is_empty() {
+                let before = ends.len();
+                let said = self.run_process(program, mode, &left);
+                ends.extend(said.lines().filter_map(end));
+                left.retain(|name| !ends.contains_key(name));
+                assert!(ends.len() > before, "{}: no test was run: {said}", mode.name());
+            }
+        }
+        ends
+    }
+
+    fn run_process(&self, program: &Path, mode: Mode, tests: &[String]) -> String {
+        let mut suite = Command::new(program);
+        suite.args(["--test-threads", "1", "--exact"]).args(tests).env(MODE, mode.name()).stdin(Stdio::null());
+        suite.envs(self.backend.map(|backend| ("WGPU_BACKEND", backend)));
+        String::from_utf8_lossy(&suite.output().unwrap().stdout).into_owned()
+    }
 }
 
 fn list(program: &Path) -> Vec<String> {

@@ -12,11 +12,11 @@ pub use third_party::wgpu::*;
 pub struct Instance;
 
 impl Instance {
-    /// An instance in the mode of this process.
+    /// An instance in the mode of this process, of the backends that `WGPU_BACKEND` names.
     #[must_use]
     #[expect(clippy::new_ret_no_self, reason = "the tests find it where wgpu has it")]
     pub fn new(descriptor: InstanceDescriptor) -> third_party::wgpu::Instance {
-        third_party::instance(descriptor)
+        third_party::instance(descriptor.with_env())
     }
 }
 
