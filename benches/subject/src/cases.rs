@@ -1,10 +1,11 @@
-//! What is timed. Each case gives the nanoseconds of one repetition: CPU time of this thread, but wall time for a frame that is waited for.
+//! What is timed. Each case gives the nanoseconds of one repetition: CPU time of this thread, but of the whole process for a frame that is
+//! waited for, whose driver draws on threads of its own.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
-use cpu_time::ThreadTime;
+use cpu_time::{ProcessTime, ThreadTime};
 
 use crate::scene::{Scene, TURNS, buffer, texture};
 use crate::subject::Frames;
@@ -31,9 +32,9 @@ pub(crate) enum Case {
     Frame1k,
     /// Ten thousand of them
     Frame10k,
-    /// A frame of a thousand draws until it is done, wall time
+    /// A frame of a thousand draws until it is done, CPU time of all threads
     Wait1k,
-    /// A frame of ten thousand draws until it is done, wall time
+    /// A frame of ten thousand draws until it is done, CPU time of all threads
     Wait10k,
 }
 
@@ -134,7 +135,7 @@ fn frame(scene: &Scene, frames: &mut Frames, draws: usize) {
 
 fn waited(scene: &Scene, frames: &mut Frames, times: u64, draws: usize) -> f64 {
     let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(HANG) };
-    let start = Instant::now();
+    let start = ProcessTime::now();
     for _ in 0..times {
         frames.next();
         scene.queue.submit([record(scene, draws).finish()]);
