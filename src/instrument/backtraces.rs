@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use engine_vitals_core::probe::ResourceId;
 use parking_lot::Mutex;
 
-/// Backtraces that are kept at a time.
+/// Backtraces that are kept at a time, and one more for each thread that takes one just then.
 const MAX_KEPT: usize = 4096;
 
 /// The backtrace of every so-manieth creation, for as long as the resource is not released.
@@ -30,14 +30,13 @@ impl Backtraces {
         if self.every == 0 || !self.creations.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every) {
             return false;
         }
-        // Captured now, its symbols are looked up when it is shown.
-        let backtrace = Arc::new(Backtrace::force_capture());
-        let mut kept = self.kept.lock();
-        let room = kept.len() < MAX_KEPT;
-        if room {
-            kept.insert(id, backtrace);
+        if self.kept.lock().len() >= MAX_KEPT {
+            return false;
         }
-        room
+        // Captured now and outside the lock, its symbols are looked up when it is shown.
+        let backtrace = Arc::new(Backtrace::force_capture());
+        self.kept.lock().insert(id, backtrace);
+        true
     }
 
     pub(super) fn get(&self, id: ResourceId) -> Option<Arc<Backtrace>> {
