@@ -1,7 +1,7 @@
 //! Surfaces: lanes, and the frames on them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine_vitals_core::probe::{
     Context, Extent, Lane, New, Packet, PacketId, PacketResult, Probe, ResourceKind, Ticket,
@@ -99,7 +99,10 @@ impl Surface {
         let new = New::of(ResourceKind::SURFACE_TEXTURE, bytes).extent(*extent).backend(device.backend);
         let record = self.world.track(new, Vec::new(), None);
         let texture = Tracked { real: real.texture.clone(), record, device: Arc::clone(device) };
-        let detail = Detail { texture: Mutex::new(Some(real)), frames: Arc::clone(&self.frames) };
+        let acquired = Arc::new(Mutex::new(Some(real)));
+        #[cfg(feature = "fault")]
+        device.acquired(&acquired);
+        let detail = Detail { acquired, open: AtomicBool::new(true), frames: Arc::clone(&self.frames) };
         (Some(DispatchTexture::custom(texture)), DispatchSurfaceOutputDetail::custom(detail))
     }
 
@@ -109,7 +112,8 @@ impl Surface {
     }
 
     fn nothing(&self) -> DispatchSurfaceOutputDetail {
-        DispatchSurfaceOutputDetail::custom(Detail { texture: Mutex::default(), frames: Arc::clone(&self.frames) })
+        let (acquired, open, frames) = (Arc::default(), AtomicBool::new(false), Arc::clone(&self.frames));
+        DispatchSurfaceOutputDetail::custom(Detail { acquired, open, frames })
     }
 }
 
@@ -189,24 +193,34 @@ impl SurfaceInterface for Surface {
 /// What wgpu keeps of an acquired texture: the real one, until it is presented or discarded.
 #[derive(Debug)]
 pub(super) struct Detail {
-    texture: Mutex<Option<wgpu::SurfaceTexture>>,
+    acquired: Arc<Acquired>,
+    /// The frame has not ended.
+    open: AtomicBool,
     frames: Arc<Frames>,
 }
+
+/// The real texture. The loss of its device can take it away.
+pub(super) type Acquired = Mutex<Option<wgpu::SurfaceTexture>>;
 
 impl Detail {
     /// Presents the texture, and ends the packet.
     pub(super) fn present(&self, queue: &wgpu::Queue) {
-        let texture = self.texture.lock().take();
-        if let Some(texture) = texture {
-            queue.present(texture);
-            self.frames.end(PacketResult::Presented);
+        if self.open.swap(false, Ordering::Relaxed) {
+            let texture = self.acquired.lock().take();
+            match texture {
+                Some(texture) => {
+                    queue.present(texture);
+                    self.frames.end(PacketResult::Presented);
+                }
+                None => self.frames.end(PacketResult::Dropped),
+            }
         }
     }
 
     /// Drops the texture, which discards it, and ends the packet.
     fn discard(&self) {
-        let texture = self.texture.lock().take();
-        if texture.is_some() {
+        if self.open.swap(false, Ordering::Relaxed) {
+            let texture = self.acquired.lock().take();
             drop(texture);
             self.frames.end(PacketResult::Dropped);
         }

@@ -10,3 +10,5 @@ mod scenes;
 #[path = "../support/mod.rs"]
 mod support;
 mod tools;
+#[cfg(target_os = "linux")]
+mod window;

@@ -15,6 +15,7 @@ use crate::instrument::handles::Tracked;
 use crate::instrument::invalid;
 use crate::instrument::record::Holds;
 use crate::instrument::state::{DeviceState, World};
+use crate::instrument::surface::Acquired;
 
 /// What a device with a plan has of it.
 pub(in crate::instrument) struct DeviceFaults {
@@ -23,6 +24,8 @@ pub(in crate::instrument) struct DeviceFaults {
     /// Until the queue's handle is gone, so that no resource keeps it for longer.
     real: Mutex<Option<wgpu::Device>>,
     lost: Mutex<Weak<LostCallback>>,
+    /// Textures of surfaces that may be neither presented nor dropped.
+    acquired: Mutex<Vec<Weak<Acquired>>>,
 }
 
 /// The program's device-lost callback, until it is called.
@@ -41,10 +44,23 @@ pub(in crate::instrument) enum Submitting {
 
 impl DeviceFaults {
     pub(in crate::instrument) fn new(plan: &FaultPlan, real: &wgpu::Device) -> Self {
-        Self { plan: plan.clone(), gate: plan.new_gate(), real: Mutex::new(Some(real.clone())), lost: Mutex::default() }
+        Self {
+            plan: plan.clone(),
+            gate: plan.new_gate(),
+            real: Mutex::new(Some(real.clone())),
+            lost: Mutex::default(),
+            acquired: Mutex::default(),
+        }
     }
 
     fn lose(&self, text: String) {
+        // wgpu neither presents nor discards a texture of a device that is lost, and panics when its surface is dropped or
+        // configured.
+        let acquired = std::mem::take(&mut *self.acquired.lock());
+        for acquired in acquired {
+            let texture = acquired.upgrade().and_then(|acquired| acquired.lock().take());
+            drop(texture);
+        }
         if let Some(real) = &*self.real.lock() {
             real.destroy();
         }
@@ -287,6 +303,15 @@ impl DeviceState {
     pub(in crate::instrument) fn set_lost_callback(&self, callback: &Arc<LostCallback>) {
         if let Some(faults) = &self.faults {
             *faults.lost.lock() = Arc::downgrade(callback);
+        }
+    }
+
+    /// A texture of a surface is acquired.
+    pub(in crate::instrument) fn acquired(&self, acquired: &Arc<Acquired>) {
+        if let Some(faults) = &self.faults {
+            let mut all = faults.acquired.lock();
+            all.retain(|acquired| acquired.strong_count() > 0);
+            all.push(Arc::downgrade(acquired));
         }
     }
 

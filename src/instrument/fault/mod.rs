@@ -46,7 +46,8 @@
 //!   tracked, with no bytes. A command encoder tells of it when it is finished. A failed submission is an empty one: its commands
 //!   are dropped.
 //! - **Device lost**: later calls on the device find it as they find any lost device: creations give nothing, mappings an error.
-//!   The submission is abandoned; those before it complete.
+//!   The submission is abandoned; those before it complete. An acquired texture of a surface is discarded first, since wgpu 30
+//!   panics over one whose device is lost.
 //! - **Mapping failed**: the callback is called within `map_async`. wgpu goes on taking the buffer for mapped, and for its
 //!   `unmap` reports that it is not: as after any failed mapping, make another buffer, or unmap within an error scope.
 //! - **A submission that stalls** runs, and so do those after it, but none is told to have ended: their callbacks, and those of
