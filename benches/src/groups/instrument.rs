@@ -16,8 +16,9 @@ use crate::report::Row;
 
 const GROUP: &str = "instrument";
 const BASELINE: &str = "plain";
-/// Processes that each subject has one after the other.
+/// Processes that each subject has one after the other, at most, and the rounds that one is worth.
 const SITTINGS: usize = 5;
+const ROUNDS_OF_A_SITTING: usize = 4;
 
 /// A program, and what it is told to be.
 struct Kind {
@@ -164,7 +165,8 @@ fn sittings(
     cases: &[Case],
 ) -> Result<Option<Vec<Rounds>>, Box<dyn Error>> {
     let mut all: Vec<Rounds> = Vec::new();
-    for _ in 0..SITTINGS {
+    let sittings = effort.rounds.div_ceil(ROUNDS_OF_A_SITTING).min(SITTINGS);
+    for _ in 0..sittings {
         let mut processes = Vec::new();
         for kind in &KINDS {
             match Process::start(programs, kind, backend)? {
@@ -175,7 +177,7 @@ fn sittings(
                 }
             }
         }
-        let effort = Effort { rounds: effort.rounds.div_ceil(SITTINGS), ..effort };
+        let effort = Effort { rounds: effort.rounds.div_ceil(sittings), ..effort };
         for (index, case) in cases.iter().enumerate() {
             let times = effort.times(case.times);
             let failed = RefCell::new(None);
