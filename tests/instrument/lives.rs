@@ -376,6 +376,9 @@ impl Program {
 }
 
 proptest! {
+    // A failure is made smaller for half a minute at most.
+    #![proptest_config(ProptestConfig { max_shrink_time: 30_000, ..ProptestConfig::default() })]
+
     #[test]
     fn the_books_follow_a_naive_model_of_lives(steps in steps()) {
         let mut program = Program::new();
