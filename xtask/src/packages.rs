@@ -12,6 +12,8 @@ use std::path::Path;
 pub(crate) enum Purpose {
     /// A Vulkan loader and at least one driver.
     Vulkan,
+    /// Mesa's OpenGL through EGL.
+    OpenGl,
     /// A Prometheus server and promtool.
     Prometheus,
     /// An X server without a screen and what winit loads to speak to it.
@@ -38,6 +40,11 @@ const fn need(sign: Sign, package: &'static str) -> Need {
 
 const VULKAN: &[Need] =
     &[need(Sign::Library("libvulkan.so.1"), "libvulkan1"), need(Sign::VulkanDriver(""), "mesa-vulkan-drivers")];
+const OPENGL: &[Need] = &[
+    need(Sign::Library("libEGL.so.1"), "libegl1"),
+    need(Sign::Library("libEGL_mesa.so.0"), "libegl-mesa0"),
+    need(Sign::Library("dri/swrast_dri.so"), "libgl1-mesa-dri"),
+];
 const PROMETHEUS: &[Need] =
     &[need(Sign::Program("prometheus"), "prometheus"), need(Sign::Program("promtool"), "prometheus")];
 const WINDOW: &[Need] = &[
@@ -53,6 +60,7 @@ impl Purpose {
     fn needs(self) -> &'static [Need] {
         match self {
             Self::Vulkan => VULKAN,
+            Self::OpenGl => OPENGL,
             Self::Prometheus => PROMETHEUS,
             Self::Window => WINDOW,
         }
@@ -61,6 +69,7 @@ impl Purpose {
     fn reason(self) -> &'static str {
         match self {
             Self::Vulkan => "a Vulkan driver to render with",
+            Self::OpenGl => "an OpenGL driver for the comparison on another backend",
             Self::Prometheus => "a Prometheus server and promtool for the end-to-end tests",
             Self::Window => "an X server for the windowed test",
         }

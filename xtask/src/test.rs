@@ -60,7 +60,7 @@ fn needs(shell: &Shell) -> Result<()> {
             shell.program("rustup", ["component", "add", component]).watch()?;
         }
     }
-    let found = packages::ensure(shell, &[Purpose::Vulkan, Purpose::Prometheus, Purpose::Window]);
+    let found = packages::ensure(shell, &[Purpose::Vulkan, Purpose::OpenGl, Purpose::Prometheus, Purpose::Window]);
     match found {
         Err(error) if !in_ci() => {
             shell.skip("needs", &format!("{error:#}"));

@@ -18,6 +18,8 @@ use crate::failure::Failure;
 
 /// Keys, ended scrapes and signals are looked for this often.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a signal leaves for an orderly end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Draws until the user leaves.
 ///
@@ -26,8 +28,13 @@ const TICK: Duration = Duration::from_millis(50);
 pub(crate) fn run(fetcher: Fetcher, watched: Watched) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let on_signal = Arc::clone(&stop);
-    ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed))
-        .map_err(|error| Failure::Running(format!("cannot listen for signals: {error}")))?;
+    let handler = move || {
+        on_signal.store(true, Ordering::Relaxed);
+        thread::sleep(GRACE);
+        // The terminal is gone, and reading its end has no end in crossterm.
+        std::process::exit(1);
+    };
+    ctrlc::set_handler(handler).map_err(|error| Failure::Running(format!("cannot listen for signals: {error}")))?;
     let scraper = Scraper::start(fetcher)?;
     // Made first, so that a terminal that is half set up is put back too.
     let restore = Restore;
