@@ -1,5 +1,6 @@
 //! A window under Xvfb whose surface fails, in a process of its own, since a process has one event loop.
 
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use winit::platform::pump_events::EventLoopExtPumpEvents;
 use winit::platform::x11::EventLoopBuilderExtX11;
 use winit::window::{Window, WindowId};
 
-use crate::support::{Guarded, Xvfb, scratch, skipped, skipped_without_adapter};
+use crate::support::{Guarded, Xvfb, scratch, skipped_without_adapter};
 use crate::tools::Stage;
 
 /// Where the child writes what it did.
@@ -25,12 +26,15 @@ const FRAMES: u64 = 40;
 
 #[test]
 fn a_window_is_drawn_again_after_each_fault_of_its_surface() {
+    if let Some(output) = std::env::var_os(OUTPUT) {
+        return child(&output);
+    }
     let test = "a_window_is_drawn_again_after_each_fault_of_its_surface";
     let Some(display) = Xvfb::start(test) else { return };
     let file = scratch("window-faults.txt");
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--ignored", "--exact", "window::child", "--nocapture"])
+        .args(["--exact", "window::a_window_is_drawn_again_after_each_fault_of_its_surface", "--nocapture"])
         .env(OUTPUT, &file)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -44,13 +48,8 @@ fn a_window_is_drawn_again_after_each_fault_of_its_surface() {
     }
 }
 
-/// The part that runs in a process of its own.
-#[test]
-#[ignore = "run by a_window_is_drawn_again_after_each_fault_of_its_surface, in a process of its own"]
-fn child() {
-    let Some(output) = std::env::var_os(OUTPUT) else {
-        return skipped("window::child", "it has a window only in a process of its own");
-    };
+/// The part of the test that runs in a process of its own.
+fn child(output: &OsStr) {
     // The test is not on the main thread, which X11 does not mind.
     let mut events = EventLoop::builder().with_any_thread(true).build().unwrap();
     let window = window(&mut events);

@@ -124,8 +124,15 @@ fn docs(shell: &Shell) -> Result<()> {
 }
 
 fn tests(shell: &Shell) -> Result<()> {
-    let optional = ["--features", "engine-vitals/vulkan"];
-    with_adapter_rule(shell.cargo(["test", "--workspace", "--no-fail-fast"]).args(optional))
+    let run = |features: &str, targets: &[&str]| {
+        let call = shell.cargo(["test", "--workspace", "--no-fail-fast", "--features", features]);
+        with_adapter_rule(call.args(targets))
+    };
+    run("engine-vitals/vulkan", &[])?;
+    // What only the injection of faults adds.
+    let with_faults = "engine-vitals/vulkan,engine-vitals/fault";
+    run(with_faults, &["--lib", "--test", "fault", "--test", "instrument"])?;
+    run(with_faults, &["--doc"])
 }
 
 fn tests_off(shell: &Shell) -> Result<()> {

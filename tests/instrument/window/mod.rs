@@ -3,7 +3,7 @@
 
 mod shown;
 
-use crate::support::{Guarded, Xvfb, skipped, skipped_without_adapter};
+use crate::support::{Guarded, Xvfb, skipped_without_adapter};
 use std::process::{Command, Stdio};
 
 /// Tells a child what to instrument its window with.
@@ -13,6 +13,9 @@ const NO_ADAPTER: &str = "no adapter";
 
 #[test]
 fn a_window_shows_the_same_and_its_frames_are_packets() {
+    if let Ok(layers) = std::env::var(LAYERS) {
+        return child(layers.parse().unwrap());
+    }
     let test = "a_window_shows_the_same_and_its_frames_are_packets";
     let Some(display) = Xvfb::start(test) else { return };
     let plain = run(&display, 0);
@@ -29,13 +32,8 @@ fn a_window_shows_the_same_and_its_frames_are_packets() {
     }
 }
 
-/// The part that runs in a process of its own.
-#[test]
-#[ignore = "run by a_window_shows_the_same_and_its_frames_are_packets, in a process of its own"]
-fn child() {
-    let Some(layers) = std::env::var(LAYERS).ok().and_then(|text| text.parse().ok()) else {
-        return skipped("window::child", "it has a window only in a process of its own");
-    };
+/// The part of the test that runs in a process of its own.
+fn child(layers: usize) {
     let seen = shown::run(layers).unwrap_or_else(|| NO_ADAPTER.to_owned());
     std::fs::write(std::env::var_os("INSTRUMENT_TEST_OUTPUT").unwrap(), seen).unwrap();
 }
@@ -45,7 +43,7 @@ fn run(display: &Xvfb, layers: u32) -> String {
     let file = crate::support::scratch(&format!("window-{layers}.txt"));
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--ignored", "--exact", "window::child", "--nocapture"])
+        .args(["--exact", "window::a_window_shows_the_same_and_its_frames_are_packets", "--nocapture"])
         .env(LAYERS, layers.to_string())
         .env("INSTRUMENT_TEST_OUTPUT", &file)
         .stdin(Stdio::null())
