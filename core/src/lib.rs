@@ -1,19 +1,21 @@
 //! The core of engine-vitals: everything that needs no graphics library. Users depend on the crate `engine-vitals`, which re-exports it.
 //!
 //! ```text
-//!  probe ─▶ tracker ─┐
-//!  memory ───────────┼─▶ monitor ─▶ registry ─▶ outputs
+//!  probe ─▶ tracker ─▶ analysis ─┐
+//!  memory ───────────────────────┼─▶ monitor ─▶ registry ─▶ outputs
 //!  contract: what all rooms speak
 //! ```
 //!
 //! - [`contract`]: the monitor traits, their reports, the description of a metric
 //! - [`probe`]: the write side of the book of resources; [`tracker`]: its read side
+//! - [`analysis`]: what its answers mean: differences, leaks, churn, graphs, reports
 //! - [`memory`]: the tracking allocator, process and system memory
 //! - [`monitor`]: the standard monitors
 //! - [`registry`]: runs monitors, keeps their figures in one table, hands it to outputs
 //!
 //! Which room may use which is listed in docs/ARCHITECTURE.md and checked by `cargo xtask tidy`.
 
+pub mod analysis;
 pub mod contract;
 #[cfg(feature = "telemetry")]
 mod log;
