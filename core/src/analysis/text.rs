@@ -103,7 +103,14 @@ pub(crate) fn quoted(name: &str) -> String {
 
 /// A name without quotes, with the same escaped: for what is a plain word or path but in a hostile file.
 pub(crate) fn plain(name: &str) -> String {
-    name.escape_debug().to_string()
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '"' | '\'' | '\\' => text.push(c),
+            c => text.extend(c.escape_debug()),
+        }
+    }
+    text
 }
 
 /// `one` or `many` of a number of things, with the number.
@@ -146,6 +153,6 @@ mod tests {
     #[test]
     fn names_cannot_disturb_a_terminal() {
         assert_eq!(quoted("a\u{1b}[2J\n\u{202e}b"), r#""a\u{1b}[2J\n\u{202e}b""#);
-        assert_eq!(plain("a\u{1b}b"), r"a\u{1b}b");
+        assert_eq!(plain("C:\\it's \u{1b}b"), r"C:\it's \u{1b}b");
     }
 }

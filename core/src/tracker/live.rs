@@ -11,6 +11,7 @@ use crate::probe::tally::Pass;
 use crate::probe::{
     Clock, Counts, Event, Lane, Level, MAX_USER_RESOURCE_KINDS, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId,
 };
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -379,6 +380,11 @@ impl EventCursor {
     pub fn lost(&self) -> u64 {
         self.lost
     }
+}
+
+/// The tracker of a probe, to read from: dropping it stops nothing.
+pub(crate) fn reader(probe: Probe) -> Option<ManuallyDrop<Tracker>> {
+    probe.0.map(|book| ManuallyDrop::new(Tracker { book }))
 }
 
 /// Looks until the slot is whole; `None` if it was being written at every look.

@@ -24,6 +24,8 @@ pub use totals::{EventTotals, KindTotals, LaneTotals, OverflowTotals, PacketTota
 #[cfg(feature = "telemetry")]
 mod live;
 #[cfg(feature = "telemetry")]
+pub(crate) use live::reader;
+#[cfg(feature = "telemetry")]
 pub use live::{EventCursor, Tracker, TrackerBuilder};
 
 #[cfg(not(feature = "telemetry"))]

@@ -1,0 +1,34 @@
+//! The same calls without telemetry: a dump of nothing.
+
+use super::DumpOptions;
+use crate::tracker::Tracker;
+use std::fmt;
+use std::io::{self, Write};
+
+/// Everything that a tracker knew at one moment. Without the feature `telemetry` that is nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Dump;
+
+impl Dump {
+    /// Nothing.
+    #[must_use]
+    pub fn take(_tracker: &Tracker, _options: &DumpOptions) -> Self {
+        Self
+    }
+
+    /// Writes nothing.
+    ///
+    /// # Errors
+    /// None.
+    pub fn write_json(&self, _writer: impl Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Display for Dump {
+    /// Says so.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("built without telemetry\n")
+    }
+}
