@@ -5,14 +5,13 @@ mod support;
 
 use std::collections::HashSet;
 #[cfg(all(unix, feature = "serve"))]
-use std::io::BufRead;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::{Guarded, NO_ADAPTER, Xvfb, build, scratch, skipped_without_adapter};
+use support::{Guarded, NO_ADAPTER, Xvfb, build, read_png, scratch, stdout, without_adapter};
 
 #[test]
 fn a_run_without_a_window_ends_in_a_screenshot_of_the_scene() {
@@ -252,15 +251,6 @@ fn run(command: &mut Command) -> Output {
     command.output().unwrap()
 }
 
-/// Whether the engine ended for want of an adapter: a named skip, or a panic when `ENGINE_VITALS_REQUIRE_GPU=1`.
-fn without_adapter(test: &str, output: &Output) -> bool {
-    if output.status.code() != Some(NO_ADAPTER) {
-        return false;
-    }
-    skipped_without_adapter(test);
-    true
-}
-
 /// The event stream of a run.
 #[cfg(feature = "trace")]
 fn events(output: &Output) -> Vec<serde_json::Value> {
@@ -282,19 +272,6 @@ fn every_resource_ends(events: &[serde_json::Value]) -> usize {
     assert!(created.windows(2).all(|pair| pair[0] < pair[1]), "each id once");
     assert_eq!(created, ids("Destroy"), "what was created was destroyed");
     created.len()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {
-    let file = BufReader::new(std::fs::File::open(path).unwrap());
-    let mut reader = png::Decoder::new(file).read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let info = reader.next_frame(&mut pixels).unwrap();
-    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgba, png::BitDepth::Eight));
-    (info.width, info.height, pixels)
 }
 
 /// The picture has its size, many colours, a warm sky at the top and something else at the bottom.

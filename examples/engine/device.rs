@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine_vitals::Vitals;
 use engine_vitals::gpu::AdapterFacts;
+use winit::event_loop::ActiveEventLoop;
+use winit::window::Window;
+
+use super::failure::Failure;
 
 /// Why there is no device.
 #[derive(Debug)]
@@ -54,8 +58,11 @@ impl OpenDevice {
     }
 }
 
+/// The limits that a renderer asks of a device, apart from those of resolution, which are the adapter's.
+pub(crate) type Limits = fn() -> wgpu::Limits;
+
 /// The backends to try, in turn: OpenGL only where nothing else has an adapter. `WGPU_BACKEND` picks for itself.
-pub(crate) fn backends() -> Vec<wgpu::Backends> {
+fn backends() -> Vec<wgpu::Backends> {
     match wgpu::Backends::from_env() {
         Some(picked) => vec![picked],
         None => vec![wgpu::Backends::PRIMARY, wgpu::Backends::SECONDARY],
@@ -66,12 +73,12 @@ pub(crate) fn backends() -> Vec<wgpu::Backends> {
 ///
 /// # Errors
 /// When no backend has an adapter, or the adapter gives no device.
-pub(crate) fn open_offscreen(vitals: &Vitals) -> Result<OpenDevice, OpenError> {
+pub(crate) fn open_offscreen(vitals: &Vitals, limits: Limits) -> Result<OpenDevice, OpenError> {
     let mut last = None;
     for backends in backends() {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         descriptor.backends = backends;
-        match open(&vitals.wrap(wgpu::Instance::new(descriptor)), None) {
+        match open(&vitals.wrap(wgpu::Instance::new(descriptor)), None, limits) {
             Ok(open) => return Ok(open),
             Err(error) => last = Some(error),
         }
@@ -79,11 +86,42 @@ pub(crate) fn open_offscreen(vitals: &Vitals) -> Result<OpenDevice, OpenError> {
     Err(last.unwrap_or(OpenError::Backend))
 }
 
+/// A surface of `window` and a device on the first backend that has an adapter for it, instrumented by `vitals`.
+///
+/// # Errors
+/// When no backend can present, or the adapter gives no device.
+pub(crate) fn open_surface(
+    event_loop: &ActiveEventLoop,
+    window: &Arc<Window>,
+    vitals: &Vitals,
+    limits: Limits,
+) -> Result<(wgpu::Surface<'static>, OpenDevice), Failure> {
+    let mut failure = Failure::Display("no backend can present".to_owned());
+    for backends in backends() {
+        let display = Box::new(event_loop.owned_display_handle());
+        let mut descriptor = wgpu::InstanceDescriptor::new_with_display_handle_from_env(display);
+        descriptor.backends = backends;
+        let instance = vitals.wrap(wgpu::Instance::new(descriptor));
+        match instance.create_surface(Arc::clone(window)) {
+            Err(error) => failure = Failure::Display(format!("no surface: {error}")),
+            Ok(surface) => match open(&instance, Some(&surface), limits) {
+                Ok(open) => return Ok((surface, open)),
+                Err(error) => failure = Failure::Open(error),
+            },
+        }
+    }
+    Err(failure)
+}
+
 /// Opens the best adapter (a GPU before software) that can present to `surface`, if there is one.
 ///
 /// # Errors
 /// When there is no adapter, or it gives no device.
-pub(crate) fn open(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>>) -> Result<OpenDevice, OpenError> {
+fn open(
+    instance: &wgpu::Instance,
+    surface: Option<&wgpu::Surface<'_>>,
+    limits: Limits,
+) -> Result<OpenDevice, OpenError> {
     let options = wgpu::RequestAdapterOptions {
         power_preference: wgpu::PowerPreference::HighPerformance,
         force_fallback_adapter: false,
@@ -92,8 +130,8 @@ pub(crate) fn open(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>
     };
     let adapter = pollster::block_on(instance.request_adapter(&options)).map_err(OpenError::Adapter)?;
     let descriptor = wgpu::DeviceDescriptor {
-        label: Some("engine"),
-        required_limits: wgpu::Limits::downlevel_defaults().using_resolution(adapter.limits()),
+        label: Some(env!("CARGO_BIN_NAME")),
+        required_limits: limits().using_resolution(adapter.limits()),
         ..Default::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
@@ -102,13 +140,13 @@ pub(crate) fn open(instance: &wgpu::Instance, surface: Option<&wgpu::Surface<'_>
     let on_error = Arc::clone(&failed);
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
         if !on_error.swap(true, Ordering::Relaxed) {
-            eprintln!("engine: wgpu reports: {error}");
+            eprintln!("wgpu reports: {error}");
         }
     }));
     let on_loss = Arc::clone(&failed);
     device.set_device_lost_callback(move |reason, message| {
         if reason != wgpu::DeviceLostReason::Destroyed {
-            eprintln!("engine: the device was lost: {message}");
+            eprintln!("the device was lost: {message}");
             on_loss.store(true, Ordering::Relaxed);
         }
     });

@@ -8,8 +8,9 @@ use engine_vitals::{DeviceWatch, Vitals};
 
 use crate::device::OpenDevice;
 use crate::failure::Failure;
-use crate::options::{Options, Size};
+use crate::options::Options;
 use crate::renderer::Renderer;
+use crate::size::Size;
 use crate::telemetry;
 use crate::transients::Transients;
 use crate::ui::Ui;

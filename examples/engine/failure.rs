@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::device::OpenError;
+use super::device::OpenError;
 
 /// What ends the engine early.
 #[derive(Debug)]

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::options::{Options, Size};
+use crate::options::Options;
 use crate::pace::Pace;
+use crate::size::Size;
 use crate::status::Status;
 
 /// Renders until `stop`, or for as many frames as the options say.

@@ -25,6 +25,7 @@ mod panel;
 mod pipelines;
 mod renderer;
 mod screenshot;
+mod size;
 mod status;
 mod targets;
 mod telemetry;
@@ -62,7 +63,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     let engine = if options.window { window::run(options, &STOP)? } else { run_headless(options)? };
     println!("rendered {} frames", engine.frames());
     if let Some(path) = &options.screenshot {
-        screenshot::write(&engine, path)?;
+        screenshot::write(engine.device(), engine.queue(), engine.renderer().picture(), path)?;
         println!("wrote {}", path.display());
     }
     Ok(())
@@ -70,7 +71,7 @@ fn run(options: &Options) -> Result<(), Failure> {
 
 fn run_headless(options: &Options) -> Result<Engine, Failure> {
     let vitals = telemetry::start(options)?;
-    let open = device::open_offscreen(&vitals)?;
+    let open = device::open_offscreen(&vitals, wgpu::Limits::downlevel_defaults)?;
     println!("{}", open.describe());
     telemetry::announce(&vitals, options);
     let mut engine = Engine::new(open, options, vitals)?;

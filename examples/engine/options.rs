@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::pace::parse_fps;
+use crate::size::{Size, parse_size};
+
 /// The demo engine of engine-vitals: a small wgpu renderer whose heap, GPU time, VRAM and resources are measured and
 /// served live.
 ///
@@ -64,51 +67,9 @@ impl Options {
     }
 }
 
-/// Width and height in pixels, both from 1 to 16384.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-}
-
-const LARGEST: u32 = 16_384;
-
-fn parse_size(text: &str) -> Result<Size, String> {
-    let (width, height) = text.split_once('x').ok_or("expected WIDTHxHEIGHT, for example 960x540")?;
-    let side = |name: &str, digits: &str| match digits.parse::<u32>() {
-        Ok(value) if (1..=LARGEST).contains(&value) => Ok(value),
-        Ok(_) | Err(_) => Err(format!("the {name} {digits:?} is not a whole number from 1 to {LARGEST}")),
-    };
-    Ok(Size { width: side("width", width)?, height: side("height", height)? })
-}
-
-fn parse_fps(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(fps) if (0.0..=10_000.0).contains(&fps) && (fps == 0.0 || fps >= 0.01) => Ok(fps),
-        Ok(_) | Err(_) => Err("expected 0 (as fast as possible) or frames per second from 0.01 to 10000".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_parsed_and_refused_with_a_reason() {
-        assert_eq!(parse_size("640x360"), Ok(Size { width: 640, height: 360 }));
-        for wrong in ["", "640", "640x", "x360", "0x1", "1x0", "16385x1", "-1x2", "640X360", "1x1x1"] {
-            assert!(parse_size(wrong).is_err(), "{wrong:?} was accepted");
-        }
-    }
-
-    #[test]
-    fn rates_that_are_not_finite_or_negative_are_refused() {
-        assert_eq!(parse_fps("0"), Ok(0.0));
-        assert_eq!(parse_fps("59.94"), Ok(59.94));
-        for wrong in ["-1", "NaN", "inf", "1e9", "0.0001", "fast"] {
-            assert!(parse_fps(wrong).is_err(), "{wrong:?} was accepted");
-        }
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -29,6 +29,17 @@ impl Pace {
     }
 }
 
+/// Reads frames per second.
+///
+/// # Errors
+/// Says what was expected.
+pub(crate) fn parse_fps(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(fps) if (0.0..=10_000.0).contains(&fps) && (fps == 0.0 || fps >= 0.01) => Ok(fps),
+        Ok(_) | Err(_) => Err("expected 0 (as fast as possible) or frames per second from 0.01 to 10000".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +63,14 @@ mod tests {
         let start = pace.due();
         pace.started(start + Duration::from_secs(1));
         assert_eq!(pace.due(), start);
+    }
+
+    #[test]
+    fn rates_that_are_not_finite_or_negative_are_refused() {
+        assert_eq!(parse_fps("0"), Ok(0.0));
+        assert_eq!(parse_fps("59.94"), Ok(59.94));
+        for wrong in ["-1", "NaN", "inf", "1e9", "0.0001", "fast"] {
+            assert!(parse_fps(wrong).is_err(), "{wrong:?} was accepted");
+        }
     }
 }

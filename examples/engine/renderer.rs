@@ -6,8 +6,8 @@ use wgpu::util::DeviceExt;
 use crate::device::OpenDevice;
 use crate::material::{Layer, layer_mips};
 use crate::mesh::Mesh;
-use crate::options::Size;
 use crate::pipelines::{DEPTH, HDR, Pipelines};
+use crate::size::Size;
 use crate::targets::Targets;
 use crate::world::{self, Globals, Instance, Instances};
 

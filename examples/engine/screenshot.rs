@@ -6,16 +6,20 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::engine::Engine;
-use crate::failure::Failure;
+use super::failure::Failure;
 
-/// Writes the engine's last picture to `path`.
+/// Writes `picture`, a texture of RGBA8 in sRGB, to `path`.
 ///
 /// # Errors
 /// When the picture cannot be read back or the file cannot be written.
-pub(crate) fn write(engine: &Engine, path: &Path) -> Result<(), Failure> {
-    let pixels = read_back(engine)?;
-    let size = engine.renderer().size();
+pub(crate) fn write(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    picture: &wgpu::Texture,
+    path: &Path,
+) -> Result<(), Failure> {
+    let pixels = read_back(device, queue, picture)?;
+    let size = picture.size();
     let failed = |what: &dyn std::fmt::Display| Failure::Running(format!("--screenshot {}: {what}", path.display()));
     let file = File::create(path).map_err(|error| failed(&error))?;
     let mut encoder = png::Encoder::new(BufWriter::new(file), size.width, size.height);
@@ -28,12 +32,11 @@ pub(crate) fn write(engine: &Engine, path: &Path) -> Result<(), Failure> {
     writer.finish().map_err(|error| failed(&error))
 }
 
-/// The picture's texels, tightly packed, RGBA8 in sRGB.
-fn read_back(engine: &Engine) -> Result<Vec<u8>, Failure> {
-    let size = engine.renderer().size();
+/// The picture's texels, tightly packed.
+fn read_back(device: &wgpu::Device, queue: &wgpu::Queue, picture: &wgpu::Texture) -> Result<Vec<u8>, Failure> {
+    let size = picture.size();
     let row = size.width * 4;
     let padded = row.next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-    let device = engine.device();
     let buffer = device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("screenshot"),
         size: u64::from(padded) * u64::from(size.height),
@@ -42,14 +45,14 @@ fn read_back(engine: &Engine) -> Result<Vec<u8>, Failure> {
     });
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("screenshot") });
     encoder.copy_texture_to_buffer(
-        engine.renderer().picture().as_image_copy(),
+        picture.as_image_copy(),
         wgpu::TexelCopyBufferInfo {
             buffer: &buffer,
             layout: wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(padded), rows_per_image: None },
         },
-        wgpu::Extent3d { width: size.width, height: size.height, depth_or_array_layers: 1 },
+        size,
     );
-    engine.queue().submit([encoder.finish()]);
+    queue.submit([encoder.finish()]);
     let (sender, receiver) = mpsc::channel();
     buffer.slice(..).map_async(wgpu::MapMode::Read, move |result| {
         // The receiver is gone only when the wait below has failed.

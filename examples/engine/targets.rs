@@ -2,8 +2,8 @@
 
 use engine_vitals::probe::{Context, OwnerId, Probe};
 
-use crate::options::Size;
 use crate::pipelines::{DEPTH, HDR, PICTURE, Pipelines};
+use crate::size::Size;
 
 /// Levels of the bloom chain; the first has half the picture's size.
 const BLOOM_LEVELS: u32 = 5;

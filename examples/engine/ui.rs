@@ -4,9 +4,9 @@ use engine_vitals::Vitals;
 use engine_vitals::probe::{Context, OwnerId, Probe};
 
 use crate::device::OpenDevice;
-use crate::options::Size;
 use crate::panel::Panel;
 use crate::pipelines::PICTURE;
+use crate::size::Size;
 
 /// egui, and what it draws.
 pub(crate) struct Ui {

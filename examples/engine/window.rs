@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use engine_vitals::Vitals;
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::window::{Window, WindowId};
 
-use crate::device::{self, OpenDevice};
+use crate::device;
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::options::{Options, Size};
+use crate::options::Options;
 use crate::pace::Pace;
+use crate::size::Size;
 use crate::status::Status;
 use crate::telemetry;
 
@@ -129,7 +129,7 @@ impl Shown {
             .with_inner_size(PhysicalSize::new(options.size.width, options.size.height));
         let window = Arc::new(event_loop.create_window(attributes).map_err(|error| no_window(&error))?);
         let vitals = telemetry::start(options)?;
-        let (surface, open) = open_surface(event_loop, &window, &vitals)?;
+        let (surface, open) = device::open_surface(event_loop, &window, &vitals, wgpu::Limits::downlevel_defaults)?;
         println!("{}", open.describe());
         telemetry::announce(&vitals, options);
         let engine = Engine::new(open, options, vitals)?;
@@ -194,27 +194,4 @@ impl Shown {
         }
         Ok(true)
     }
-}
-
-/// A surface and a device on the first backend that has an adapter for it.
-fn open_surface(
-    event_loop: &ActiveEventLoop,
-    window: &Arc<Window>,
-    vitals: &Vitals,
-) -> Result<(wgpu::Surface<'static>, OpenDevice), Failure> {
-    let mut failure = Failure::Display("no backend can present".to_owned());
-    for backends in device::backends() {
-        let display = Box::new(event_loop.owned_display_handle());
-        let mut descriptor = wgpu::InstanceDescriptor::new_with_display_handle_from_env(display);
-        descriptor.backends = backends;
-        let instance = vitals.wrap(wgpu::Instance::new(descriptor));
-        match instance.create_surface(Arc::clone(window)) {
-            Err(error) => failure = Failure::Display(format!("no surface: {error}")),
-            Ok(surface) => match device::open(&instance, Some(&surface)) {
-                Ok(open) => return Ok((surface, open)),
-                Err(error) => failure = Failure::Open(error),
-            },
-        }
-    }
-    Err(failure)
 }

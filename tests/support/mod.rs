@@ -5,33 +5,38 @@ mod process;
 
 pub(crate) use process::{Guarded, Xvfb};
 
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How the engine ends without an adapter.
+/// How the examples end without an adapter.
 pub(crate) const NO_ADAPTER: i32 = 3;
 
-/// Builds the engine and copies it away: a build with other features puts its own in the same place.
+/// Builds the engine and copies it away.
 pub(crate) fn build(features: &[&str]) -> PathBuf {
+    build_example("engine", features)
+}
+
+/// Builds an example and copies it away: a build with other features puts its own in the same place.
+pub(crate) fn build_example(name: &str, features: &[&str]) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.args(["build", "--quiet", "--example", "engine", "--message-format", "json"]).args(features);
+    cargo.args(["build", "--quiet", "--example", name, "--message-format", "json"]).args(features);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
     let output = cargo.stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "the engine does not build with {features:?}");
+    assert!(output.status.success(), "the example {name} does not build with {features:?}");
     let executable = String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "engine")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .unwrap();
     // A file of its own each time: one that runs cannot be written.
     static BUILDS: AtomicU32 = AtomicU32::new(0);
-    let copy = scratch(&format!("engine-{}", BUILDS.fetch_add(1, Ordering::Relaxed)));
+    let copy = scratch(&format!("{name}-{}", BUILDS.fetch_add(1, Ordering::Relaxed)));
     std::fs::copy(executable, &copy).unwrap();
     copy
 }
@@ -69,4 +74,28 @@ pub(crate) fn device(test: &str) -> Option<(wgpu::Device, wgpu::Queue)> {
         ..Default::default()
     };
     Some(pollster::block_on(adapter.request_device(&descriptor)).unwrap())
+}
+
+/// Whether a program ended for want of an adapter: a named skip, or a panic when `ENGINE_VITALS_REQUIRE_GPU=1`.
+pub(crate) fn without_adapter(test: &str, output: &Output) -> bool {
+    if output.status.code() != Some(NO_ADAPTER) {
+        return false;
+    }
+    skipped_without_adapter(test);
+    true
+}
+
+/// What a program wrote.
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Width, height and texels of a picture.
+pub(crate) fn read_png(path: &Path) -> (u32, u32, Vec<u8>) {
+    let file = BufReader::new(std::fs::File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgba, png::BitDepth::Eight));
+    (info.width, info.height, pixels)
 }
