@@ -2,8 +2,8 @@
 
 mod exporter;
 mod instrument;
+mod lifecycle;
 mod memory;
-mod probe;
 mod registry;
 
 use std::error::Error;
@@ -16,8 +16,8 @@ use crate::report::Row;
 pub(crate) enum Group {
     /// Allocators that count: time of an allocation and its freeing
     Memory,
-    /// A resource's life as a producer reports it
-    Probe,
+    /// The lives of resources: reporting them, against libraries that record events; snapshots; memory
+    Lifecycle,
     /// `Registry::update`
     Registry,
     /// A scrape of /metrics, and what it costs the frame
@@ -28,13 +28,13 @@ pub(crate) enum Group {
 
 impl Group {
     pub(crate) const ALL: &'static [Self] =
-        &[Self::Memory, Self::Probe, Self::Registry, Self::Exporter, Self::Instrument];
+        &[Self::Memory, Self::Lifecycle, Self::Registry, Self::Exporter, Self::Instrument];
 
     /// `subjects`: where the programs of [`Instrument`](Self::Instrument) lie.
     pub(crate) fn run(self, effort: Effort, subjects: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
         match self {
             Self::Memory => Ok(memory::run(effort)),
-            Self::Probe => Ok(probe::run(effort)),
+            Self::Lifecycle => Ok(lifecycle::run(effort)),
             Self::Registry => registry::run(effort),
             Self::Exporter => exporter::run(effort),
             Self::Instrument => instrument::run(effort, subjects),
