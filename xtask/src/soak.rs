@@ -27,6 +27,8 @@ struct Campaign {
     about: &'static str,
     /// What follows `cargo test --release`.
     test: &'static [&'static str],
+    /// A variable that makes a round longer than in `cargo xtask test`, unless it is set.
+    longer: Option<(&'static str, &'static str)>,
 }
 
 const CAMPAIGNS: &[Campaign] = &[
@@ -34,21 +36,31 @@ const CAMPAIGNS: &[Campaign] = &[
         name: "heap",
         about: "a million random heap operations on 8 threads against an oracle (ENGINE_VITALS_SOAK_OPS: another number)",
         test: &["--package", "engine-vitals-core", "--test", "heap_oracle", "--test", "heap_oracle_mimalloc"],
+        longer: None,
     },
     Campaign {
         name: "book",
         about: "the book under threads, and against a naive model",
         test: &["--package", "engine-vitals-core", "--test", "book_threads", "--test", "book_model"],
+        longer: None,
+    },
+    Campaign {
+        name: "events",
+        about: "a billion events from 8 producers while readers follow (ENGINE_VITALS_SOAK_EVENTS: another number)",
+        test: &["--package", "engine-vitals-core", "--test", "book_stress", "--", "--nocapture"],
+        longer: Some(("ENGINE_VITALS_SOAK_EVENTS", "1000000000")),
     },
     Campaign {
         name: "scrape",
         about: "scrapes beside half-open connections, trickling bytes, and scrapes at the same time",
         test: &["--package", "engine-vitals-prometheus", "--test", "it", "flood"],
+        longer: None,
     },
     Campaign {
         name: "faults",
         about: "a renderer under 200 random plans of faults (ENGINE_VITALS_SOAK_SCENES: another number): no panic, no hang, books at zero",
         test: &["--package", "engine-vitals", "--features", "fault", "--test", "fault", "whatever_a_seed_brings"],
+        longer: None,
     },
 ];
 
@@ -64,22 +76,34 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     if campaigns.is_empty() {
         bail!("no such campaign; `cargo xtask soak --list` names them");
     }
-    campaigns.into_iter().try_for_each(|one| repeat(shell, one, Duration::from_secs(options.seconds), options.seed))
+    campaigns
+        .into_iter()
+        .try_for_each(|one| repeat(shell, one, Duration::from_secs(options.seconds), options.seed, one.longer))
 }
 
 /// One round of each campaign.
 pub(crate) fn short(shell: &Shell) -> Result<()> {
-    CAMPAIGNS.iter().try_for_each(|campaign| repeat(shell, campaign, Duration::ZERO, 1))
+    CAMPAIGNS.iter().try_for_each(|campaign| repeat(shell, campaign, Duration::ZERO, 1, None))
 }
 
-fn repeat(shell: &Shell, campaign: &Campaign, length: Duration, first_seed: u64) -> Result<()> {
+fn repeat(
+    shell: &Shell,
+    campaign: &Campaign,
+    length: Duration,
+    first_seed: u64,
+    longer: Option<(&str, &str)>,
+) -> Result<()> {
     println!("--- {}: {}", campaign.name, campaign.about);
     shell.cargo(["test", "--release", "--no-run"]).args(campaign.test).watch()?;
     let start = Instant::now();
     let mut rounds = 0;
     while rounds == 0 || start.elapsed() < length {
         let seed = (first_seed + rounds).to_string();
-        let round = shell.cargo(["test", "--release"]).args(campaign.test).env("ENGINE_VITALS_SEED", &seed).watch();
+        let mut round = shell.cargo(["test", "--release"]).args(campaign.test).env("ENGINE_VITALS_SEED", &seed);
+        if let Some((variable, value)) = longer.filter(|(variable, _)| std::env::var_os(variable).is_none()) {
+            round = round.env(variable, value);
+        }
+        let round = round.watch();
         round.with_context(|| format!("{}: the round with seed {seed} failed", campaign.name))?;
         rounds += 1;
     }
