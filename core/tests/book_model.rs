@@ -5,10 +5,14 @@ use engine_vitals_core::probe::{
     Clock, Context, Counts, Event, EventKind, Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, Packet, PacketId,
     PacketResult, Probe, ResourceId, ResourceKind, Ticket, Timestamp,
 };
-use engine_vitals_core::tracker::{ResourceRecord, Tracker};
+use engine_vitals_core::tracker::{PASSING_KINDS, ResourceRecord, Tracker};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// A life that is shorter, or of fewer packets, is short.
+const SHORT: Duration = Duration::from_millis(4);
+const SHORT_PACKETS: u64 = 2;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -41,7 +45,7 @@ enum Op {
     TouchLists(bool),
 }
 
-const KINDS: [ResourceKind; 3] = [ResourceKind::BUFFER, ResourceKind::TEXTURE, ResourceKind::TLAS];
+const KINDS: [ResourceKind; 3] = [ResourceKind::BUFFER, ResourceKind::TEXTURE_VIEW, ResourceKind::TLAS];
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let extent = || proptest::option::of((1..5000u32, 1..5000u32));
@@ -138,6 +142,8 @@ struct Model {
     touch_lists: bool,
     kinds: BTreeMap<(ResourceKind, bool), Counts>,
     owners: BTreeMap<(OwnerKind, bool), Counts>,
+    keys: BTreeMap<OwnerId, Counts>,
+    misuses: u64,
     events: Vec<Told>,
     queued: u64,
     results: [u64; 4],
@@ -153,6 +159,9 @@ impl Model {
         let within = life.within.is_some();
         change(self.kinds.entry((life.kind, within)).or_default());
         change(self.owners.entry((life.owner.kind(), within)).or_default());
+        if !life.owner.is_none() && !PASSING_KINDS.contains(&life.kind) {
+            change(self.keys.entry(life.owner).or_default());
+        }
     }
 
     fn leave_live(&mut self, life: &Life) {
@@ -216,7 +225,8 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1_000_000_000));
-        let tracker = Tracker::builder().clock(clock).level(Level::Events).ring_capacity(1024).build();
+        let tracker = Tracker::builder().clock(clock).level(Level::Events).ring_capacity(1024);
+        let tracker = tracker.short_lived(SHORT_PACKETS, SHORT).build();
         let lane = tracker.probe().lane("test");
         let model = Model { level: Level::Events, ..Model::default() };
         Self { tracker, clock: hand, model, held: Vec::new(), packet: None, lane, owner: OwnerId::NONE }
@@ -353,6 +363,7 @@ impl Run {
                 model.leave_live(life);
                 if !life.destroyed {
                     model.counts(life, |counts| counts.destroyed += 1);
+                    model.misuses += u64::from(life.last_packet == packet && !packet.is_none());
                 }
                 life.destroyed = true;
             }
@@ -369,6 +380,7 @@ impl Run {
                 touch(self.tracker.probe(), ticket, packet, which);
                 if model.level != Level::Off && life.last_packet != packet {
                     life.last_packet = packet;
+                    model.misuses += u64::from(life.destroyed);
                     if model.touch_lists {
                         model.event(now, EventKind::Bind, life, packet);
                     }
@@ -383,8 +395,16 @@ impl Run {
             }
             Op::Drop(_) => {
                 model.leave_live(life);
+                let in_use = life.last_packet == packet && !packet.is_none();
+                model.misuses += u64::from(in_use && !life.destroyed);
+                let lived = now.since(life.created).unwrap_or_default();
+                let packets = packet.number().checked_sub(life.created_in.number());
+                let same_lane = !packet.is_none() && !life.created_in.is_none();
+                let short = lived < SHORT || (same_lane && packets.is_some_and(|packets| packets < SHORT_PACKETS));
                 model.counts(life, |counts| {
                     counts.released += 1;
+                    counts.short_lived += u64::from(short && !PASSING_KINDS.contains(&life.kind));
+                    counts.lifetime_nanos += lived.as_nanos() as u64;
                     counts.released_bytes += if life.freed { 0 } else { life.bytes };
                 });
                 model.event(now, EventKind::Destroy, life, packet);
@@ -491,6 +511,18 @@ impl Run {
             (model.submitted, model.completed, model.unmatched)
         );
         prop_assert_eq!((submissions.staged_bytes, submissions.submitted_bytes), (model.staged, model.taken));
+        let released: u64 = model.kinds.values().map(|counts| counts.released).sum();
+        let lived: u64 = model.kinds.values().map(|counts| counts.lifetime_nanos).sum();
+        prop_assert_eq!((totals.lifetimes.count, totals.lifetimes.sum), (released, Duration::from_nanos(lived)));
+        let bursts = self.tracker.bursts();
+        let created: u64 = model.kinds.values().map(|counts| counts.created).sum();
+        prop_assert_eq!(bursts.iter().map(|burst| burst.created).sum::<u64>(), created);
+        prop_assert_eq!(bursts.iter().map(|burst| burst.released).sum::<u64>(), released);
+        let mut owners = Vec::new();
+        self.tracker.owner_totals(&mut owners);
+        let owners: BTreeMap<_, _> = owners.into_iter().map(|owner| (owner.owner, owner.counts)).collect();
+        prop_assert_eq!(&owners, &model.keys);
+        prop_assert_eq!(totals.misuses, model.misuses);
         prop_assert_eq!(totals.inconsistencies, 0);
         prop_assert_eq!(totals.overflows, Default::default());
         Ok(())

@@ -63,7 +63,7 @@ fn live_and_pending_are_never_negative_when_a_ticket_changes_threads() {
                 let came = handed_over.load(Ordering::Acquire);
                 if came {
                     shard.row(0).leave_live(10);
-                    shard.row(0).release(10);
+                    shard.row(0).release(10, 1, true);
                 }
                 came
             })

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine_vitals_core::contract::Histogram;
+#[cfg(feature = "instrument")]
+use engine_vitals_core::probe::Ticket;
 use engine_vitals_core::probe::{Mark, Probe};
 use parking_lot::Mutex;
 use web_time::Instant;
@@ -46,12 +48,14 @@ impl Submissions {
     ///
     /// # Panics
     /// As `Queue::submit` does, for invalid command buffers with wgpu's default error handler.
+    #[track_caller]
     pub fn submit(
         &self,
         queue: &wgpu::Queue,
         command_buffers: impl IntoIterator<Item = wgpu::CommandBuffer>,
     ) -> Submission {
-        let (number, completion) = self.begin(false);
+        let (number, completion) = self.begin(true);
+        self.shared.probe.event(Mark::submit(self.shared.correlation(number)));
         let reported = Reported::enter(self.shared.probe);
         let index = queue.submit(command_buffers);
         drop(reported);
@@ -61,16 +65,18 @@ impl Submissions {
 
     /// Numbers a submission that is about to be made and reports it. Whoever makes it tells the completion when it is done.
     #[cfg(feature = "instrument")]
-    pub(crate) fn begin_instrumented(&self) -> (u64, Completion) {
-        self.begin(Reported::take() == Some(self.shared.probe))
+    pub(crate) fn begin_instrumented(&self, queue: Option<&Ticket>, command_buffers: &[&Ticket]) -> (u64, Completion) {
+        let report = Reported::take() != Some(self.shared.probe);
+        let (number, completion) = self.begin(report);
+        if report {
+            let correlation = self.shared.correlation(number);
+            self.shared.probe.event_without_site(Mark::Submit { correlation, queue, command_buffers });
+        }
+        (number, completion)
     }
 
-    fn begin(&self, reported: bool) -> (u64, Completion) {
+    fn begin(&self, report: bool) -> (u64, Completion) {
         let number = self.shared.ledger.lock().begin(Instant::now());
-        let report = !reported;
-        if report {
-            self.shared.probe.event(Mark::submit(self.shared.correlation(number)));
-        }
         (number, Completion { shared: Arc::clone(&self.shared), number: Some(number), report })
     }
 

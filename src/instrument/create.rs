@@ -142,7 +142,9 @@ impl Device {
             });
         }
         let real = adopted.unwrap_or_else(|| self.real.create_buffer(descriptor));
+        let usage = descriptor.usage.bits();
         let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend);
+        let new = new.descriptor((usage ^ usage >> 15) as u16);
         let new = if descriptor.size > self.limits.max_buffer_size { failed(new) } else { new };
         let new = self.state.world.native(new, || native::buffer(&real));
         let buffer = self.state.tracked(real, new, Holds::default());

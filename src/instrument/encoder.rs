@@ -14,7 +14,7 @@ use super::accel;
 #[cfg(feature = "fault")]
 use super::fault::Call;
 use super::pass::Pass;
-use super::record::{Held, Touched};
+use super::record::{Held, Record, Touched};
 use super::state::DeviceState;
 
 /// A command encoder around another one.
@@ -300,6 +300,10 @@ impl CommandBuffer {
         let mut recorded = self.recorded.lock().take()?;
         recorded.touched.add(&self.record);
         Some(recorded)
+    }
+
+    pub(super) fn record(&self) -> Option<&Arc<Record>> {
+        self.record.record()
     }
 
     /// It is one of that device's instance.

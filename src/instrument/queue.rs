@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use engine_vitals_core::probe::{Context, Level, New, ResourceKind};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use wgpu::custom::{
     BoxSubmittedWorkDoneCallback, DispatchBlas, DispatchBuffer, DispatchCommandBuffer, DispatchQueueWriteBuffer,
     DispatchSurfaceOutputDetail, QueueInterface, QueueWriteBufferInterface,
@@ -40,12 +41,11 @@ impl Queue {
     }
 
     /// The command buffers of this instance among those given, with all that they use.
-    fn take(
-        &self,
-        command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>,
-    ) -> (Vec<wgpu::CommandBuffer>, Touched) {
+    fn take(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> Taken {
         let mut real = Vec::with_capacity(command_buffers.size_hint().0);
         let mut used = Touched::new();
+        let mut named = Vec::new();
+        let names = self.device.world.probe.level() == Level::Events;
         for command_buffer in command_buffers {
             match command_buffer.as_custom::<CommandBuffer>().filter(|ours| ours.is_of(&self.device)) {
                 Some(ours) => {
@@ -53,12 +53,13 @@ impl Queue {
                         let Recorded { real: command_buffer, touched } = recorded;
                         real.push(command_buffer);
                         used.append(touched);
+                        named.extend(ours.record().filter(|_| names).cloned());
                     }
                 }
                 None => self.device.errors.foreign("command buffer", "Queue::submit"),
             }
         }
-        (real, used)
+        Taken { real, used, named }
     }
 
     /// Ends a submission when it is done.
@@ -84,6 +85,14 @@ impl Queue {
             probe.touching(packet, |touches| used.iter().for_each(|record| record.touch(touches)));
         }
     }
+}
+
+/// What a submission takes of its command buffers.
+struct Taken {
+    real: Vec<wgpu::CommandBuffer>,
+    used: Touched,
+    /// The command buffers' own records, where they are named in an event.
+    named: Vec<Arc<Record>>,
 }
 
 impl Drop for Queue {
@@ -196,12 +205,13 @@ impl QueueInterface for Queue {
 
     fn submit(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
         #[cfg_attr(not(feature = "fault"), expect(unused_mut, reason = "only faults change it"))]
-        let (mut real, used) = self.take(command_buffers);
+        let Taken { mut real, used, named } = self.take(command_buffers);
         #[cfg(feature = "fault")]
         let submitting = self.device.submitting(&mut real);
         let used = self.device.starts(used);
         self.touch(used.records());
-        let end = End::begin(&self.device, used);
+        let end = End::begin(&self.device, used, self.record.record(), &named);
+        drop(named);
         let number = end.number;
         #[cfg(feature = "fault")]
         self.device.hold(number, submitting);
@@ -271,14 +281,16 @@ pub(super) struct End {
 }
 
 impl End {
-    fn begin(device: &Arc<DeviceState>, used: Arc<Used>) -> Self {
-        let (number, completion) = device.submissions.begin_instrumented();
+    fn begin(device: &Arc<DeviceState>, used: Arc<Used>, queue: Option<&Arc<Record>>, named: &[Arc<Record>]) -> Self {
+        let command_buffers: SmallVec<[_; 8]> = named.iter().map(|record| record.ticket()).collect();
+        let queue = queue.map(|record| record.ticket());
+        let (number, completion) = device.submissions.begin_instrumented(queue, &command_buffers);
         Self { device: Arc::clone(device), number, completion: Some(completion), used }
     }
 
     /// Of what was written, which wgpu submits by itself.
     pub(super) fn of_writes(device: &Arc<DeviceState>) -> Self {
-        Self::begin(device, device.starts(Touched::new()))
+        Self::begin(device, device.starts(Touched::new()), None, &[])
     }
 
     pub(super) fn completed(mut self) {

@@ -1,6 +1,7 @@
 //! The real objects behind instrumented handles, and the way in for what was made from them.
 
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 
 use engine_vitals_core::probe::{Extent, New};
 
@@ -91,5 +92,11 @@ pub(super) fn new_texture<'a>(descriptor: &wgpu::TextureDescriptor<'a>) -> New<'
         New::texture(bytes)
     };
     let wgpu::Extent3d { width, height, depth_or_array_layers } = descriptor.size;
-    new.label_opt(descriptor.label).extent(Extent::new(width, height).layers(depth_or_array_layers))
+    let mut others = std::hash::DefaultHasher::new();
+    let wgpu::TextureDescriptor { mip_level_count, sample_count, dimension, format, usage, view_formats, .. } =
+        *descriptor;
+    (mip_level_count, sample_count, dimension, format, usage, view_formats).hash(&mut others);
+    new.label_opt(descriptor.label)
+        .extent(Extent::new(width, height).layers(depth_or_array_layers))
+        .descriptor(others.finish() as u16)
 }

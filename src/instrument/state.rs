@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::contract::Histogram;
-use engine_vitals_core::probe::{Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, ResourceKind, Ticket};
+use engine_vitals_core::probe::{
+    Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, ResourceId, ResourceKind, Ticket,
+};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::backtraces::Backtraces;
 use super::errors::Errors;
@@ -50,7 +53,11 @@ impl World {
         let owner = self.rules.owner(new.label).filter(|_| context.owner().is_none());
         let labelled = self.rules.limit_label(&mut new);
         let owned = owner.map(|owner| context.with_owner(owner).enter());
-        let ticket = self.probe.create(new);
+        // A recorded list refers to all that it uses: its touches tell that.
+        let listed = matches!(new.kind, ResourceKind::COMMAND_BUFFER | ResourceKind::RENDER_BUNDLE);
+        let links: SmallVec<[ResourceId; 8]> =
+            holds.iter().filter(|_| !listed).filter_map(|held| held.ticket().id()).collect();
+        let ticket = self.probe.create(new.links(&links));
         drop(owned);
         let id = ticket.id();
         if id.is_none() {
@@ -157,7 +164,10 @@ impl DeviceState {
 
     /// So many bytes go to what has that record with the next submission, which keeps it until then.
     pub(super) fn staged(&self, held: &Held, bytes: u64) {
-        self.world.probe.staged(bytes);
+        match held.record() {
+            Some(record) => self.world.probe.staged_into(record.ticket(), bytes),
+            None => self.world.probe.staged_into(&Ticket::EMPTY, bytes),
+        }
         self.writes.lock().add(held);
     }
 

@@ -151,6 +151,7 @@ impl SurfaceInterface for Surface {
         let mut configured = self.configured.lock();
         let target = match configured.take() {
             Some(Configured { mut target, .. }) => {
+                target.resize_requested();
                 target.resize_to(0, extent);
                 target
             }

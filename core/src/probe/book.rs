@@ -1,10 +1,14 @@
 //! The book: all state of one tracker that producers write and readers read. It is leaked, and stays reachable.
 
+use super::chronicle::Chronicle;
 use super::clock::Clock;
+use super::lifetimes::BurstLog;
 use super::local::{ID_BLOCK, Local, Shard};
+use super::packets::Packets;
 use super::slots::Slots;
+use super::submissions::Submissions;
 use super::tables::{Names, Owners, Sites};
-use super::{Lane, Level, OwnerKind, PacketId, PacketResult, ResourceKind, Timestamp};
+use super::{Lane, Level, OwnerKind, ResourceKind, Timestamp};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::ops::Range;
 use std::panic::Location;
@@ -32,6 +36,16 @@ pub(crate) struct Settings {
     pub(crate) lanes: usize,
     pub(crate) labels: usize,
     pub(crate) user_kinds: usize,
+    /// Packets kept of each lane.
+    pub(crate) packets: usize,
+    /// A life of fewer packets, or of less time, is short.
+    pub(crate) short_packets: u64,
+    pub(crate) short_nanos: u64,
+    /// Kinds whose lives are written down, a bit each.
+    pub(crate) followed: u64,
+    /// Kinds that every frame makes by its nature, a bit each.
+    pub(crate) passing: u64,
+    pub(crate) panic_on_misuse: bool,
     pub(crate) clock: Clock,
 }
 
@@ -46,7 +60,7 @@ pub(crate) struct Book {
     pub(crate) slots: Slots,
     pub(crate) owners: Owners,
     pub(crate) lane_names: Names,
-    pub(crate) lanes: Box<[LaneCounters]>,
+    pub(crate) lanes: Box<[Packets]>,
     pub(crate) markers: Names,
     pub(crate) sites: Sites,
     shards: RwLock<Vec<&'static Shard>>,
@@ -56,6 +70,10 @@ pub(crate) struct Book {
     admitted_owner_kinds: Admitted,
     pub(crate) peak: Peak,
     pub(crate) submissions: Submissions,
+    pub(crate) bursts: BurstLog,
+    pub(crate) chronicle: Chronicle,
+    /// When the book was opened.
+    pub(crate) opened: u64,
     ids: Padded<AtomicU64>,
     labels: Padded<AtomicUsize>,
     pub(crate) label_bytes: AtomicUsize,
@@ -84,16 +102,17 @@ pub(crate) struct Overflows {
 impl Book {
     /// A book for the rest of the program's life.
     pub(crate) fn open(settings: Settings) -> &'static Self {
-        let shard: &'static Shard = Box::leak(Box::new(Shard::new()));
+        let shard: &'static Shard = Box::leak(Box::new(Shard::new(settings.owners)));
+        let opened = settings.clock.now().unix_nanos();
         let book: &'static Self = Box::leak(Box::new(Self {
             level: AtomicU8::new(settings.level as u8),
             touch_lists: AtomicBool::new(false),
-            tracked_since: AtomicU64::new(settings.clock.now().unix_nanos()),
+            tracked_since: AtomicU64::new(opened),
             slots: Slots::new(settings.resources),
             owners: Owners::new(settings.owners),
             lane_names: Names::new(settings.lanes),
             // One for no lane and one for those beyond the limit.
-            lanes: (0..settings.lanes + 2).map(|_| LaneCounters::default()).collect(),
+            lanes: (0..settings.lanes + 2).map(|_| Packets::default()).collect(),
             markers: Names::new(MAX_MARKERS),
             sites: Sites::default(),
             shards: RwLock::new(vec![shard]),
@@ -103,6 +122,9 @@ impl Book {
             admitted_owner_kinds: Admitted::default(),
             peak: Peak::default(),
             submissions: Submissions::default(),
+            bursts: BurstLog::default(),
+            chronicle: Chronicle::default(),
+            opened,
             ids: Padded(AtomicU64::new(1)),
             labels: Padded::default(),
             label_bytes: AtomicUsize::new(0),
@@ -231,9 +253,9 @@ impl Book {
         self.lane_names.get(u16::from(lane.get()).checked_sub(1)?)
     }
 
-    /// The counters of a lane; those of [`Lane::OTHER`] for a lane that this book does not have.
-    pub(crate) fn lane_counters(&self, lane: Lane) -> Option<(Lane, &LaneCounters)> {
-        let known = |lane: Lane| self.lanes.get(usize::from(lane.get())).map(|counters| (lane, counters));
+    /// The packets of a lane; those of [`Lane::OTHER`] for a lane that this book does not have.
+    pub(crate) fn packets(&self, lane: Lane) -> Option<(Lane, &Packets)> {
+        let known = |lane: Lane| self.lanes.get(usize::from(lane.get())).map(|packets| (lane, packets));
         if lane.is_none() { known(Lane::OTHER) } else { known(lane).or_else(|| known(Lane::OTHER)) }
     }
 
@@ -250,7 +272,7 @@ impl Book {
         if let Some(local) = self.idle.lock().pop() {
             return local.for_thread(thread);
         }
-        let shard: &'static Shard = Box::leak(Box::new(Shard::new()));
+        let shard: &'static Shard = Box::leak(Box::new(Shard::new(self.settings.owners)));
         self.shards.write().push(shard);
         Local::new(shard, thread)
     }
@@ -270,12 +292,26 @@ impl Book {
         f(&self.shards.read())
     }
 
+    /// Resources that all threads have created and released.
+    pub(crate) fn lives(&self) -> (u64, u64) {
+        self.with_shards(|shards| {
+            shards.iter().fold((0u64, 0u64), |(created, released), shard| {
+                let (begun, ended) = shard.lives.counts();
+                (created.wrapping_add(begun), released.wrapping_add(ended))
+            })
+        })
+    }
+
     /// Bytes that the book takes.
     pub(crate) fn footprint(&self) -> usize {
         let shards =
             self.with_shards(|shards| shards.iter().map(|shard| shard.footprint() + Local::FOOTPRINT).sum::<usize>());
         size_of::<Self>()
             + size_of_val(&*self.lanes)
+            + self.lanes.iter().map(Packets::footprint).sum::<usize>()
+            + self.submissions.footprint()
+            + self.bursts.footprint()
+            + self.chronicle.footprint()
             + shards
             + self.slots.footprint()
             + self.owners.footprint()
@@ -326,105 +362,5 @@ impl Peak {
     /// The highest sum so far.
     pub(crate) fn highest(&self) -> u64 {
         u64::try_from(self.highest.load(Ordering::Relaxed)).unwrap_or_default()
-    }
-}
-
-/// The packets of one lane.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(crate) struct LaneCounters {
-    queued: AtomicU64,
-    results: [AtomicU64; PacketResult::ALL.len()],
-}
-
-impl LaneCounters {
-    /// Queues a packet.
-    pub(crate) fn queue(&self, lane: Lane) -> PacketId {
-        PacketId::of(lane, self.queued.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// Ends a packet that was queued.
-    pub(crate) fn finish(&self, result: PacketResult) {
-        if let Some(counter) = self.results.get(result.index()) {
-            counter.fetch_add(1, Ordering::Release);
-        }
-    }
-
-    /// Results by index, then queued: never more results than packets.
-    pub(crate) fn read(&self) -> ([u64; PacketResult::ALL.len()], u64) {
-        let results = std::array::from_fn(|index| self.results.get(index).map_or(0, |r| r.load(Ordering::Acquire)));
-        (results, self.queued.load(Ordering::Relaxed))
-    }
-}
-
-/// Work that was submitted, and bytes that wait for it.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Submissions {
-    submitted: AtomicU64,
-    completed: AtomicU64,
-    abandoned: AtomicU64,
-    unmatched: AtomicU64,
-    staged: AtomicU64,
-    taken: AtomicU64,
-}
-
-/// What a reader finds in [`Submissions`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SubmissionCounts {
-    pub(crate) submitted: u64,
-    pub(crate) completed: u64,
-    pub(crate) abandoned: u64,
-    pub(crate) unmatched: u64,
-    pub(crate) staged: u64,
-    pub(crate) taken: u64,
-}
-
-impl Submissions {
-    /// Bytes were staged for the next submission.
-    pub(crate) fn stage(&self, bytes: u64) {
-        self.staged.fetch_add(bytes, Ordering::Release);
-    }
-
-    /// Work was submitted. Returns the staged bytes that went with it.
-    pub(crate) fn submit(&self) -> u64 {
-        self.submitted.fetch_add(1, Ordering::Release);
-        let staged = self.staged.load(Ordering::Acquire);
-        staged.saturating_sub(self.taken.fetch_max(staged, Ordering::AcqRel))
-    }
-
-    /// Work was completed. A completion of work that was never seen submitted is counted apart.
-    pub(crate) fn complete(&self) {
-        self.end(&self.completed);
-    }
-
-    /// Work was submitted that will never complete.
-    pub(crate) fn abandon(&self) {
-        self.end(&self.abandoned);
-    }
-
-    fn end(&self, counter: &AtomicU64) {
-        let ended = || self.completed.load(Ordering::Acquire) + self.abandoned.load(Ordering::Acquire);
-        let counted = counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-            (ended() < self.submitted.load(Ordering::Acquire)).then_some(count + 1)
-        });
-        if counted.is_err() {
-            count(&self.unmatched);
-        }
-    }
-
-    /// Completed before submitted, taken before staged: neither difference is ever negative.
-    pub(crate) fn read(&self) -> SubmissionCounts {
-        let completed = self.completed.load(Ordering::Acquire);
-        let abandoned = self.abandoned.load(Ordering::Acquire);
-        let taken = self.taken.load(Ordering::Acquire);
-        SubmissionCounts {
-            completed,
-            abandoned,
-            taken,
-            submitted: self.submitted.load(Ordering::Acquire),
-            staged: self.staged.load(Ordering::Acquire),
-            unmatched: self.unmatched.load(Ordering::Relaxed),
-        }
     }
 }

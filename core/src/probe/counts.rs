@@ -1,5 +1,7 @@
 //! Sums of counters, as readers get them.
 
+use std::time::Duration;
+
 /// Live bytes that a thread gains or loses before it adds them to the total that the peak is taken from: the peak is known
 /// to within this much per thread.
 pub const PEAK_FOLD_BYTES: u64 = 64 * 1024;
@@ -24,6 +26,14 @@ pub struct Counts {
     pub destroyed: u64,
     /// Times that a resource's storage was rebuilt in another size.
     pub rebuilds: u64,
+    /// Calls that asked for another size, whether they led to a rebuild or not.
+    pub resize_requests: u64,
+    /// Times that a resource was taken again where another could have been made: from a pool or a cache.
+    pub reused: u64,
+    /// Resources released after a short life ([`TrackerBuilder::short_lived`](crate::tracker::TrackerBuilder::short_lived)).
+    pub short_lived: u64,
+    /// Nanoseconds that the released ones lived, in all.
+    pub lifetime_nanos: u64,
 }
 
 impl Counts {
@@ -51,6 +61,54 @@ impl Counts {
         self.left_live_bytes.saturating_sub(self.released_bytes)
     }
 
+    /// Mean life of the released ones; `None` if there are none.
+    #[must_use]
+    pub fn mean_lifetime(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.lifetime_nanos.checked_div(self.released)?))
+    }
+
+    /// What was counted since `earlier`, which was read before.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut difference = *self;
+        for (count, before) in difference.words().into_iter().zip(earlier.clone().words()) {
+            *count = count.wrapping_sub(*before);
+        }
+        difference
+    }
+
+    /// All counters.
+    fn words(&mut self) -> [&mut u64; 12] {
+        let Self {
+            created,
+            created_bytes,
+            left_live,
+            left_live_bytes,
+            released,
+            released_bytes,
+            destroyed,
+            rebuilds,
+            resize_requests,
+            reused,
+            short_lived,
+            lifetime_nanos,
+        } = self;
+        [
+            created,
+            created_bytes,
+            left_live,
+            left_live_bytes,
+            released,
+            released_bytes,
+            destroyed,
+            rebuilds,
+            resize_requests,
+            reused,
+            short_lived,
+            lifetime_nanos,
+        ]
+    }
+
     /// The algebra `created >= left_live >= released` holds. A reader counts where it does not, since the differences
     /// above would then read 0.
     #[cfg(feature = "telemetry")]
@@ -63,15 +121,10 @@ impl Counts {
 }
 
 impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        add_to(&mut self.created, other.created);
-        add_to(&mut self.created_bytes, other.created_bytes);
-        add_to(&mut self.left_live, other.left_live);
-        add_to(&mut self.left_live_bytes, other.left_live_bytes);
-        add_to(&mut self.released, other.released);
-        add_to(&mut self.released_bytes, other.released_bytes);
-        add_to(&mut self.destroyed, other.destroyed);
-        add_to(&mut self.rebuilds, other.rebuilds);
+    fn add_assign(&mut self, mut other: Self) {
+        for (sum, amount) in self.words().into_iter().zip(other.words()) {
+            add_to(sum, *amount);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub enum EventKind {
     Present,
     /// A resource's storage was rebuilt in another size.
     ResizeRebuild,
-    /// A resource was bound or touched by a packet.
+    /// A resource was bound or touched by a packet, or taken by a submission.
     Bind,
     /// A resource was unbound.
     Unbind,
@@ -89,7 +89,7 @@ pub struct Event {
     /// Place among the resource's events: 0 for its creation, always; a gap means events that were lost. Steps at a level
     /// below [`Events`](super::Level::Events) take no place.
     pub sequence: Option<u32>,
-    /// What a submission and its completion have in common.
+    /// What a submission, its command buffers and its completion have in common.
     pub correlation: Option<u64>,
     /// The marker's name.
     pub marker: Option<&'static str>,
@@ -114,6 +114,8 @@ pub enum Mark<'a> {
         correlation: u64,
         /// The queue.
         queue: Option<&'a Ticket>,
+        /// The command buffers in it: each has a [`Bind`](EventKind::Bind) event with the correlation.
+        command_buffers: &'a [&'a Ticket],
     },
     /// Submitted work was completed. Counted, also while the level is [`Off`](super::Level::Off).
     Complete {
@@ -159,7 +161,7 @@ impl<'a> Mark<'a> {
     /// A submission on no queue in particular.
     #[must_use]
     pub const fn submit(correlation: u64) -> Self {
-        Self::Submit { correlation, queue: None }
+        Self::Submit { correlation, queue: None, command_buffers: &[] }
     }
 
     /// A completion on no queue in particular.

@@ -151,6 +151,19 @@ impl ResourceKind {
         Self((index % RESOURCE_KINDS) as u16)
     }
 
+    /// The kinds as a set, a bit each.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn set_of(kinds: &[Self]) -> u64 {
+        kinds.iter().fold(0, |set, kind| set | 1 << kind.index())
+    }
+
+    /// Whether the kind is in a set.
+    #[cfg(feature = "telemetry")]
+    #[inline]
+    pub(crate) fn is_in(self, set: u64) -> bool {
+        set >> self.index() & 1 != 0
+    }
+
     /// The kind of that name, interned if need be; `None` if there is no room.
     #[cfg(feature = "telemetry")]
     pub(crate) fn intern(name: &str) -> Option<Self> {

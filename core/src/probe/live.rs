@@ -2,8 +2,11 @@
 
 use super::book::Book;
 use super::event::{Event, EventKind, Mark};
+use super::submissions::{Origin, Submission};
 use super::ticket::{self, Ticket, Touches, bare_event};
-use super::{Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceKind, local};
+use super::{
+    Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind, Timestamp, local,
+};
 use std::panic::Location;
 
 /// The hook side of a tracker: a copyable handle that is given to all code that makes resources.
@@ -100,37 +103,70 @@ impl Probe {
     /// Queues a packet: a frame on that lane. Without a lane it counts for [`Lane::OTHER`].
     pub fn packet(self, lane: Lane) -> Packet {
         let entry = self.active().and_then(|(book, level)| {
-            let (lane, counters) = book.lane_counters(lane)?;
-            let id = counters.queue(lane);
-            packet_event(book, level, id, "packet queued", None);
+            let (lane, packets) = book.packets(lane)?;
+            let now = book.now();
+            let id = packets.queue(lane, book.settings.packets, now, book.lives());
+            packet_event(book, level, id, now, "packet queued", None);
             Some((book, id))
         });
         Packet(entry)
     }
 
-    /// Bytes were staged for the next submission: they count as unsubmitted until a [`Mark::Submit`].
+    /// Bytes were staged for the next submission, by the caller's line of source: they count as unsubmitted until a
+    /// [`Mark::Submit`].
     #[inline]
+    #[track_caller]
     pub fn staged(self, bytes: u64) {
+        let site = Location::caller();
+        self.stage(bytes, || (Context::current().owner(), Some(site), None));
+    }
+
+    /// The same for bytes that go to a resource, by other code than the caller: the resource is named and the line of source
+    /// is not.
+    #[inline]
+    pub fn staged_into(self, resource: &Ticket, bytes: u64) {
+        self.stage(bytes, || {
+            let owner = resource.owner().filter(|owner| !owner.is_none());
+            (owner.unwrap_or_else(|| Context::current().owner()), None, resource.id())
+        });
+    }
+
+    #[inline]
+    fn stage(self, bytes: u64, by: impl FnOnce() -> (OwnerId, Option<&'static Location<'static>>, Option<ResourceId>)) {
         if let Some((book, _)) = self.active() {
-            book.submissions.stage(book.believe(bytes));
+            book.submissions.stage(book.believe(bytes), || {
+                let (owner, site, resource) = by();
+                (book.now(), Origin { packet: Context::current().packet(), owner, site }, resource)
+            });
         }
     }
 
-    /// Something happened that no ticket tells of.
+    /// Something happened that no ticket tells of, by the caller's line of source.
     #[inline]
+    #[track_caller]
     pub fn event(self, mark: Mark<'_>) {
+        self.report(mark, Some(Location::caller()));
+    }
+
+    /// The same without a line of source: for a layer that reports what other code did.
+    #[inline]
+    pub fn event_without_site(self, mark: Mark<'_>) {
+        self.report(mark, None);
+    }
+
+    fn report(self, mark: Mark<'_>, site: Option<&'static Location<'static>>) {
         let Some(book) = self.0 else { return };
         let level = book.level();
         if level == Level::Off {
             // Work submitted before the level went off still ends.
             match mark {
-                Mark::Complete { .. } => book.submissions.complete(),
-                Mark::Abandoned { .. } => book.submissions.abandon(),
+                Mark::Complete { correlation, queue } => complete(book, correlation, queue, book.now()),
+                Mark::Abandoned { correlation } => abandon(book, correlation, book.now()),
                 _ => {}
             }
             return;
         }
-        report(book, level, mark);
+        report(book, level, mark, site);
     }
 
     #[inline]
@@ -174,6 +210,16 @@ impl Packet {
         if self.id().is_none() { current } else { current.with_packet(self.id()) }
     }
 
+    /// With the program's own number for the render command that the packet carries out.
+    pub fn with_command(self, command: u64) -> Self {
+        if let Some((book, id)) = self.0
+            && let Some((_, packets)) = book.packets(id.lane())
+        {
+            packets.command(id, command);
+        }
+        self
+    }
+
     /// Ends the packet. As presented, that is an [`EventKind::Present`] event.
     pub fn finish(mut self, result: PacketResult) {
         self.end(result);
@@ -181,10 +227,11 @@ impl Packet {
 
     fn end(&mut self, result: PacketResult) {
         let Some((book, id)) = self.0.take() else { return };
-        if let Some((_, counters)) = book.lane_counters(id.lane()) {
-            counters.finish(result);
+        let now = book.now();
+        if let Some((_, packets)) = book.packets(id.lane()) {
+            packets.finish(id, result, now, book.lives());
         }
-        packet_event(book, book.level(), id, "packet finished", Some(result));
+        packet_event(book, book.level(), id, now, "packet finished", Some(result));
     }
 }
 
@@ -200,37 +247,50 @@ impl std::fmt::Debug for Packet {
     }
 }
 
-fn packet_event(book: &'static Book, level: Level, id: PacketId, marker: &str, result: Option<PacketResult>) {
+fn packet_event(
+    book: &'static Book,
+    level: Level,
+    id: PacketId,
+    now: Timestamp,
+    marker: &str,
+    result: Option<PacketResult>,
+) {
     if level != Level::Events {
         return;
     }
     let kind = if result == Some(PacketResult::Presented) { EventKind::Present } else { EventKind::Marker };
-    let event = Event { result, ..bare_event(kind, book.now(), Context::current().with_packet(id)) };
+    let event = Event { result, ..bare_event(kind, now, Context::current().with_packet(id)) };
     let marker = if kind == EventKind::Marker { book.marker(marker) } else { 0 };
     local::with(book, |local| local.emit(book, event, marker));
 }
 
 /// Counts what the mark says, then offers its event.
-fn report(book: &'static Book, level: Level, mark: Mark<'_>) {
+fn report(book: &'static Book, level: Level, mark: Mark<'_>, site: Option<&'static Location<'static>>) {
     match mark {
-        Mark::Submit { correlation, queue } => {
-            let staged = book.submissions.submit();
-            report_work(book, level, EventKind::Submit, queue, Some(correlation), Some(staged));
+        Mark::Submit { correlation, queue, command_buffers } => {
+            let now = book.now();
+            let staged = submit(book, correlation, queue, command_buffers.len(), site, now);
+            report_work(book, level, EventKind::Submit, now, queue, Some(correlation), Some(staged));
+            for command_buffer in command_buffers {
+                report_work(book, level, EventKind::Bind, now, Some(command_buffer), Some(correlation), None);
+            }
         }
         Mark::Complete { correlation, queue } => {
-            book.submissions.complete();
-            report_work(book, level, EventKind::Complete, queue, Some(correlation), None);
+            let now = book.now();
+            complete(book, correlation, queue, now);
+            report_work(book, level, EventKind::Complete, now, queue, Some(correlation), None);
         }
         Mark::Abandoned { correlation } => {
-            book.submissions.abandon();
+            let now = book.now();
+            abandon(book, correlation, now);
             if level == Level::Events {
                 let marker = book.marker("submission abandoned");
-                let event = bare_event(EventKind::Marker, book.now(), Context::current());
+                let event = bare_event(EventKind::Marker, now, Context::current());
                 let event = Event { correlation: Some(correlation), ..event };
                 local::with(book, |local| local.emit(book, event, marker));
             }
         }
-        Mark::Present { surface } => report_work(book, level, EventKind::Present, surface, None, None),
+        Mark::Present { surface } => report_work(book, level, EventKind::Present, book.now(), surface, None, None),
         Mark::ResizeRebuild { target, extent } => target.mark(level, EventKind::ResizeRebuild, extent),
         Mark::Bind { resource } => resource.mark(level, EventKind::Bind, None),
         Mark::Unbind { resource } => resource.mark(level, EventKind::Unbind, None),
@@ -244,10 +304,59 @@ fn report(book: &'static Book, level: Level, mark: Mark<'_>) {
     }
 }
 
+/// Counts and lists a submission. Returns the staged bytes that went with it.
+fn submit(
+    book: &Book,
+    correlation: u64,
+    queue: Option<&Ticket>,
+    command_buffers: usize,
+    site: Option<&'static Location<'static>>,
+    now: Timestamp,
+) -> u64 {
+    let context = Context::current();
+    let packet = context.packet();
+    let staged = book.submissions.submit();
+    book.submissions.list(Submission {
+        correlation,
+        queue: queue.and_then(Ticket::id),
+        by: Origin { packet, owner: context.owner(), site },
+        submitted: now,
+        ended: None,
+        abandoned: false,
+        staged,
+        command_buffers: u32::try_from(command_buffers).unwrap_or(u32::MAX),
+    });
+    if !packet.is_none()
+        && let Some((_, packets)) = book.packets(packet.lane())
+    {
+        packets.submit(packet, now);
+    }
+    staged
+}
+
+fn complete(book: &Book, correlation: u64, queue: Option<&Ticket>, now: Timestamp) {
+    let packet = book.submissions.complete(correlation, queue.and_then(Ticket::id), now);
+    work_ended(book, packet, now, true);
+}
+
+fn abandon(book: &Book, correlation: u64, now: Timestamp) {
+    let packet = book.submissions.abandon(correlation, now);
+    work_ended(book, packet, now, false);
+}
+
+fn work_ended(book: &Book, packet: Option<PacketId>, now: Timestamp, completed: bool) {
+    if let Some(packet) = packet
+        && let Some((_, packets)) = book.packets(packet.lane())
+    {
+        packets.work_ended(packet, now, completed);
+    }
+}
+
 fn report_work(
     book: &'static Book,
     level: Level,
     kind: EventKind,
+    now: Timestamp,
     resource: Option<&Ticket>,
     correlation: Option<u64>,
     bytes: Option<u64>,
@@ -257,7 +366,7 @@ fn report_work(
     }
     let event = resource
         .and_then(|ticket| ticket.event(book, kind))
-        .unwrap_or_else(|| bare_event(kind, book.now(), Context::current()));
-    let event = Event { correlation, bytes, ..event };
+        .unwrap_or_else(|| bare_event(kind, now, Context::current()));
+    let event = Event { time: now, correlation, bytes, ..event };
     local::with(book, |local| local.emit(book, event, 0));
 }

@@ -4,15 +4,18 @@
 //! back to the book when the thread ends. A thread that reports while its thread-local storage is being torn down shares
 //! one more `Local` with others in that state, under a lock.
 
+use super::alike::Alike;
 use super::book::{Book, count};
 use super::counts::PEAK_FOLD_BYTES;
 use super::event::Event;
 use super::kind::ROWS;
-use super::record::{EVENT_WORDS, encode_event};
+use super::lifetimes::{LifeCounters, RunningBurst};
+use super::owner_rows::{OwnerRow, OwnerRows};
+use super::record::{EVENT_WORDS, Record, encode_event};
 use super::ring::Ring;
 use super::slot::Slot;
 use super::slots::LOCAL_MOST;
-use super::tally::Rows;
+use super::tally::{Rows, Tally};
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -26,6 +29,10 @@ pub(crate) const ID_BLOCK: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Shard {
     pub(crate) rows: Rows,
+    pub(crate) owners: OwnerRows,
+    pub(crate) lives: LifeCounters,
+    pub(crate) burst: RunningBurst,
+    pub(crate) alike: Alike,
     pub(crate) ring: OnceLock<Ring<EVENT_WORDS>>,
 }
 
@@ -204,16 +211,38 @@ impl Local {
 }
 
 impl Shard {
-    /// A shard of zeros, without a ring.
-    pub(crate) fn new() -> Self {
-        Self { rows: Rows::new(ROWS), ring: OnceLock::new() }
+    /// A shard of zeros, without a ring, for a book with room for so many owners.
+    pub(crate) fn new(owners: usize) -> Self {
+        Self {
+            rows: Rows::new(ROWS),
+            owners: OwnerRows::new(owners),
+            lives: LifeCounters::new(),
+            burst: RunningBurst::new(),
+            alike: Alike::default(),
+            ring: OnceLock::new(),
+        }
+    }
+
+    /// The tallies that count this resource: its kind's, its owner kind's, and its owner's, unless its kind is one of the
+    /// `passing` ones.
+    #[inline]
+    pub(crate) fn tallies(&self, passing: u64, record: &Record) -> impl Iterator<Item = &Tally> {
+        let [kind, owner_kind] = record.rows().map(|row| self.rows.row(row));
+        [Some(kind), Some(owner_kind), self.owner(passing, record).map(|row| &row.tally)].into_iter().flatten()
+    }
+
+    /// The row of the resource's owner, if it is counted there.
+    #[inline]
+    pub(crate) fn owner(&self, passing: u64, record: &Record) -> Option<&OwnerRow> {
+        let counted = record.owner.index() != 0 && !record.kind.is_in(passing);
+        if counted { self.owners.row(record.owner) } else { None }
     }
 
     /// Bytes that the shard takes.
     pub(crate) fn footprint(&self) -> usize {
         let entry = (EVENT_WORDS + 1) * size_of::<u64>();
         let ring = self.ring.get().map_or(0, |ring| ring.capacity() as usize * entry);
-        size_of::<Self>() + self.rows.footprint() + ring
+        size_of::<Self>() + self.rows.footprint() + self.owners.footprint() + self.alike.footprint() + ring
     }
 }
 

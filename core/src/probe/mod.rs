@@ -10,6 +10,9 @@
 //!   seqlock (`seqcell.rs`). Slots, ids and shards are handed to threads by the batch (`slots.rs`, `local.rs`).
 //! * At [`Level::Events`] each step is also offered to the thread's ring (`ring.rs`), after it is counted. Rings are
 //!   bounded and overwrite the oldest; readers count what they missed. Rings change no total.
+//! * What is rare is written down one by one under a lock: packets (`packets.rs`), submissions (`submissions.rs`), the ends of
+//!   followed kinds' lives and misuses (`chronicle.rs`). What is frequent is counted in the thread's shard: by kind and owner
+//!   kind (`tally.rs`), by owner (`owner_rows.rs`), lifetimes and bursts (`lifetimes.rs`), short lives by sort (`alike.rs`).
 //! * A book is never freed: probes and tickets are valid for the life of the program.
 //!
 //! # A packet's events
@@ -34,13 +37,23 @@ pub use kind::{Backend, MAX_USER_OWNER_KINDS, MAX_USER_RESOURCE_KINDS, OwnerKind
 pub use new::{Extent, New};
 
 #[cfg(feature = "telemetry")]
+pub(crate) mod alike;
+#[cfg(feature = "telemetry")]
 pub(crate) mod book;
 #[cfg(feature = "telemetry")]
+pub(crate) mod chronicle;
+#[cfg(feature = "telemetry")]
 mod context;
+#[cfg(feature = "telemetry")]
+pub(crate) mod lifetimes;
 #[cfg(feature = "telemetry")]
 mod live;
 #[cfg(feature = "telemetry")]
 mod local;
+#[cfg(feature = "telemetry")]
+mod owner_rows;
+#[cfg(feature = "telemetry")]
+pub(crate) mod packets;
 #[cfg(feature = "telemetry")]
 pub(crate) mod record;
 #[cfg(feature = "telemetry")]
@@ -51,6 +64,8 @@ mod seqcell;
 pub(crate) mod slot;
 #[cfg(feature = "telemetry")]
 mod slots;
+#[cfg(feature = "telemetry")]
+pub(crate) mod submissions;
 #[cfg(feature = "telemetry")]
 mod tables;
 #[cfg(feature = "telemetry")]

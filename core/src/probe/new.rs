@@ -67,6 +67,11 @@ pub struct New<'a> {
     pub took: Option<Duration>,
     /// The caller of [`Probe::create`](super::Probe::create) is its creation site.
     pub sited: bool,
+    /// What else tells it from others of its kind and size: usage, format, mips, as the producer folds them. 15 bits are kept.
+    /// Resources that agree in all of these are interchangeable, and count as candidates for a pool.
+    pub descriptor: u16,
+    /// Resources that it refers to: a view's texture, a bind group's members. The first 1,024 are kept.
+    pub links: &'a [ResourceId],
 }
 
 impl<'a> New<'a> {
@@ -83,6 +88,8 @@ impl<'a> New<'a> {
             within: None,
             took: None,
             sited: true,
+            descriptor: 0,
+            links: &[],
         }
     }
 
@@ -174,6 +181,18 @@ impl<'a> New<'a> {
     #[must_use]
     pub const fn without_site(self) -> Self {
         Self { sited: false, ..self }
+    }
+
+    /// With what else two resources have in common that one could be used for the other.
+    #[must_use]
+    pub const fn descriptor(self, descriptor: u16) -> Self {
+        Self { descriptor, ..self }
+    }
+
+    /// With the resources that it refers to. Keeping them costs one uncontended lock and a copy.
+    #[must_use]
+    pub const fn links(self, links: &'a [ResourceId]) -> Self {
+        Self { links, ..self }
     }
 
     /// With the time that its creation took.

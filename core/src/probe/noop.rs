@@ -92,7 +92,15 @@ impl Probe {
 
     /// Nothing.
     #[inline(always)]
+    pub fn staged_into(self, _resource: &Ticket, _bytes: u64) {}
+
+    /// Nothing.
+    #[inline(always)]
     pub fn event(self, _mark: Mark<'_>) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn event_without_site(self, _mark: Mark<'_>) {}
 }
 
 /// The unit of truth of one resource. Without the feature `telemetry` it is empty.
@@ -134,6 +142,14 @@ impl Ticket {
     /// Nothing.
     #[inline(always)]
     pub fn freed(&self) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn reused(&self) {}
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn resize_requested(&self) {}
 }
 
 /// A frame on a lane. Without the feature `telemetry` it is empty.
@@ -154,6 +170,12 @@ impl Packet {
     #[must_use]
     pub fn context(&self) -> Context {
         Context::NONE
+    }
+
+    /// The same packet.
+    #[inline(always)]
+    pub fn with_command(self, _command: u64) -> Self {
+        self
     }
 
     /// Nothing.

@@ -33,13 +33,21 @@ pub(crate) struct Record {
     pub(crate) native: Option<u64>,
     pub(crate) extent: Option<Extent>,
     pub(crate) within: Option<ResourceId>,
+    /// To 15 bits.
+    pub(crate) descriptor: u16,
+    /// It has links, beside the record.
+    pub(crate) linked: bool,
 }
+
+/// Bits of a slot's word that hold the bytes; the descriptor lies above.
+const BYTES_BITS: u32 = 49;
 
 impl Record {
     const NATIVE: u64 = 1;
     const EXTENT: u64 = 2;
     const WITHIN: u64 = 4;
     const LABEL: u64 = 8;
+    const LINKED: u64 = 1 << 14;
 
     /// The words, and how many of them need to be written.
     #[inline]
@@ -50,6 +58,7 @@ impl Record {
             (Self::EXTENT, self.extent.is_some()),
             (Self::WITHIN, self.within.is_some()),
             (Self::LABEL, self.labelled),
+            (Self::LINKED, self.linked),
         ] {
             flags |= if set { flag } else { 0 };
         }
@@ -62,7 +71,7 @@ impl Record {
         let within = self.within.map_or(0, ResourceId::get);
         let words = [
             self.id,
-            self.bytes,
+            self.bytes | u64::from(self.descriptor) << BYTES_BITS,
             self.created.unix_nanos(),
             self.packet.get(),
             meta,
@@ -82,10 +91,10 @@ impl Record {
         let has = |flag| meta & flag != 0;
         Self {
             id: word(SLOT_ID),
-            bytes: word(1),
+            bytes: word(1) & ((1 << BYTES_BITS) - 1),
             created: Timestamp::from_unix_nanos(word(2)),
             packet: PacketId::from_bits(word(3)),
-            kind: ResourceKind::at((meta >> 8 & 0xff) as usize),
+            kind: ResourceKind::at((meta >> 8 & 0x3f) as usize),
             backend: backend((meta >> 4 & 0xf) as usize),
             owner: OwnerId::from_bits((meta >> 32) as u32),
             site: (meta >> 16) as u16,
@@ -93,6 +102,8 @@ impl Record {
             native: has(Self::NATIVE).then(|| word(5)),
             extent: has(Self::EXTENT).then(|| extent(word(6), word(7))),
             within: if has(Self::WITHIN) { ResourceId::new(word(8)) } else { None },
+            descriptor: (word(1) >> BYTES_BITS) as u16,
+            linked: has(Self::LINKED),
         }
     }
 
@@ -207,6 +218,7 @@ fn extent(size: u64, depth: u64) -> Extent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::book::MAX_BYTES;
     use proptest::prelude::*;
 
     fn extents() -> impl Strategy<Value = Option<Extent>> {
@@ -226,14 +238,15 @@ mod tests {
     proptest! {
         #[test]
         fn a_record_survives_its_words(
-            (id, bytes, created, packet, site) in (1..u64::MAX, any::<u64>(), any::<u64>(), any::<u64>(), any::<u16>()),
+            (id, bytes, created, packet, site) in (1..u64::MAX, 0..=MAX_BYTES, any::<u64>(), any::<u64>(), any::<u16>()),
             (kind, backend, owner, labelled) in (0..64usize, backends(), owners(), any::<bool>()),
             (native, extent, within) in (any::<Option<u64>>(), extents(), any::<Option<u64>>()),
+            (descriptor, linked) in (0..0x8000u16, any::<bool>()),
         ) {
             let record = Record {
                 id, bytes, created: Timestamp::from_unix_nanos(created), packet: PacketId::from_bits(packet),
                 kind: ResourceKind::at(kind), backend, owner, site, labelled, native, extent,
-                within: within.and_then(ResourceId::new),
+                within: within.and_then(ResourceId::new), descriptor, linked,
             };
             let (mut words, count) = record.encode();
             // What is not written keeps what an earlier resource left there.

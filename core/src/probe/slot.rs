@@ -3,15 +3,18 @@
 //! Who may write: whoever holds the ticket exclusively writes the record (creation, resize, release). Through a shared
 //! ticket only single words change, each by one atomic operation: the state, the sequence and the last packet.
 
-use super::PacketId;
 use super::record::{Record, SLOT_HOT_WORDS, SLOT_ID, SLOT_WORDS};
 use super::seqcell::SeqCell;
+use super::{PacketId, ResourceId};
 use crate::probe::kind::cut;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Longest label that is kept, in bytes.
 pub(crate) const MAX_LABEL: usize = 128;
+
+/// Most links that are kept of one resource.
+pub(crate) const MAX_LINKS: usize = 1024;
 
 /// State bit: the handle was dropped.
 pub(crate) const HANDLE_DROPPED: u32 = 1;
@@ -28,8 +31,15 @@ pub(crate) struct Slot {
     state: AtomicU32,
     sequence: AtomicU32,
     cell: SeqCell<SLOT_WORDS>,
-    /// The last label that this slot has had. Its storage is used again; the record says whether it counts.
-    label: Mutex<String>,
+    /// The last label and links that this slot has had. Their storage is used again; the record says whether they count.
+    aside: Mutex<Option<Box<Aside>>>,
+}
+
+/// What few resources have and what has no fixed size.
+#[derive(Debug, Default)]
+struct Aside {
+    label: String,
+    links: Vec<ResourceId>,
 }
 
 // The hot words end with the first line, and a slot is two lines.
@@ -42,6 +52,7 @@ pub(crate) struct Sighting {
     pub(crate) state: u32,
     pub(crate) last_packet: PacketId,
     pub(crate) label: Option<String>,
+    pub(crate) links: Vec<ResourceId>,
 }
 
 impl Slot {
@@ -52,7 +63,7 @@ impl Slot {
             state: AtomicU32::new(0),
             sequence: AtomicU32::new(0),
             cell: SeqCell::new(),
-            label: Mutex::new(String::new()),
+            aside: Mutex::new(None),
         }
     }
 
@@ -70,11 +81,33 @@ impl Slot {
     /// Keeps a label, for a slot that is still free. Returns the bytes that its storage grew by.
     #[inline]
     pub(crate) fn set_label(&self, label: &str) -> usize {
-        let mut kept = self.label.lock();
-        let before = kept.capacity();
-        kept.clear();
-        kept.push_str(cut(label, MAX_LABEL));
-        kept.capacity() - before
+        self.set_aside(|aside| {
+            aside.label.clear();
+            aside.label.push_str(cut(label, MAX_LABEL));
+        })
+    }
+
+    /// Keeps links, for a slot that is still free. Returns the bytes that their storage grew by.
+    #[inline]
+    pub(crate) fn set_links(&self, links: &[ResourceId]) -> usize {
+        self.set_aside(|aside| {
+            aside.links.clear();
+            aside.links.extend_from_slice(&links[..links.len().min(MAX_LINKS)]);
+        })
+    }
+
+    #[inline]
+    fn set_aside(&self, set: impl FnOnce(&mut Aside)) -> usize {
+        let mut aside = self.aside.lock();
+        let before = aside.as_deref().map_or(0, Aside::footprint);
+        let aside = aside.get_or_insert_default();
+        set(aside);
+        aside.footprint() - before
+    }
+
+    /// The label as it was kept last. The record says whether it counts.
+    pub(crate) fn label(&self) -> Option<String> {
+        self.aside.lock().as_deref().map(|aside| aside.label.clone())
     }
 
     /// Writes a changed record over the one there.
@@ -107,6 +140,12 @@ impl Slot {
         self.state.load(Ordering::Acquire)
     }
 
+    /// The packet that touched the resource last.
+    #[inline]
+    pub(crate) fn last_packet(&self) -> PacketId {
+        PacketId::from_bits(self.last_packet.load(Ordering::Relaxed))
+    }
+
     /// Sets a state bit and returns what was set before.
     #[inline]
     pub(crate) fn mark(&self, bit: u32) -> u32 {
@@ -133,12 +172,21 @@ impl Slot {
                 return None;
             }
             let record = Record::decode(|index| words.get(index).copied().unwrap_or_default());
-            let label = record.labelled.then(|| self.label.lock().clone());
+            let aside = (record.labelled || record.linked).then(|| self.aside.lock());
+            let aside = aside.as_ref().and_then(|aside| aside.as_deref());
+            let label = aside.filter(|_| record.labelled).map(|aside| aside.label.clone());
+            let links = aside.filter(|_| record.linked).map(|aside| aside.links.clone()).unwrap_or_default();
             let state = self.state.load(Ordering::Relaxed);
             let last_packet = PacketId::from_bits(self.last_packet.load(Ordering::Relaxed));
-            Some(Sighting { record, state, last_packet, label })
+            Some(Sighting { record, state, last_packet, label, links })
         };
         self.cell.read_with(beside).map(|(_, _, sighting)| sighting).ok_or(Busy)
+    }
+}
+
+impl Aside {
+    fn footprint(&self) -> usize {
+        size_of::<Self>() + self.label.capacity() + self.links.capacity() * size_of::<ResourceId>()
     }
 }
 

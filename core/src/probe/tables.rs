@@ -134,6 +134,12 @@ impl Owners {
         self.table.read().entries.get(place).copied().filter(|entry| entry.kind == owner.kind())
     }
 
+    /// All owners, in the order of their numbers.
+    pub(crate) fn all(&self) -> impl Iterator<Item = OwnerId> {
+        let kinds: Vec<_> = self.table.read().entries.iter().map(|entry| entry.kind).collect();
+        kinds.into_iter().zip(1..).map(|(kind, place)| OwnerId::of(kind, place))
+    }
+
     /// Bytes that the table takes, roughly.
     pub(crate) fn footprint(&self) -> usize {
         let table = self.table.read();

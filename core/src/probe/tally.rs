@@ -13,7 +13,7 @@
 use super::counts::{Counts, add_to};
 use crate::sync::{AtomicU64, Ordering, own};
 
-/// The counters of one row (a resource kind or an owner kind), on a cache line of its own. Monotone, but for wrapping.
+/// The counters of one row (a resource kind, an owner kind or an owner), on cache lines of its own. Monotone, but for wrapping.
 #[repr(align(64))]
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -25,6 +25,10 @@ pub(crate) struct Tally {
     released_bytes: AtomicU64,
     destroyed: AtomicU64,
     rebuilds: AtomicU64,
+    resize_requests: AtomicU64,
+    reused: AtomicU64,
+    short_lived: AtomicU64,
+    lifetime_nanos: AtomicU64,
 }
 
 /// A reader's three passes, in the order in which they must be made.
@@ -41,7 +45,7 @@ impl Pass {
 }
 
 impl Tally {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             created: zero(),
@@ -52,6 +56,10 @@ impl Tally {
             released_bytes: zero(),
             destroyed: zero(),
             rebuilds: zero(),
+            resize_requests: zero(),
+            reused: zero(),
+            short_lived: zero(),
+            lifetime_nanos: zero(),
         }
     }
 
@@ -69,11 +77,16 @@ impl Tally {
         add(&self.left_live_bytes, bytes, Ordering::Release);
     }
 
-    /// A resource that has left live is released.
+    /// A resource that has left live is released, after that many nanoseconds.
     #[inline]
-    pub(crate) fn release(&self, bytes: u64) {
+    pub(crate) fn release(&self, bytes: u64, lifetime: u64, short: bool) {
         add(&self.released, 1, Ordering::Release);
         add(&self.released_bytes, bytes, Ordering::Release);
+        // Behind what they are part of: a reader never sees more short lives than lives.
+        add(&self.lifetime_nanos, lifetime, Ordering::Release);
+        if short {
+            add(&self.short_lived, 1, Ordering::Release);
+        }
     }
 
     /// The memory of a resource that has left live is free before its release, which then gives back none.
@@ -104,17 +117,32 @@ impl Tally {
         }
     }
 
+    /// A call asks for another size.
+    pub(crate) fn request_resize(&self) {
+        add(&self.resize_requests, 1, Ordering::Relaxed);
+    }
+
+    /// A resource is taken again where another could have been made.
+    pub(crate) fn reuse(&self) {
+        add(&self.reused, 1, Ordering::Relaxed);
+    }
+
     /// A target was rebuilt, with no change of a tracked size.
     pub(crate) fn rebuild(&self) {
         add(&self.rebuilds, 1, Ordering::Relaxed);
     }
 
-    fn sum_into(&self, pass: Pass, counts: &mut Counts) {
+    /// Adds what `pass` reads to `counts`.
+    pub(crate) fn sum_into(&self, pass: Pass, counts: &mut Counts) {
         let load = |word: &AtomicU64| word.load(Ordering::Acquire);
         let (count, bytes) = match pass {
             Pass::Released => {
                 add_to(&mut counts.destroyed, load(&self.destroyed));
                 add_to(&mut counts.rebuilds, load(&self.rebuilds));
+                add_to(&mut counts.resize_requests, load(&self.resize_requests));
+                add_to(&mut counts.reused, load(&self.reused));
+                add_to(&mut counts.short_lived, load(&self.short_lived));
+                add_to(&mut counts.lifetime_nanos, load(&self.lifetime_nanos));
                 (&mut counts.released, &mut counts.released_bytes)
             }
             Pass::LeftLive => (&mut counts.left_live, &mut counts.left_live_bytes),

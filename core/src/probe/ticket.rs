@@ -1,12 +1,15 @@
 //! Tickets: the life of one resource, from creation to release.
 
 use super::book::Book;
+use super::chronicle::{Life, Misused};
 use super::clock::nanos;
 use super::event::{Event, EventKind};
+use super::lifetimes::Step;
 use super::local::{self, Local};
 use super::record::Record;
 use super::slot::{DESTROYED, FREED, HANDLE_DROPPED, Slot};
-use super::{Context, Extent, Level, New, PacketId, ResourceId, Timestamp};
+use super::tally::Tally;
+use super::{Context, Extent, Level, New, OwnerId, PacketId, ResourceId, Timestamp};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -43,6 +46,7 @@ impl Ticket {
         if level == Level::Off || !slot.touch(packet) {
             return;
         }
+        check_use(book, slot, packet);
         if level == Level::Events && book.touch_lists() {
             let context = Context::current().with_packet(packet);
             local::with(book, |local| {
@@ -56,11 +60,12 @@ impl Ticket {
         let Some(Entry { slot, book }) = self.0 else { return };
         if !std::ptr::eq(book, touches.book) {
             self.touch(touches.packet);
-        } else if slot.touch(touches.packet)
-            && let Some((local, time, context)) = &mut touches.events
-        {
-            let event = event_of(&slot.record(), EventKind::Bind, slot.next_sequence(), *time, *context);
-            local.emit(book, event, 0);
+        } else if slot.touch(touches.packet) {
+            check_use(book, slot, touches.packet);
+            if let Some((local, time, context)) = &mut touches.events {
+                let event = event_of(&slot.record(), EventKind::Bind, slot.next_sequence(), *time, *context);
+                local.emit(book, event, 0);
+            }
         }
     }
 
@@ -83,11 +88,37 @@ impl Ticket {
     }
 
     /// The program destroyed the resource explicitly. The resource leaves live if it has not yet, and is released when the
-    /// ticket is dropped.
+    /// ticket is dropped. It is a misuse while a packet that has touched the resource is open
+    /// ([`Tracker::misuses`](crate::tracker::Tracker::misuses)).
+    ///
+    /// # Panics
+    /// On a misuse, if the tracker was built to
+    /// ([`panic_on_misuse`](crate::tracker::TrackerBuilder::panic_on_misuse)).
+    #[track_caller]
     pub fn destroyed(&self) {
-        if let Some(entry) = self.0 {
-            entry.leave_live(DESTROYED);
+        if let Some(entry) = self.0
+            && entry.leave_live(DESTROYED)
+        {
+            insist(entry.check_end(Some(Location::caller())));
         }
+    }
+
+    /// The program took the resource again where it could have made another: from a pool, or from a cache. Counted for its
+    /// kind and owner.
+    pub fn reused(&self) {
+        self.count(Tally::reuse);
+    }
+
+    /// A call asked for the resource in another size, whether its storage is rebuilt or not. Counted for its kind and owner;
+    /// a rebuild is reported apart ([`resize`](Self::resize), [`Mark::ResizeRebuild`](super::Mark::ResizeRebuild)).
+    pub fn resize_requested(&self) {
+        self.count(Tally::request_resize);
+    }
+
+    fn count(&self, what: impl Fn(&Tally)) {
+        let Some(Entry { slot, book }) = self.0.filter(|entry| entry.book.level() != Level::Off) else { return };
+        let record = slot.record();
+        local::with(book, |local| local.shard.tallies(book.settings.passing, &record).for_each(&what));
     }
 
     /// The memory of a destroyed resource is free: its bytes are no longer pending, though handles may keep the resource itself
@@ -111,8 +142,8 @@ impl Ticket {
         let level = book.level();
         local::with(book, |local| {
             slot.rewrite(&new);
-            for row in new.rows() {
-                local.shard.rows.row(row).resize(before, after, pending);
+            for tally in local.shard.tallies(book.settings.passing, &new) {
+                tally.resize(before, after, pending);
             }
             if new.within.is_none() && !pending {
                 local.move_live(book, bytes, old.bytes);
@@ -133,15 +164,18 @@ impl Ticket {
         local::with(book, |local| {
             if kind == EventKind::ResizeRebuild {
                 let record = slot.record();
-                for row in record.rows() {
-                    local.shard.rows.row(row).rebuild();
-                }
+                local.shard.tallies(book.settings.passing, &record).for_each(Tally::rebuild);
             }
             if level == Level::Events {
                 let event = resource_event(book, slot, kind, Context::current());
                 local.emit(book, Event { extent: extent.or(event.extent), ..event }, 0);
             }
         });
+    }
+
+    /// The resource's owner.
+    pub(super) fn owner(&self) -> Option<OwnerId> {
+        Some(self.0?.slot.record().owner)
     }
 
     /// An event of this resource, if it is one of `book`'s.
@@ -198,28 +232,29 @@ impl std::fmt::Debug for Ticket {
 }
 
 impl Entry {
-    fn leave_live(self, bit: u32) {
+    /// Sets a bit of the state; `true` if it was not set before.
+    fn leave_live(self, bit: u32) -> bool {
         let Self { slot, book } = self;
         // Whoever sets the first bit counts the step, on whatever thread; the others find it counted.
         let before = slot.mark(bit);
         if before & bit != 0 {
-            return;
+            return false;
         }
         let record = slot.record();
         local::with(book, |local| {
-            for row in record.rows() {
-                let row = local.shard.rows.row(row);
+            for tally in local.shard.tallies(book.settings.passing, &record) {
                 if before == 0 {
-                    row.leave_live(record.bytes);
+                    tally.leave_live(record.bytes);
                 }
                 if bit == DESTROYED {
-                    row.destroy();
+                    tally.destroy();
                 }
             }
             if before == 0 && record.within.is_none() {
                 local.move_live(book, 0, record.bytes);
             }
         });
+        true
     }
 
     fn free(self) {
@@ -227,8 +262,8 @@ impl Entry {
         if slot.mark(FREED) & FREED == 0 {
             let record = slot.record();
             local::with(book, |local| {
-                for row in record.rows() {
-                    local.shard.rows.row(row).free(record.bytes);
+                for tally in local.shard.tallies(book.settings.passing, &record) {
+                    tally.free(record.bytes);
                 }
             });
         }
@@ -238,25 +273,41 @@ impl Entry {
         let Self { slot, book } = self;
         let record = slot.record();
         let state = slot.state();
+        let hand_tracked = record.site != 0 && state & DESTROYED == 0;
+        let misused = if hand_tracked { self.check_end(None) } else { None };
+        let (now, context) = (book.now(), Context::current());
+        // A clock that stands still or was moved back gives no lifetime below zero.
+        let lifetime = now.since(record.created).unwrap_or(Duration::ZERO);
+        let life = nanos(lifetime);
+        let short = !record.kind.is_in(book.settings.passing) && is_short(book, &record, life, context.packet());
         let live = state == 0;
         let held = if state & FREED == 0 { record.bytes } else { 0 };
         let level = book.level();
         local::with(book, |local| {
-            for row in record.rows() {
-                let row = local.shard.rows.row(row);
+            let shard = local.shard;
+            for tally in shard.tallies(book.settings.passing, &record) {
                 if live {
-                    row.leave_live(record.bytes);
+                    tally.leave_live(record.bytes);
                 }
-                row.release(held);
+                tally.release(held, life, short);
+            }
+            if let Some(owner) = shard.owner(book.settings.passing, &record) {
+                owner.note_released(record.kind, record.site);
+            }
+            shard.lives.end(life);
+            shard.burst.count(&book.bursts, book.opened, now, Step::Released);
+            if short && record.bytes > 0 && record.within.is_none() {
+                shard.alike.count(&record);
             }
             if live && record.within.is_none() {
                 local.move_live(book, 0, record.bytes);
             }
             if level == Level::Events {
-                let event = resource_event(book, slot, EventKind::Destroy, Context::current());
-                // A clock that stands still or was moved back gives no lifetime below zero.
-                let lifetime = Some(event.time.since(record.created).unwrap_or(Duration::ZERO));
-                local.emit(book, Event { lifetime, ..event }, 0);
+                let event = event_of(&record, EventKind::Destroy, slot.next_sequence(), now, context);
+                local.emit(book, Event { lifetime: Some(lifetime), ..event }, 0);
+            }
+            if record.kind.is_in(book.settings.followed) {
+                write_down(book, slot, &record, state, now, context.packet());
             }
             slot.close();
             local.give_slot(book, slot);
@@ -264,6 +315,81 @@ impl Entry {
                 local.drop_label(book);
             }
         });
+        insist(misused);
+    }
+
+    /// The resource is about to go: while a packet that has touched it is open, that is a misuse.
+    fn check_end(self, at: Option<&'static Location<'static>>) -> Option<Refusal> {
+        let Self { slot, book } = self;
+        let packet = slot.last_packet();
+        let open = !packet.is_none() && book.packets(packet.lane()).is_some_and(|(_, packets)| packets.is_open(packet));
+        if open { misuse(book, slot, false, packet, at) } else { None }
+    }
+}
+
+/// Whether a life that ends in `packet` after so many nanoseconds was short.
+#[inline]
+fn is_short(book: &Book, record: &Record, life: u64, packet: PacketId) -> bool {
+    let packets = || packet.number().checked_sub(record.packet.number());
+    life < book.settings.short_nanos
+        || (!packet.is_none()
+            && packet.lane() == record.packet.lane()
+            && packets().is_some_and(|packets| packets < book.settings.short_packets))
+}
+
+/// Writes down the end of a life that is followed.
+#[cold]
+fn write_down(book: &Book, slot: &Slot, record: &Record, state: u32, now: Timestamp, packet: PacketId) {
+    book.chronicle.life(Life {
+        record: *record,
+        label: if record.labelled { slot.label() } else { None },
+        released: now,
+        released_in: packet,
+        last_packet: slot.last_packet(),
+        explicit: state & DESTROYED != 0,
+    });
+}
+
+/// A packet is about to use the resource: after its destruction, that is a misuse.
+#[inline]
+fn check_use(book: &'static Book, slot: &'static Slot, packet: PacketId) {
+    if slot.state() & DESTROYED != 0 {
+        insist(misuse(book, slot, true, packet, None));
+    }
+}
+
+/// What a program that asked for it panics with.
+type Refusal = String;
+
+/// Writes a misuse down.
+#[cold]
+fn misuse(
+    book: &'static Book,
+    slot: &'static Slot,
+    after_destroy: bool,
+    packet: PacketId,
+    at: Option<&'static Location<'static>>,
+) -> Option<Refusal> {
+    let record = slot.record();
+    let label = if record.labelled { slot.label() } else { None };
+    let at = at.filter(|_| record.site != 0);
+    let refusal = book.settings.panic_on_misuse.then(|| {
+        let what = if after_destroy { "used after it was destroyed" } else { "destroyed while it was in use" };
+        let site = book.sites.get(record.site).map(|site| format!(", made at {site}")).unwrap_or_default();
+        let (kind, id, label) = (record.kind.name(), record.id, label.as_deref().unwrap_or("without a label"));
+        format!("engine-vitals: {kind} {label:?} (resource {id}{site}) was {what}, by packet {}", packet.number())
+    });
+    book.chronicle.misuse(Misused { after_destroy, time: book.now(), record, label, packet, at });
+    refusal
+}
+
+/// Panics over a misuse, where that is asked for.
+#[expect(clippy::panic, reason = "only for who asked for it")]
+fn insist(refusal: Option<Refusal>) {
+    if let Some(refusal) = refusal
+        && !std::thread::panicking()
+    {
+        panic!("{refusal}");
     }
 }
 
@@ -290,6 +416,8 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
             owner: context.owner(),
             site: if new.sited { local.site(book, site) } else { 0 },
             labelled: new.label.is_some_and(|label| keep_label(book, local, slot, label)),
+            descriptor: new.descriptor & 0x7fff,
+            linked: !new.links.is_empty() && keep_links(book, slot, new.links),
             native: new.native,
             extent: new.extent,
             within: new.within,
@@ -308,9 +436,15 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
 
 #[inline]
 fn count_creation(book: &Book, local: &mut Local, record: &Record) {
-    for row in record.rows() {
-        local.shard.rows.row(row).create(record.bytes);
+    let shard = local.shard;
+    for tally in shard.tallies(book.settings.passing, record) {
+        tally.create(record.bytes);
     }
+    if let Some(owner) = shard.owner(book.settings.passing, record) {
+        owner.note_created(record.kind, record.site);
+    }
+    shard.lives.begin();
+    shard.burst.count(&book.bursts, book.opened, record.created, Step::Created);
     if record.within.is_none() {
         local.move_live(book, record.bytes, 0);
     }
@@ -326,6 +460,14 @@ fn keep_label(book: &Book, local: &mut Local, slot: &Slot, label: &str) -> bool 
         }
     }
     kept
+}
+
+fn keep_links(book: &Book, slot: &Slot, links: &[ResourceId]) -> bool {
+    let grown = slot.set_links(links);
+    if grown > 0 {
+        book.label_bytes.fetch_add(grown, std::sync::atomic::Ordering::Relaxed);
+    }
+    true
 }
 
 /// The resource's next event, now.

@@ -1,19 +1,20 @@
-//! The tracker and its event cursors.
+//! The tracker: totals, snapshots and recent events.
 
-use super::snapshot::{Owner, ReadOutcome, ResourceRecord, Snapshot};
+use super::records::Lifetimes;
+use super::snapshot::{Owner, ResourceRecord, Snapshot};
 use super::totals::{EventTotals, LaneTotals, OverflowTotals, PacketTotals, SubmissionTotals, Totals};
-use crate::probe::book::{Book, Settings};
+use super::{EventCursor, TrackerBuilder};
+use crate::probe::book::Book;
 use crate::probe::kind::ROWS;
-use crate::probe::record::{EVENT_WORDS, decode_event};
+use crate::probe::lifetimes::{BUCKETS, bound};
 use crate::probe::ring::{Follower, Ring};
 use crate::probe::slot::{DESTROYED, FREED, HANDLE_DROPPED, Sighting, Slot};
 use crate::probe::tally::Pass;
-use crate::probe::{
-    Clock, Counts, Event, Lane, Level, MAX_USER_RESOURCE_KINDS, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId,
-};
+use crate::probe::{Clock, Counts, Event, Lane, Level, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The read side of a book: totals, snapshots and events. Share it in an [`Arc`](std::sync::Arc); all methods may be
 /// called from any thread, and reading resets nothing.
@@ -22,91 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// a few, not one per frame. Dropping the tracker sets the level to [`Level::Off`].
 #[derive(Debug)]
 pub struct Tracker {
-    book: &'static Book,
-}
-
-/// How a [`Tracker`] is made. The limits bound its memory; what goes beyond them is counted in
-/// [`Totals::overflows`].
-#[derive(Clone, Debug)]
-#[must_use = "build() makes the tracker"]
-pub struct TrackerBuilder {
-    settings: Settings,
-}
-
-impl Default for TrackerBuilder {
-    fn default() -> Self {
-        Self {
-            settings: Settings {
-                level: Level::default(),
-                ring_capacity: 4096,
-                resources: 1 << 22,
-                owners: 65_536,
-                lanes: 16,
-                labels: 65_536,
-                user_kinds: MAX_USER_RESOURCE_KINDS,
-                clock: Clock::system(),
-            },
-        }
-    }
-}
-
-impl TrackerBuilder {
-    /// How much is recorded from the start; [`Level::Counters`] by default.
-    pub fn level(mut self, level: Level) -> Self {
-        self.settings.level = level;
-        self
-    }
-
-    /// Events kept per thread at [`Level::Events`], 104 bytes each, rounded up to a power of two from 2 to 2^20; 4,096 by
-    /// default.
-    pub fn ring_capacity(mut self, events: usize) -> Self {
-        self.settings.ring_capacity = events.min(1 << 20);
-        self
-    }
-
-    /// Resources tracked at once, 128 bytes each, taken by pages of 512; 4,194,304 by default.
-    pub fn resource_capacity(mut self, resources: usize) -> Self {
-        self.settings.resources = resources;
-        self
-    }
-
-    /// Owners kept, at most 2^24; 65,536 by default.
-    pub fn owner_capacity(mut self, owners: usize) -> Self {
-        self.settings.owners = owners;
-        self
-    }
-
-    /// Lanes with a name of their own, at most 250; 16 by default.
-    pub fn lane_capacity(mut self, lanes: usize) -> Self {
-        self.settings.lanes = lanes.min(250);
-        self
-    }
-
-    /// Labels kept at once, up to 128 bytes each; 65,536 by default. Of this room a thread may hold a 512th part, at most 128 labels, for
-    /// those that it will make next.
-    pub fn label_capacity(mut self, labels: usize) -> Self {
-        self.settings.labels = labels;
-        self
-    }
-
-    /// Kinds of the program's own, for resources and for owners each; all that there is room for in the process
-    /// ([`MAX_USER_RESOURCE_KINDS`], [`MAX_USER_OWNER_KINDS`](crate::probe::MAX_USER_OWNER_KINDS)) by default.
-    pub fn user_kind_capacity(mut self, kinds: usize) -> Self {
-        self.settings.user_kinds = kinds;
-        self
-    }
-
-    /// The clock; the system's by default.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.settings.clock = clock;
-        self
-    }
-
-    /// The tracker.
-    #[must_use]
-    pub fn build(self) -> Tracker {
-        Tracker { book: Book::open(self.settings) }
-    }
+    pub(super) book: &'static Book,
 }
 
 impl Tracker {
@@ -202,8 +119,10 @@ impl Tracker {
             });
             (events, shards.len() as u64 * PEAK_FOLD_BYTES)
         });
+        totals.lifetimes = self.lifetimes();
         self.read_lanes(&mut totals.lanes);
-        totals.submissions = self.submissions();
+        totals.submissions = self.submission_totals();
+        totals.misuses = book.chronicle.misused();
         totals.overflows = self.overflows();
         totals.telemetry_bytes = book.footprint() as u64;
     }
@@ -238,7 +157,7 @@ impl Tracker {
             // A ring that is made later starts at 0, whichever shard it belongs to.
             shards.iter().map(|shard| Follower::at(shard.ring.get().map_or(0, Ring::produced))).collect()
         });
-        EventCursor { book: self.book, followers, delivered: 0, lost: 0 }
+        EventCursor::of(self.book, followers)
     }
 
     /// The last `n` events that the rings still keep, by time.
@@ -247,14 +166,27 @@ impl Tracker {
         let mut events = Vec::new();
         for ring in self.book.with_shards(|shards| shards.iter().filter_map(|s| s.ring.get()).collect::<Vec<_>>()) {
             let from = ring.produced().saturating_sub(n as u64);
-            Follower::at(from).drain(ring, |words| events.push(decode(self.book, words)));
+            Follower::at(from).drain(ring, |words| events.push(super::cursor::decode(self.book, words)));
         }
         events.sort_by_key(|event| event.time);
         events.split_off(events.len().saturating_sub(n))
     }
 
+    fn lifetimes(&self) -> Lifetimes {
+        let (mut buckets, mut sum) = ([0; BUCKETS + 1], 0);
+        self.book.with_shards(|shards| shards.iter().for_each(|shard| shard.lives.sum_into(&mut buckets, &mut sum)));
+        let mut lifetimes = Lifetimes { sum: Duration::from_nanos(sum), ..Lifetimes::default() };
+        for (index, lives) in buckets.into_iter().enumerate() {
+            lifetimes.count += lives;
+            if let Some(bucket) = lifetimes.buckets.get_mut(index) {
+                *bucket = (bound(index), lifetimes.count);
+            }
+        }
+        lifetimes
+    }
+
     fn record(&self, sighting: Sighting, sites: &[&'static Location<'static>]) -> Option<ResourceRecord> {
-        let Sighting { record, state, last_packet, label } = sighting;
+        let Sighting { record, state, last_packet, label, links } = sighting;
         // Most sites were there when the taking began.
         let site = usize::from(record.site).checked_sub(1).and_then(|place| sites.get(place).copied());
         Some(ResourceRecord {
@@ -270,6 +202,8 @@ impl Tracker {
             native: record.native,
             extent: record.extent,
             within: record.within,
+            links,
+            descriptor: record.descriptor,
             created: record.created,
             site: site.or_else(|| self.book.sites.get(record.site)),
             created_in: (!record.packet.is_none()).then_some(record.packet),
@@ -288,7 +222,7 @@ impl Tracker {
         }
     }
 
-    fn submissions(&self) -> SubmissionTotals {
+    fn submission_totals(&self) -> SubmissionTotals {
         let counts = self.book.submissions.read();
         SubmissionTotals {
             submitted: counts.submitted,
@@ -329,59 +263,6 @@ impl Drop for Tracker {
     }
 }
 
-/// One reader of a tracker's events. Several may follow the same rings; each reads all events, or counts them as lost.
-#[derive(Clone, Debug)]
-pub struct EventCursor {
-    book: &'static Book,
-    /// One per shard, in the order of the book's list.
-    followers: Vec<Follower>,
-    delivered: u64,
-    lost: u64,
-}
-
-impl EventCursor {
-    /// Appends every event since the last read to `events`, sorted by time, and says how many were overwritten first.
-    /// Delivered and lost together are exactly what was produced. One read delivers at most what the rings keep.
-    ///
-    /// Each thread's events come in its order. Events of different threads are sorted within a read; an event may still be
-    /// older than one of another thread that an earlier read delivered.
-    pub fn read(&mut self, events: &mut Vec<Event>) -> ReadOutcome {
-        let first = events.len();
-        let book = self.book;
-        let mut lost = 0;
-        let mut shard = 0;
-        // Rings are read outside the list's lock.
-        while let Some(ring) = book.with_shards(|shards| shards.get(shard).map(|shard| shard.ring.get())) {
-            if self.followers.len() <= shard {
-                self.followers.push(Follower::at(0));
-            }
-            if let (Some(ring), Some(follower)) = (ring, self.followers.get_mut(shard)) {
-                lost += follower.drain(ring, |words| events.push(decode(book, words)));
-            }
-            shard += 1;
-        }
-        if let Some(new) = events.get_mut(first..) {
-            new.sort_by_key(|event| event.time);
-        }
-        let outcome = ReadOutcome { delivered: (events.len() - first) as u64, lost };
-        self.delivered += outcome.delivered;
-        self.lost += outcome.lost;
-        outcome
-    }
-
-    /// Events delivered since the cursor was made.
-    #[must_use]
-    pub fn delivered(&self) -> u64 {
-        self.delivered
-    }
-
-    /// Events lost since the cursor was made.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost
-    }
-}
-
 /// The tracker of a probe, to read from: dropping it stops nothing.
 pub(crate) fn reader(probe: Probe) -> Option<ManuallyDrop<Tracker>> {
     probe.0.map(|book| ManuallyDrop::new(Tracker { book }))
@@ -397,8 +278,4 @@ fn look(slot: &Slot) -> Option<Option<Sighting>> {
         }
         slot.look().ok()
     })
-}
-
-fn decode(book: &Book, words: &[u64; EVENT_WORDS]) -> Event {
-    decode_event(words, |marker| book.markers.get(marker))
 }

@@ -1,7 +1,11 @@
 //! The same calls without telemetry: every answer is empty.
 
-use super::{Owner, ReadOutcome, Snapshot, Totals};
-use crate::probe::{Clock, Event, Lane, Level, OwnerId, Probe};
+use super::{
+    Burst, Lives, Misuses, Owner, OwnerTotals, PacketRecord, PoolCandidate, ReadOutcome, Snapshot, SubmissionRecord,
+    Totals, Unsubmitted,
+};
+use crate::probe::{Clock, Event, Lane, Level, OwnerId, Probe, ResourceKind};
+use std::time::Duration;
 
 /// The read side of a book. Without the feature `telemetry` there is no book, and every answer is empty.
 #[derive(Debug, Default)]
@@ -45,6 +49,31 @@ impl TrackerBuilder {
 
     /// Nothing.
     pub fn user_kind_capacity(self, _kinds: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn packet_capacity(self, _packets: usize) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn short_lived(self, _packets: u64, _time: Duration) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn followed_kinds(self, _kinds: &[ResourceKind]) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn passing_kinds(self, _kinds: &[ResourceKind]) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn panic_on_misuse(self, _panic: bool) -> Self {
         self
     }
 
@@ -122,6 +151,59 @@ impl Tracker {
 
     /// Nothing.
     pub fn read_totals(&self, _totals: &mut Totals) {}
+
+    /// None.
+    pub fn owner_totals(&self, owners: &mut Vec<OwnerTotals>) {
+        owners.clear();
+    }
+
+    /// None.
+    #[must_use]
+    pub fn packets(&self, _n: usize) -> Vec<PacketRecord> {
+        Vec::new()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn submissions(&self, _n: usize) -> Vec<SubmissionRecord> {
+        Vec::new()
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn oldest_in_flight(&self) -> Option<SubmissionRecord> {
+        None
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn unsubmitted(&self) -> Option<Unsubmitted> {
+        None
+    }
+
+    /// None.
+    #[must_use]
+    pub fn lives(&self) -> Lives {
+        Lives::default()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn bursts(&self) -> Vec<Burst> {
+        Vec::new()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn misuses(&self) -> Misuses {
+        Misuses::default()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn pool_candidates(&self) -> Vec<PoolCandidate> {
+        Vec::new()
+    }
 
     /// An empty snapshot.
     #[must_use]

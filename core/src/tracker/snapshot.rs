@@ -51,6 +51,10 @@ pub struct ResourceRecord {
     pub extent: Option<Extent>,
     /// The block that it lies within.
     pub within: Option<ResourceId>,
+    /// Resources that it refers to: a view's texture, a bind group's members.
+    pub links: Vec<ResourceId>,
+    /// What else tells it from others of its kind and size, as the producer folded it.
+    pub descriptor: u16,
     /// When it was created.
     pub created: Timestamp,
     /// The line of source that reported it.

@@ -1,5 +1,6 @@
 //! All totals of a tracker at about one moment.
 
+use super::Lifetimes;
 use crate::probe::kind::{OWNER_KINDS, RESOURCE_KINDS, kind_row, owner_row};
 use crate::probe::{Counts, Lane, OwnerKind, PacketResult, ResourceKind, Timestamp};
 
@@ -20,6 +21,10 @@ pub struct Totals {
     pub lanes: Vec<LaneTotals>,
     /// Work submitted and completed, and the bytes that wait for it.
     pub submissions: SubmissionTotals,
+    /// How long the released resources lived.
+    pub lifetimes: Lifetimes,
+    /// Uses of resources against their life ([`Tracker::misuses`](super::Tracker::misuses)).
+    pub misuses: u64,
     /// Events offered to the rings.
     pub events: EventTotals,
     /// What was not kept for want of room.

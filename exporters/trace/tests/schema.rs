@@ -65,7 +65,7 @@ fn every_event_has_its_line() {
     step();
     texture.resize_to(1024, Extent::new(320, 240));
     probe.staged(500);
-    probe.event(Mark::Submit { correlation: 9, queue: Some(&queue) });
+    probe.event(Mark::Submit { correlation: 9, queue: Some(&queue), command_buffers: &[] });
     probe.event(Mark::submit(10));
     step();
     probe.event(Mark::Complete { correlation: 9, queue: Some(&queue) });
