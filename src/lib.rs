@@ -77,7 +77,7 @@ pub mod instrument;
 pub mod start;
 pub mod vram;
 
-pub use engine_vitals_core::{contract, memory, monitor, probe, registry, tracker};
+pub use engine_vitals_core::{analysis, contract, memory, monitor, probe, registry, tracker};
 #[cfg(feature = "serve")]
 pub use engine_vitals_prometheus as prometheus;
 #[cfg(feature = "trace")]

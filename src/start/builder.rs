@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use engine_vitals_core::analysis::guards::GuardSettings;
 use engine_vitals_core::probe::{Level, Probe};
 use engine_vitals_core::registry::{Registry, RegistryBuilder};
 
@@ -42,6 +43,7 @@ pub struct Builder {
     pub(super) update_every: Option<Duration>,
     pub(super) serve: Serve,
     pub(super) instrument: Option<Instrument>,
+    pub(super) guards: GuardSettings,
 }
 
 /// Choices about the instrumentation.
@@ -184,6 +186,19 @@ impl Builder {
         choices: impl FnOnce(InstrumentationBuilder, Probe) -> InstrumentationBuilder + 'static,
     ) -> Self {
         self.instrument = Some(Instrument(Box::new(choices)));
+        self
+    }
+
+    /// When the guards warn ([`Vitals::warnings`]), instead of by the defaults.
+    ///
+    /// ```
+    /// let mut guards = engine_vitals::analysis::guards::GuardSettings::default();
+    /// guards.unpolled_for = std::time::Duration::from_secs(20);
+    /// let vitals = engine_vitals::Vitals::builder().without_server().guards(guards).start();
+    /// # drop(vitals);
+    /// ```
+    pub fn guards(mut self, settings: GuardSettings) -> Self {
+        self.guards = settings;
         self
     }
 

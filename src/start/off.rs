@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::contract::VramProvider;
 use engine_vitals_core::monitor::GpuFrameMonitor;
 use engine_vitals_core::probe::{Context, PacketResult, Probe};
@@ -80,6 +81,12 @@ impl Vitals {
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+
+    /// Nothing.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        Vec::new()
     }
 
     /// A registry that takes monitors and forgets them.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::memory;
 use engine_vitals_core::monitor::{
@@ -69,7 +70,9 @@ impl Vitals {
         let registry = builder.registry_given.clone().unwrap_or_else(|| builder.registry.clone().build());
         let frames = Arc::new(FrameMonitor::new("frames"));
         let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
-        let lifecycle = Arc::new(LifecycleResourceMonitor::new(Arc::clone(&tracker), "lifecycle"));
+        let lifecycle = Arc::new(
+            LifecycleResourceMonitor::new(Arc::clone(&tracker), "lifecycle").with_guards(builder.guards.clone()),
+        );
 
         let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 6] = [
             (StandardMonitor::Heap, Arc::new(MemoryResourceMonitor::new("heap"))),
@@ -196,6 +199,13 @@ impl Vitals {
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+
+    /// What the guards have warned of (docs/GUARDS.md): the last 64 warnings, one for each guard and subject, the last raised at the end.
+    /// With the feature `log` they are logged, too.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.lifecycle.warnings()
     }
 
     /// The registry: register more monitors here.

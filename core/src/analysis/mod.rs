@@ -10,6 +10,7 @@ mod diff;
 mod dump;
 #[cfg(feature = "telemetry")]
 mod group;
+pub mod guards;
 #[cfg(feature = "telemetry")]
 mod leaks;
 #[cfg(not(feature = "telemetry"))]

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::guards::GuardWatch;
+use crate::analysis::guards::{Guard, GuardSettings, Warning};
 use crate::contract::{
     Histogram, KindUsage, LifecycleMonitor, LifecycleReport, MonitorRef, MonitoredResourceType, ResourceMonitor,
     ResourceUsageReport, Row, Series, Unit,
@@ -29,6 +31,8 @@ pub struct LifecycleResourceMonitor {
     latency: Arc<Histogram>,
     events_lost: AtomicU64,
     state: Mutex<State>,
+    /// Locked after the state, where both are.
+    guards: Mutex<GuardWatch>,
 }
 
 /// What the last update has read.
@@ -59,7 +63,21 @@ impl LifecycleResourceMonitor {
             latency: Arc::new(Histogram::for_gpu_work()),
             events_lost: AtomicU64::new(0),
             state: Mutex::default(),
+            guards: Mutex::new(GuardWatch::new(GuardSettings::default())),
         }
+    }
+
+    /// The same monitor with other thresholds of its guards than the defaults.
+    #[must_use]
+    pub fn with_guards(self, settings: GuardSettings) -> Self {
+        Self { guards: Mutex::new(GuardWatch::new(settings)), ..self }
+    }
+
+    /// What the guards have warned of: the last 64 warnings, one for each guard and subject, the last raised at the end. The guards look
+    /// at most once per window ([`GuardSettings::window`]), in [`update`](ResourceMonitor::update).
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.guards.lock().warnings()
     }
 
     /// Where the time from a submission to its completion is recorded, by whoever follows submissions.
@@ -105,7 +123,9 @@ impl ResourceMonitor for LifecycleResourceMonitor {
     }
 
     fn update(&self) {
-        self.state.lock().read(&self.tracker);
+        let mut state = self.state.lock();
+        state.read(&self.tracker);
+        self.guards.lock().update(&self.tracker, &state.totals);
     }
 
     fn description_revision(&self) -> u64 {
@@ -147,6 +167,11 @@ impl ResourceMonitor for LifecycleResourceMonitor {
         series
             .counter("vitals_label_overflow_total", Unit::Count, "Names, labels or series refused for want of room")
             .label("table", "names");
+        for guard in Guard::ALL {
+            series
+                .counter("vitals_guard_warnings_total", Unit::Count, "Windows and subjects that a guard has warned of")
+                .label("guard", guard.name());
+        }
         for appeared in &self.state.lock().appeared {
             match appeared {
                 Appeared::Kind(kind) => describe_kind(series, kind.name()),
@@ -179,6 +204,11 @@ impl ResourceMonitor for LifecycleResourceMonitor {
             .push(totals.telemetry_bytes)
             .push(totals.overflows.resources)
             .push(totals.overflows.names());
+        let guards = self.guards.lock();
+        for guard in Guard::ALL {
+            row.push(guards.raised(guard));
+        }
+        drop(guards);
         let churn = |counts: Counts| counts.created + counts.released;
         for &appeared in &state.appeared {
             match appeared {

@@ -6,6 +6,11 @@
 mod adapter;
 mod frames;
 mod gpu;
+#[cfg(feature = "telemetry")]
+mod guards;
+#[cfg(not(feature = "telemetry"))]
+#[path = "guards_off.rs"]
+mod guards;
 mod lifecycle;
 mod memory;
 mod process;
