@@ -1,11 +1,14 @@
-//! Short-lived resources that were alike, counted by what they had in common: one thread's part.
+//! Short-lived resources that were alike, counted by what they had in common: one thread's part. One thread writes, any reads.
 
-use super::record::Record;
+use super::record::{Record, extent, extent_words};
+use super::seqcell::SeqCell;
 use super::{Extent, ResourceKind};
-use parking_lot::Mutex;
+use std::sync::OnceLock;
 
 /// Sorts of resources that a thread keeps apart.
 const SORTS: usize = 64;
+/// Places in which a sort is looked for.
+const PROBES: usize = 4;
 
 /// What interchangeable resources have in common.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,60 +19,84 @@ pub(crate) struct Sort {
     pub(crate) descriptor: u16,
 }
 
-impl Sort {
-    fn of(record: &Record) -> Self {
-        let Record { kind, bytes, extent, descriptor, .. } = *record;
-        Self { kind, bytes, extent, descriptor }
-    }
-
-    /// The first place to look at.
-    fn place(&self) -> usize {
-        let extent = self.extent.map_or(0, |extent| u64::from(extent.width) << 32 | u64::from(extent.height));
-        let mixed = self.bytes.rotate_left(24) ^ extent ^ (u64::from(self.descriptor) << 8 | self.kind.index() as u64);
-        // The golden ratio's fraction spreads neighbours (Knuth's multiplicative hashing).
-        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % SORTS
-    }
-}
-
-/// Places in which a sort is looked for.
-const PROBES: usize = 4;
+/// How often a sort was counted, in the first word, and the sort. A place that was never taken is all zeros.
+type Place = SeqCell<5>;
 
 /// One thread's sorts. A new one takes a free place or pushes out one that was seen once; else it is not counted.
 #[derive(Debug, Default)]
-pub(crate) struct Alike(Mutex<Vec<Option<(Sort, u64)>>>);
+pub(crate) struct Alike(OnceLock<Box<[Place]>>);
+
+impl Sort {
+    const SIZED: u64 = 1 << 32;
+
+    fn words(record: &Record) -> [u64; 4] {
+        let (size, depth) = record.extent.map_or((0, 0), extent_words);
+        let sized = if record.extent.is_some() { Self::SIZED } else { 0 };
+        [sized | u64::from(record.descriptor) << 8 | record.kind.index() as u64, record.bytes, size, depth]
+    }
+
+    fn of(&[what, bytes, size, depth]: &[u64; 4]) -> Self {
+        Self {
+            kind: ResourceKind::at((what & 0xff) as usize),
+            bytes,
+            extent: (what & Self::SIZED != 0).then(|| extent(size, depth)),
+            descriptor: (what >> 8) as u16,
+        }
+    }
+}
+
+/// The first place to look at.
+fn first_place(&[what, bytes, size, _]: &[u64; 4]) -> usize {
+    let mixed = bytes.rotate_left(24) ^ size ^ what;
+    // The golden ratio's fraction spreads neighbours (Knuth's multiplicative hashing).
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
+}
 
 impl Alike {
-    /// Counts a resource that had a short life. The lock is the thread's own but for a reader now and then.
+    /// Counts a resource that had a short life. The caller is the only writer.
     pub(crate) fn count(&self, record: &Record) {
-        let sort = Sort::of(record);
-        let mut sorts = self.0.lock();
-        if sorts.is_empty() {
-            sorts.resize(SORTS, None);
-        }
-        let (mut free, mut seen_once) = (None, None);
-        for place in (0..PROBES).map(|step| (sort.place() + step) % SORTS) {
-            match sorts.get_mut(place) {
-                Some(Some((known, made))) if *known == sort => {
-                    *made += 1;
-                    return;
-                }
-                Some(None) => free = free.or(Some(place)),
-                Some(Some((_, made))) if *made < 2 => seen_once = seen_once.or(Some(place)),
-                Some(Some(_)) | None => {}
+        let places = self.0.get_or_init(|| (0..SORTS).map(|_| Place::new()).collect());
+        let sort = Sort::words(record);
+        let first = first_place(&sort);
+        let mut free = None;
+        for step in 0..PROBES {
+            let Some(place) = places.get((first + step) % SORTS) else { continue };
+            let made = place.word(0);
+            if made > 0 && (1..5).all(|word| place.word(word) == sort[word - 1]) {
+                place.write(&[made + 1]);
+                return;
+            }
+            if made < 2 {
+                free = free.or(Some(place));
             }
         }
-        if let Some(place) = free.or(seen_once).and_then(|place| sorts.get_mut(place)) {
-            *place = Some((sort, 1));
+        if let Some(place) = free {
+            let [what, bytes, size, depth] = sort;
+            place.write(&[1, what, bytes, size, depth]);
         }
     }
 
     /// The sorts seen more than once, and how often.
     pub(crate) fn read(&self) -> Vec<(Sort, u64)> {
-        self.0.lock().iter().flatten().filter(|(_, made)| *made > 1).copied().collect()
+        let places = self.0.get().into_iter().flatten();
+        places.map(whole).filter(|[made, ..]| *made > 1).map(|[made, sort @ ..]| (Sort::of(&sort), made)).collect()
     }
 
     /// Bytes that the sorts take.
     pub(crate) fn footprint(&self) -> usize {
-        self.0.lock().capacity() * size_of::<Option<(Sort, u64)>>()
+        self.0.get().map_or(0, |places| size_of_val(&**places))
     }
+}
+
+/// The words of a place; zeros if it was being written at every look.
+fn whole(place: &Place) -> [u64; 5] {
+    const LOOKS: usize = 1000;
+    let look = |attempt| {
+        if attempt % 16 == 15 {
+            // The writer may wait for this core.
+            std::thread::yield_now();
+        }
+        place.read_with(|_| ()).map(|(_, words, ())| words)
+    };
+    (0..LOOKS).find_map(look).unwrap_or_default()
 }

@@ -1,9 +1,10 @@
 //! The probe and the packet: what a program reports through.
 
 use super::book::Book;
-use super::event::{Event, EventKind, Mark};
+use super::event::{EventKind, Mark};
+use super::record::EventWords;
 use super::submissions::{Origin, Submission};
-use super::ticket::{self, Ticket, Touches, bare_event};
+use super::ticket::{self, Ticket, Touches};
 use super::{
     Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind, Timestamp, local,
 };
@@ -154,19 +155,25 @@ impl Probe {
         self.report(mark, None);
     }
 
+    /// Counts what the mark says, then offers its event. Which mark it is, the caller's code knows when it is compiled.
+    #[inline]
     fn report(self, mark: Mark<'_>, site: Option<&'static Location<'static>>) {
         let Some(book) = self.0 else { return };
         let level = book.level();
-        if level == Level::Off {
+        match mark {
             // Work submitted before the level went off still ends.
-            match mark {
-                Mark::Complete { correlation, queue } => complete(book, correlation, queue, book.now()),
-                Mark::Abandoned { correlation } => abandon(book, correlation, book.now()),
-                _ => {}
+            Mark::Complete { correlation, queue } => complete(book, level, correlation, queue),
+            Mark::Abandoned { correlation } => abandon(book, level, correlation),
+            _ if level == Level::Off => {}
+            Mark::Submit { correlation, queue, command_buffers } => {
+                submit(book, level, correlation, queue, command_buffers, site);
             }
-            return;
+            Mark::Present { surface } => present(book, level, surface),
+            Mark::ResizeRebuild { target, extent } => target.mark(level, EventKind::ResizeRebuild, extent),
+            Mark::Bind { resource } => resource.mark(level, EventKind::Bind, None),
+            Mark::Unbind { resource } => resource.mark(level, EventKind::Unbind, None),
+            Mark::Marker(name) => marker(book, level, name),
         }
-        report(book, level, mark, site);
     }
 
     #[inline]
@@ -259,60 +266,21 @@ fn packet_event(
         return;
     }
     let kind = if result == Some(PacketResult::Presented) { EventKind::Present } else { EventKind::Marker };
-    let event = Event { result, ..bare_event(kind, now, Context::current().with_packet(id)) };
-    let marker = if kind == EventKind::Marker { book.marker(marker) } else { 0 };
-    local::with(book, |local| local.emit(book, event, marker));
+    let event = EventWords::bare(kind, now, Context::current().with_packet(id)).result(result);
+    let event = if kind == EventKind::Marker { event.marker(book.marker(marker)) } else { event };
+    local::with(book, |local| local.emit(book, event));
 }
 
-/// Counts what the mark says, then offers its event.
-fn report(book: &'static Book, level: Level, mark: Mark<'_>, site: Option<&'static Location<'static>>) {
-    match mark {
-        Mark::Submit { correlation, queue, command_buffers } => {
-            let now = book.now();
-            let staged = submit(book, correlation, queue, command_buffers.len(), site, now);
-            report_work(book, level, EventKind::Submit, now, queue, Some(correlation), Some(staged));
-            for command_buffer in command_buffers {
-                report_work(book, level, EventKind::Bind, now, Some(command_buffer), Some(correlation), None);
-            }
-        }
-        Mark::Complete { correlation, queue } => {
-            let now = book.now();
-            complete(book, correlation, queue, now);
-            report_work(book, level, EventKind::Complete, now, queue, Some(correlation), None);
-        }
-        Mark::Abandoned { correlation } => {
-            let now = book.now();
-            abandon(book, correlation, now);
-            if level == Level::Events {
-                let marker = book.marker("submission abandoned");
-                let event = bare_event(EventKind::Marker, now, Context::current());
-                let event = Event { correlation: Some(correlation), ..event };
-                local::with(book, |local| local.emit(book, event, marker));
-            }
-        }
-        Mark::Present { surface } => report_work(book, level, EventKind::Present, book.now(), surface, None, None),
-        Mark::ResizeRebuild { target, extent } => target.mark(level, EventKind::ResizeRebuild, extent),
-        Mark::Bind { resource } => resource.mark(level, EventKind::Bind, None),
-        Mark::Unbind { resource } => resource.mark(level, EventKind::Unbind, None),
-        Mark::Marker(name) => {
-            if level == Level::Events {
-                let marker = book.marker(name);
-                let event = bare_event(EventKind::Marker, book.now(), Context::current());
-                local::with(book, |local| local.emit(book, event, marker));
-            }
-        }
-    }
-}
-
-/// Counts and lists a submission. Returns the staged bytes that went with it.
+/// Counts and lists a submission.
 fn submit(
-    book: &Book,
+    book: &'static Book,
+    level: Level,
     correlation: u64,
     queue: Option<&Ticket>,
-    command_buffers: usize,
+    command_buffers: &[&Ticket],
     site: Option<&'static Location<'static>>,
-    now: Timestamp,
-) -> u64 {
+) {
+    let now = book.now();
     let context = Context::current();
     let packet = context.packet();
     let staged = book.submissions.submit();
@@ -324,24 +292,47 @@ fn submit(
         ended: None,
         abandoned: false,
         staged,
-        command_buffers: u32::try_from(command_buffers).unwrap_or(u32::MAX),
+        command_buffers: u32::try_from(command_buffers.len()).unwrap_or(u32::MAX),
     });
     if !packet.is_none()
         && let Some((_, packets)) = book.packets(packet.lane())
     {
         packets.submit(packet, now);
     }
-    staged
+    report_work(book, level, EventKind::Submit, now, queue, Some(correlation), Some(staged));
+    for command_buffer in command_buffers {
+        report_work(book, level, EventKind::Bind, now, Some(command_buffer), Some(correlation), None);
+    }
 }
 
-fn complete(book: &Book, correlation: u64, queue: Option<&Ticket>, now: Timestamp) {
+fn complete(book: &'static Book, level: Level, correlation: u64, queue: Option<&Ticket>) {
+    let now = book.now();
     let packet = book.submissions.complete(correlation, queue.and_then(Ticket::id), now);
     work_ended(book, packet, now, true);
+    report_work(book, level, EventKind::Complete, now, queue, Some(correlation), None);
 }
 
-fn abandon(book: &Book, correlation: u64, now: Timestamp) {
+fn abandon(book: &'static Book, level: Level, correlation: u64) {
+    let now = book.now();
     let packet = book.submissions.abandon(correlation, now);
     work_ended(book, packet, now, false);
+    if level == Level::Events {
+        let marker = book.marker("submission abandoned");
+        let event = EventWords::bare(EventKind::Marker, now, Context::current()).marker(marker);
+        local::with(book, |local| local.emit(book, event.correlation(correlation)));
+    }
+}
+
+fn present(book: &'static Book, level: Level, surface: Option<&Ticket>) {
+    report_work(book, level, EventKind::Present, book.now(), surface, None, None);
+}
+
+fn marker(book: &'static Book, level: Level, name: &str) {
+    if level == Level::Events {
+        let marker = book.marker(name);
+        let event = EventWords::bare(EventKind::Marker, book.now(), Context::current()).marker(marker);
+        local::with(book, |local| local.emit(book, event));
+    }
 }
 
 fn work_ended(book: &Book, packet: Option<PacketId>, now: Timestamp, completed: bool) {
@@ -365,8 +356,9 @@ fn report_work(
         return;
     }
     let event = resource
-        .and_then(|ticket| ticket.event(book, kind))
-        .unwrap_or_else(|| bare_event(kind, now, Context::current()));
-    let event = Event { time: now, correlation, bytes, ..event };
-    local::with(book, |local| local.emit(book, event, 0));
+        .and_then(|ticket| ticket.event(book, kind, now))
+        .unwrap_or_else(|| EventWords::bare(kind, now, Context::current()))
+        .bytes(bytes);
+    let event = correlation.map_or(event, |correlation| event.correlation(correlation));
+    local::with(book, |local| local.emit(book, event));
 }

@@ -7,11 +7,10 @@
 use super::alike::Alike;
 use super::book::{Book, count};
 use super::counts::PEAK_FOLD_BYTES;
-use super::event::Event;
 use super::kind::ROWS;
 use super::lifetimes::{LifeCounters, RunningBurst};
 use super::owner_rows::{OwnerRow, OwnerRows};
-use super::record::{EVENT_WORDS, Record, encode_event};
+use super::record::{EVENT_WORDS, EventWords, Record};
 use super::ring::Ring;
 use super::slot::Slot;
 use super::slots::LOCAL_MOST;
@@ -65,29 +64,34 @@ pub(crate) fn with<R>(book: &'static Book, f: impl Fn(&mut Local) -> R) -> R {
     let done = LOCALS.try_with(|locals| {
         // Borrowed already: an allocator that reports to a book while we allocate.
         let mut list = locals.0.try_borrow_mut().ok()?;
-        Some(f(own(&mut list, book)))
+        if !list.first().is_some_and(|(of, _)| std::ptr::eq(*of, book)) {
+            bring_forward(&mut list, book);
+        }
+        let (_, local) = list.first_mut()?;
+        Some(f(local))
     });
     match done {
         Ok(Some(done)) => done,
-        Ok(None) | Err(_) => {
-            let mut shared = book.shared_local();
-            shared.thread = thread_number();
-            f(&mut shared)
-        }
+        Ok(None) | Err(_) => with_shared(book, &f),
     }
 }
 
-#[inline]
-fn own<'a>(list: &'a mut Vec<(&'static Book, Local)>, book: &'static Book) -> &'a mut Local {
-    let is_own = |(of, _): &(&'static Book, Local)| std::ptr::eq(*of, book);
-    if !list.first().is_some_and(is_own) {
-        let place = list.iter().position(is_own).unwrap_or_else(|| {
-            list.push((book, book.adopt_local(thread_number())));
-            list.len() - 1
-        });
-        list.swap(0, place);
-    }
-    &mut list[0].1
+/// Puts the thread's part in a book first that is not the one it reported to last.
+#[cold]
+fn bring_forward(list: &mut Vec<(&'static Book, Local)>, book: &'static Book) {
+    let place = list.iter().position(|(of, _)| std::ptr::eq(*of, book)).unwrap_or_else(|| {
+        list.push((book, book.adopt_local(thread_number())));
+        list.len() - 1
+    });
+    list.swap(0, place);
+}
+
+/// Runs `f` with the part of threads that have none of their own.
+#[cold]
+fn with_shared<R>(book: &'static Book, f: &dyn Fn(&mut Local) -> R) -> R {
+    let mut shared = book.shared_local();
+    shared.thread = thread_number();
+    f(&mut shared)
 }
 
 impl Drop for Locals {
@@ -201,9 +205,9 @@ impl Local {
 
     /// Offers an event to the thread's ring. The counters come first.
     #[inline]
-    pub(crate) fn emit(&mut self, book: &Book, event: Event, marker: u16) {
+    pub(crate) fn emit(&mut self, book: &Book, event: EventWords) {
         let ring = self.shard.ring.get_or_init(|| Ring::new(book.settings.ring_capacity));
-        ring.push(&encode_event(&Event { thread: self.thread, ..event }, marker));
+        event.push(ring, self.thread);
     }
 
     /// Bytes that the part takes beside its shard.
@@ -223,17 +227,21 @@ impl Shard {
         }
     }
 
-    /// The tallies that count this resource: its kind's, its owner kind's, and its owner's, unless its kind is one of the
-    /// `passing` ones.
+    /// Takes a step in the tallies that count this resource: its kind's, its owner kind's, and its owner's, unless its kind is
+    /// one of the `passing` ones. Returns the owner's row.
     #[inline]
-    pub(crate) fn tallies(&self, passing: u64, record: &Record) -> impl Iterator<Item = &Tally> {
-        let [kind, owner_kind] = record.rows().map(|row| self.rows.row(row));
-        [Some(kind), Some(owner_kind), self.owner(passing, record).map(|row| &row.tally)].into_iter().flatten()
+    pub(crate) fn tally(&self, passing: u64, record: &Record, step: impl Fn(&Tally)) -> Option<&OwnerRow> {
+        let [kind, owner_kind] = record.rows();
+        step(self.rows.row(kind));
+        step(self.rows.row(owner_kind));
+        let owner = self.owner(passing, record)?;
+        step(&owner.tally);
+        Some(owner)
     }
 
     /// The row of the resource's owner, if it is counted there.
     #[inline]
-    pub(crate) fn owner(&self, passing: u64, record: &Record) -> Option<&OwnerRow> {
+    fn owner(&self, passing: u64, record: &Record) -> Option<&OwnerRow> {
         let counted = record.owner.index() != 0 && !record.kind.is_in(passing);
         if counted { self.owners.row(record.owner) } else { None }
     }

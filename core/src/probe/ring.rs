@@ -22,9 +22,10 @@ impl<const N: usize> Ring<N> {
         Self { head: AtomicU64::new(0), cells: (0..capacity).map(|_| SeqCell::new()).collect() }
     }
 
-    /// Offers one entry. The caller is the only producer.
+    /// Offers one entry: its first `words.len()` words; the others are left as an earlier entry had them. The caller is the only
+    /// producer.
     #[inline]
-    pub(crate) fn push(&self, words: &[u64; N]) {
+    pub(crate) fn push(&self, words: &[u64]) {
         let position = own(&self.head);
         self.cell(position).write_as(version_of(position), words);
         self.head.store(position + 1, Ordering::Release);

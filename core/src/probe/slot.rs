@@ -67,15 +67,14 @@ impl Slot {
         }
     }
 
-    /// Writes a resource into a free slot. What lies beside the cell is set while the slot is still free: a reader that
+    /// Writes a resource into a free slot, and returns its words. What lies beside the cell is set while the slot is still free: a reader that
     /// sees it sees the version that freeing the slot left, too.
     #[inline]
-    pub(crate) fn open(&self, record: &Record) {
+    pub(crate) fn open(&self, record: &Record) -> [u64; SLOT_WORDS] {
         self.state.store(0, Ordering::Relaxed);
         self.sequence.store(1, Ordering::Relaxed);
         self.last_packet.store(PacketId::NONE.get(), Ordering::Relaxed);
-        let (words, count) = record.encode();
-        self.cell.write(&words[..count]);
+        self.rewrite(record)
     }
 
     /// Keeps a label, for a slot that is still free. Returns the bytes that its storage grew by.
@@ -110,10 +109,17 @@ impl Slot {
         self.aside.lock().as_deref().map(|aside| aside.label.clone())
     }
 
-    /// Writes a changed record over the one there.
-    pub(crate) fn rewrite(&self, record: &Record) {
+    /// Writes a changed record over the one there, and returns its words.
+    #[inline]
+    pub(crate) fn rewrite(&self, record: &Record) -> [u64; SLOT_WORDS] {
         let (words, count) = record.encode();
-        self.cell.write(&words[..count]);
+        // Each of these lengths is known where the words are copied.
+        if count == SLOT_HOT_WORDS {
+            self.cell.write(&words[..SLOT_HOT_WORDS]);
+        } else {
+            self.cell.write(&words);
+        }
+        words
     }
 
     /// Frees the slot.
@@ -126,6 +132,12 @@ impl Slot {
     #[inline]
     pub(crate) fn record(&self) -> Record {
         Record::decode(|index| self.cell.word(index))
+    }
+
+    /// A word of the record, for the holder of the ticket.
+    #[inline]
+    pub(crate) fn word(&self, index: usize) -> u64 {
+        self.cell.word(index)
     }
 
     /// The resource's id, for the holder of the ticket.
@@ -156,6 +168,12 @@ impl Slot {
     #[inline]
     pub(crate) fn next_sequence(&self) -> u32 {
         self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The number of the resource's last event, for who holds the ticket alone.
+    #[inline]
+    pub(crate) fn last_sequence(&self) -> u32 {
+        self.sequence.load(Ordering::Relaxed)
     }
 
     /// Notes that `packet` uses the resource; `true` if the packet noted before is another.

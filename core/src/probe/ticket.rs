@@ -3,10 +3,10 @@
 use super::book::Book;
 use super::chronicle::{Life, Misused};
 use super::clock::nanos;
-use super::event::{Event, EventKind};
+use super::event::EventKind;
 use super::lifetimes::Step;
 use super::local::{self, Local};
-use super::record::Record;
+use super::record::{EventWords, Record};
 use super::slot::{DESTROYED, FREED, HANDLE_DROPPED, Slot};
 use super::tally::Tally;
 use super::{Context, Extent, Level, New, OwnerId, PacketId, ResourceId, Timestamp};
@@ -50,7 +50,7 @@ impl Ticket {
         if level == Level::Events && book.touch_lists() {
             let context = Context::current().with_packet(packet);
             local::with(book, |local| {
-                local.emit(book, resource_event(book, slot, EventKind::Bind, context), 0);
+                local.emit(book, resource_event(slot, EventKind::Bind, book.now(), context));
             });
         }
     }
@@ -63,8 +63,7 @@ impl Ticket {
         } else if slot.touch(touches.packet) {
             check_use(book, slot, touches.packet);
             if let Some((local, time, context)) = &mut touches.events {
-                let event = event_of(&slot.record(), EventKind::Bind, slot.next_sequence(), *time, *context);
-                local.emit(book, event, 0);
+                local.emit(touches.book, resource_event(slot, EventKind::Bind, *time, *context));
             }
         }
     }
@@ -118,7 +117,9 @@ impl Ticket {
     fn count(&self, what: impl Fn(&Tally)) {
         let Some(Entry { slot, book }) = self.0.filter(|entry| entry.book.level() != Level::Off) else { return };
         let record = slot.record();
-        local::with(book, |local| local.shard.tallies(book.settings.passing, &record).for_each(&what));
+        local::with(book, |local| {
+            local.shard.tally(book.settings.passing, &record, &what);
+        });
     }
 
     /// The memory of a destroyed resource is free: its bytes are no longer pending, though handles may keep the resource itself
@@ -142,35 +143,24 @@ impl Ticket {
         let level = book.level();
         local::with(book, |local| {
             slot.rewrite(&new);
-            for tally in local.shard.tallies(book.settings.passing, &new) {
-                tally.resize(before, after, pending);
-            }
+            local.shard.tally(book.settings.passing, &new, |tally| tally.resize(before, after, pending));
             if new.within.is_none() && !pending {
                 local.move_live(book, bytes, old.bytes);
             }
             if level == Level::Events {
-                let event = resource_event(book, slot, EventKind::ResizeRebuild, Context::current());
-                local.emit(book, event, 0);
+                local.emit(book, resource_event(slot, EventKind::ResizeRebuild, book.now(), Context::current()));
             }
         });
     }
 
     /// Reports what a mark says of this resource, at a level other than Off.
+    #[inline]
     pub(super) fn mark(&self, level: Level, kind: EventKind, extent: Option<Extent>) {
-        let Some(Entry { slot, book }) = self.0 else { return };
-        if level != Level::Events && kind != EventKind::ResizeRebuild {
-            return;
+        if let Some(entry) = self.0
+            && (level == Level::Events || kind == EventKind::ResizeRebuild)
+        {
+            entry.mark(level, kind, extent);
         }
-        local::with(book, |local| {
-            if kind == EventKind::ResizeRebuild {
-                let record = slot.record();
-                local.shard.tallies(book.settings.passing, &record).for_each(Tally::rebuild);
-            }
-            if level == Level::Events {
-                let event = resource_event(book, slot, kind, Context::current());
-                local.emit(book, Event { extent: extent.or(event.extent), ..event }, 0);
-            }
-        });
     }
 
     /// The resource's owner.
@@ -179,9 +169,9 @@ impl Ticket {
     }
 
     /// An event of this resource, if it is one of `book`'s.
-    pub(super) fn event(&self, book: &'static Book, kind: EventKind) -> Option<Event> {
+    pub(super) fn event(&self, book: &'static Book, kind: EventKind, time: Timestamp) -> Option<EventWords> {
         let entry = self.0.filter(|entry| std::ptr::eq(entry.book, book))?;
-        Some(resource_event(book, entry.slot, kind, Context::current()))
+        Some(resource_event(entry.slot, kind, time, Context::current()))
     }
 }
 
@@ -232,6 +222,19 @@ impl std::fmt::Debug for Ticket {
 }
 
 impl Entry {
+    fn mark(self, level: Level, kind: EventKind, extent: Option<Extent>) {
+        let Self { slot, book } = self;
+        local::with(book, |local| {
+            if kind == EventKind::ResizeRebuild {
+                let record = slot.record();
+                local.shard.tally(book.settings.passing, &record, Tally::rebuild);
+            }
+            if level == Level::Events {
+                local.emit(book, resource_event(slot, kind, book.now(), Context::current()).extent(extent));
+            }
+        });
+    }
+
     /// Sets a bit of the state; `true` if it was not set before.
     fn leave_live(self, bit: u32) -> bool {
         let Self { slot, book } = self;
@@ -242,14 +245,14 @@ impl Entry {
         }
         let record = slot.record();
         local::with(book, |local| {
-            for tally in local.shard.tallies(book.settings.passing, &record) {
+            local.shard.tally(book.settings.passing, &record, |tally| {
                 if before == 0 {
                     tally.leave_live(record.bytes);
                 }
                 if bit == DESTROYED {
                     tally.destroy();
                 }
-            }
+            });
             if before == 0 && record.within.is_none() {
                 local.move_live(book, 0, record.bytes);
             }
@@ -262,9 +265,7 @@ impl Entry {
         if slot.mark(FREED) & FREED == 0 {
             let record = slot.record();
             local::with(book, |local| {
-                for tally in local.shard.tallies(book.settings.passing, &record) {
-                    tally.free(record.bytes);
-                }
+                local.shard.tally(book.settings.passing, &record, |tally| tally.free(record.bytes));
             });
         }
     }
@@ -285,13 +286,13 @@ impl Entry {
         let level = book.level();
         local::with(book, |local| {
             let shard = local.shard;
-            for tally in shard.tallies(book.settings.passing, &record) {
+            let owner = shard.tally(book.settings.passing, &record, |tally| {
                 if live {
                     tally.leave_live(record.bytes);
                 }
                 tally.release(held, life, short);
-            }
-            if let Some(owner) = shard.owner(book.settings.passing, &record) {
+            });
+            if let Some(owner) = owner {
                 owner.note_released(record.kind, record.site);
             }
             shard.lives.end(life);
@@ -303,8 +304,9 @@ impl Entry {
                 local.move_live(book, 0, record.bytes);
             }
             if level == Level::Events {
-                let event = event_of(&record, EventKind::Destroy, slot.next_sequence(), now, context);
-                local.emit(book, Event { lifetime: Some(lifetime), ..event }, 0);
+                let event =
+                    EventWords::of(|word| slot.word(word), EventKind::Destroy, slot.last_sequence(), now, context);
+                local.emit(book, event.span(Some(lifetime)));
             }
             if record.kind.is_in(book.settings.followed) {
                 write_down(book, slot, &record, state, now, context.packet());
@@ -422,12 +424,12 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
             extent: new.extent,
             within: new.within,
         };
-        slot.open(&record);
+        let words = slot.open(&record);
         count_creation(book, local, &record);
         if level == Level::Events {
             let took = new.took.map(|took| Duration::from_nanos(nanos(took)));
-            let event = event_of(&record, EventKind::Create, 0, created, context);
-            local.emit(book, Event { took, ..event }, 0);
+            let event = EventWords::of(|word| words[word], EventKind::Create, 0, created, context);
+            local.emit(book, event.span(took));
         }
         Some(Entry { slot, book })
     });
@@ -437,10 +439,8 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
 #[inline]
 fn count_creation(book: &Book, local: &mut Local, record: &Record) {
     let shard = local.shard;
-    for tally in shard.tallies(book.settings.passing, record) {
-        tally.create(record.bytes);
-    }
-    if let Some(owner) = shard.owner(book.settings.passing, record) {
+    let owner = shard.tally(book.settings.passing, record, |tally| tally.create(record.bytes));
+    if let Some(owner) = owner {
         owner.note_created(record.kind, record.site);
     }
     shard.lives.begin();
@@ -470,50 +470,9 @@ fn keep_links(book: &Book, slot: &Slot, links: &[ResourceId]) -> bool {
     true
 }
 
-/// The resource's next event, now.
+/// The resource's next event.
 #[inline]
-fn resource_event(book: &Book, slot: &Slot, kind: EventKind, context: Context) -> Event {
-    event_of(&slot.record(), kind, slot.next_sequence(), book.now(), context)
-}
-
-#[inline]
-fn event_of(record: &Record, kind: EventKind, sequence: u32, time: Timestamp, context: Context) -> Event {
-    Event {
-        backend: record.backend,
-        resource_kind: Some(record.kind),
-        resource: ResourceId::new(record.id),
-        native: record.native,
-        owner: (!record.owner.is_none()).then_some(record.owner),
-        extent: record.extent,
-        bytes: Some(record.bytes),
-        sequence: Some(sequence),
-        suballocation: record.within.is_some(),
-        ..bare_event(kind, time, context)
-    }
-}
-
-/// An event of no resource. The thread is filled in by the ring's owner.
-#[inline]
-pub(super) fn bare_event(kind: EventKind, time: Timestamp, context: Context) -> Event {
-    Event {
-        time,
-        event: kind,
-        backend: super::Backend::Common,
-        resource_kind: None,
-        resource: None,
-        native: None,
-        thread: 0,
-        owner: (!context.owner().is_none()).then_some(context.owner()),
-        packet: (!context.packet().is_none()).then_some(context.packet()),
-        lane: (!context.lane().is_none()).then_some(context.lane()),
-        extent: None,
-        bytes: None,
-        sequence: None,
-        correlation: None,
-        marker: None,
-        result: None,
-        took: None,
-        lifetime: None,
-        suballocation: false,
-    }
+fn resource_event(slot: &Slot, kind: EventKind, time: Timestamp, context: Context) -> EventWords {
+    // The time comes before the number: waiting for both takes no longer than for one.
+    EventWords::of(|word| slot.word(word), kind, slot.next_sequence(), time, context)
 }
