@@ -10,6 +10,7 @@ mod choices;
 mod counters;
 mod details;
 mod foreign;
+mod links;
 mod lives;
 mod pending;
 mod same;
