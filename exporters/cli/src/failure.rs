@@ -9,12 +9,13 @@ use crate::watch::FetchError;
 /// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  failed while running (terminal, output)
+  0  done; diff: nothing changed
+  1  failed while running (terminal, output); diff: something changed
   2  an argument is not valid
   3  adapters: no GPU adapter
   4  watch --once: no answer from the engine
-  5  watch --once: an answer that is a refusal or not metrics of engine-vitals";
+  5  watch --once: an answer that is a refusal or not metrics of engine-vitals
+  6  inspect, diff: a snapshot could not be read; diff: the output not be written";
 
 /// What ends the program early.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum Failure {
     NoAdapter,
     /// The engine could not be read.
     Fetch(FetchError),
+    /// A snapshot could not be read, or what it says not be written; in words.
+    Snapshot(String),
     /// The output could not be written.
     Output(io::Error),
     /// The terminal could not be used.
@@ -42,6 +45,7 @@ impl Failure {
             Self::NoAdapter => 3,
             Self::Fetch(FetchError::NoAnswer(_)) => 4,
             Self::Fetch(FetchError::Unusable(_)) => 5,
+            Self::Snapshot(_) => 6,
         })
     }
 }
@@ -67,7 +71,7 @@ impl fmt::Display for Failure {
                 f,
                 "cannot use the terminal: {error}\nWith --once, or with the output sent elsewhere (`| cat`), no terminal is needed."
             ),
-            Self::Usage(what) | Self::Running(what) => f.write_str(what),
+            Self::Usage(what) | Self::Snapshot(what) | Self::Running(what) => f.write_str(what),
         }
     }
 }
