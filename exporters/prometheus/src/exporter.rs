@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine_vitals_core::analysis::{Dump, DumpOptions};
 use engine_vitals_core::registry::{MetricsOutput, Registry};
 use metrics::Recorder;
 use parking_lot::Mutex;
 
 use crate::bridge::Bridge;
+use crate::dump;
 use crate::index::{self, MonitorLine};
 use crate::render::{Labels, family};
-use crate::server::{Config, Limits, Listen, Pages, Server, Stats, host_name};
+use crate::server::{Config, DumpForm, Limits, Listen, Pages, Server, Stats, host_name};
 use crate::ticker::Ticker;
 
 /// The port that is tried first.
@@ -53,6 +55,7 @@ impl Exporter {
             global: false,
             joined: None,
             notices: Box::new(Vec::new),
+            dump: None,
         }
     }
 
@@ -108,6 +111,7 @@ pub struct ExporterBuilder {
     global: bool,
     joined: Option<Arc<dyn Recorder + Send + Sync>>,
     notices: Notices,
+    dump: Option<dump::Source>,
 }
 
 /// Asked for each page: what the page should say beside the monitors' health.
@@ -187,6 +191,16 @@ impl ExporterBuilder {
         self
     }
 
+    /// Serves what this takes as `/dump.json`, which `engine-vitals inspect` and `diff` read, and as `/dump.txt`. Without it there are
+    /// no such pages. It is called on a thread that may block, for each request, or once for all that come while it runs; an answer has
+    /// at most the 50,000 biggest resources and 64 MiB.
+    ///
+    /// A dump has the names of the program's resources and of its source files: whoever may read the figures may read those too.
+    pub fn dump(mut self, take: impl Fn(&DumpOptions) -> Dump + Send + Sync + 'static) -> Self {
+        self.dump = Some(Box::new(take));
+        self
+    }
+
     /// Gives gauges and counters to a recorder that the application already has, too; every second.
     ///
     /// What the `metrics` facade cannot carry (histograms, counters of seconds) is not among them, and a gauge that is
@@ -231,6 +245,7 @@ impl ExporterBuilder {
             labels,
             app: self.app,
             notices: self.notices,
+            dump: self.dump,
         });
         let server = Server::start(config, content.clone(), stats).map_err(StartError::Listen)?;
         let mut upkeep =
@@ -311,6 +326,7 @@ struct Content {
     labels: Labels,
     app: Option<(String, String)>,
     notices: Notices,
+    dump: Option<dump::Source>,
 }
 
 impl Pages for Content {
@@ -339,7 +355,15 @@ impl Pages for Content {
             Some((name, version)) => (name.as_str(), Some(version.as_str())),
             None => ("This program", None),
         };
-        index::page(name, version, &monitors, &issues).into_bytes()
+        index::page(name, version, self.has_dump(), &monitors, &issues).into_bytes()
+    }
+
+    fn has_dump(&self) -> bool {
+        self.dump.is_some()
+    }
+
+    fn dump(&self, form: DumpForm) -> Vec<u8> {
+        self.dump.as_ref().map(|source| dump::render(source, form)).unwrap_or_default()
     }
 }
 

@@ -21,17 +21,29 @@ a{color:#0b6bcb}.good{color:#197b3d}.warn{color:#a4520a}\
 th,td{border-color:#2b3138}a{color:#6cb2ff}.good{color:#62c884}.warn{color:#f0a45d}}";
 
 /// The page. `issues` are sentences about what is wrong.
-pub(crate) fn page(app: &str, version: Option<&str>, monitors: &[MonitorLine<'_>], issues: &[String]) -> String {
+pub(crate) fn page(
+    app: &str,
+    version: Option<&str>,
+    has_dump: bool,
+    monitors: &[MonitorLine<'_>],
+    issues: &[String],
+) -> String {
     let mut html = String::with_capacity(2048 + monitors.len() * 128);
     let app = escape(app);
     let version = version.map_or_else(String::new, |version| format!(" {}", escape(version)));
+    let dump = match has_dump {
+        true => {
+            " &middot; <a href=\"/dump.txt\">/dump.txt</a> <a href=\"/dump.json\">/dump.json</a> resources and last packets"
+        }
+        false => "",
+    };
     let _ = write!(
         html,
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{app} - Engine Vitals</title>\
          <style>{STYLE}</style></head><body><h1>{app}{version}</h1>\
          <p class=\"sub\">Engine Vitals {}</p>\
-         <p><a href=\"/metrics\">/metrics</a> figures for Prometheus &middot; <a href=\"/healthz\">/healthz</a></p>\
+         <p><a href=\"/metrics\">/metrics</a> figures for Prometheus &middot; <a href=\"/healthz\">/healthz</a>{dump}</p>\
          <table><thead><tr><th>Monitor</th><th>Resource</th><th>State</th></tr></thead><tbody>",
         env!("CARGO_PKG_VERSION")
     );
@@ -88,7 +100,7 @@ mod tests {
     #[test]
     fn names_cannot_become_markup() {
         let line = MonitorLine { id: "<script>", resource: "a&b", state: MonitorState::Failed };
-        let html = page("\"<b>'", Some("1.0"), &[line], &["<i>near</i>".to_owned()]);
+        let html = page("\"<b>'", Some("1.0"), false, &[line], &["<i>near</i>".to_owned()]);
         assert!(!html.contains("<script>") && !html.contains("<b>") && !html.contains("<i>"), "{html}");
         assert!(html.contains("&lt;script&gt;") && html.contains("a&amp;b") && html.contains("panicked"), "{html}");
         assert!(html.contains("&quot;&lt;b&gt;&#39; 1.0") && html.contains("&lt;i&gt;near"), "{html}");

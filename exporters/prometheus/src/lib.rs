@@ -11,6 +11,7 @@
 //! - `render` is the text itself: what is left out of the recorder's (unknown figures), what is added.
 //!   Unknown is absent: a sample that is NaN, the application's own included, has no line.
 //! - `server` is HTTP: limits, refusals, timeouts. It knows nothing of metrics.
+//! - `dump` is what `/dump.json` and `/dump.txt` answer, where the program gives a source of dumps.
 //! - `index` is the page at `/`.
 //!
 //! ```no_run
@@ -24,6 +25,7 @@
 //! ```
 
 mod bridge;
+mod dump;
 mod exporter;
 mod index;
 mod render;

@@ -42,12 +42,23 @@ use self::routes::Site;
 use self::stats::Closed;
 pub(crate) use self::stats::Stats;
 
+/// How a dump is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DumpForm {
+    Json,
+    Text,
+}
+
 /// What the server shows. Called on a thread that may block, never twice at once for the same page.
 pub(crate) trait Pages: Send + Sync + 'static {
     /// `/metrics`, in the Prometheus text format.
     fn metrics(&self) -> Vec<u8>;
     /// `/`, as HTML.
     fn index(&self) -> Vec<u8>;
+    /// Whether there is a dump to be had.
+    fn has_dump(&self) -> bool;
+    /// `/dump.json` and `/dump.txt`.
+    fn dump(&self, form: DumpForm) -> Vec<u8>;
 }
 
 /// How much of anything is allowed.

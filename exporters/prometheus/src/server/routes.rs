@@ -17,11 +17,12 @@ use tokio::time::{Instant, timeout};
 use super::coalesce::Coalesced;
 use super::guard::{self, Refusal, Rules};
 use super::stats::Stats;
-use super::{Limits, Pages};
+use super::{DumpForm, Limits, Pages};
 
 /// The content type of the Prometheus text format.
 pub(crate) const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// Bodies below this are sent as they are: gzip would save less than a packet.
@@ -48,6 +49,13 @@ pub(crate) struct Site {
     in_flight: Semaphore,
     metrics: Arc<Coalesced<Page>>,
     index: Arc<Coalesced<Page>>,
+    dumps: Option<Dumps>,
+}
+
+/// The dump in its two forms.
+struct Dumps {
+    json: Arc<Coalesced<Page>>,
+    text: Arc<Coalesced<Page>>,
 }
 
 /// A rendered page, and its compressed form once someone asked for it.
@@ -60,6 +68,11 @@ impl Site {
     pub(crate) fn new(pages: Arc<dyn Pages>, rules: Rules, limits: Limits, stats: Arc<Stats>) -> Self {
         let for_index = Arc::clone(&pages);
         let gathered = Arc::clone(&stats);
+        let dump = |form| {
+            let pages = Arc::clone(&pages);
+            Coalesced::new(move || Page::new(pages.dump(form)))
+        };
+        let dumps = pages.has_dump().then(|| Dumps { json: dump(DumpForm::Json), text: dump(DumpForm::Text) });
         Self {
             rules,
             in_flight: Semaphore::new(limits.max_in_flight),
@@ -70,6 +83,7 @@ impl Site {
                 Page::new(text)
             }),
             index: Coalesced::new(move || Page::new(for_index.index())),
+            dumps,
             limits,
             stats,
         }
@@ -81,10 +95,12 @@ impl Site {
         let (request, _body) = request.into_parts();
         let answer = match guard::check(&request, &self.rules) {
             Err(refusal) => Err(refusal),
-            Ok(()) => match request.uri.path() {
-                "/metrics" => self.page(&self.metrics, METRICS_TYPE, &request.headers).await,
-                "/healthz" => Ok(response(TEXT, Bytes::from_static(b"ok\n"))),
-                "/" => self.page(&self.index, HTML, &request.headers).await,
+            Ok(()) => match (request.uri.path(), &self.dumps) {
+                ("/metrics", _) => self.page(&self.metrics, METRICS_TYPE, &request.headers).await,
+                ("/healthz", _) => Ok(response(TEXT, Bytes::from_static(b"ok\n"))),
+                ("/", _) => self.page(&self.index, HTML, &request.headers).await,
+                ("/dump.json", Some(dumps)) => self.page(&dumps.json, JSON, &request.headers).await,
+                ("/dump.txt", Some(dumps)) => self.page(&dumps.text, TEXT, &request.headers).await,
                 _ => Err(Refusal::NotFound),
             },
         };

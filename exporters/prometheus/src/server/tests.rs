@@ -30,6 +30,16 @@ impl Pages for Held {
     fn index(&self) -> Vec<u8> {
         panic!("this page is broken");
     }
+
+    fn has_dump(&self) -> bool {
+        true
+    }
+
+    fn dump(&self, form: DumpForm) -> Vec<u8> {
+        self.asked.lock().send(()).unwrap();
+        let _ = self.go.lock().recv();
+        format!("{form:?}").into_bytes()
+    }
 }
 
 struct Rig {
@@ -117,6 +127,23 @@ fn all_who_wait_get_the_one_page() {
     assert!(rig.asked.try_recv().is_err(), "gathered more than once");
     rig.wait_for("vitals_exporter_gathers_total 1");
     rig.wait_for("vitals_exporter_scrapes_coalesced_total 19");
+}
+
+#[test]
+fn all_who_wait_for_a_dump_get_the_one() {
+    let mut rig = Rig::new(Limits::default(), Vec::new());
+    let waiting: Vec<_> = (0..10).map(|_| rig.ask("/dump.json")).collect();
+    rig.asked.recv_timeout(GUARD).unwrap();
+    rig.wait_for("vitals_exporter_requests_total 10");
+    assert_eq!(status(rig.ask("/healthz")), "200");
+    rig.release();
+    for stream in waiting {
+        assert!(rest(stream).ends_with("\r\n\r\nJson"));
+    }
+    assert!(rig.asked.try_recv().is_err(), "taken more than once");
+    assert!(rest(rig.ask("/dump.txt")).ends_with("\r\n\r\nText"));
+    // A dump is no scrape.
+    rig.wait_for("vitals_exporter_scrapes_total 0");
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use crate::common::{GUARD, connect, get, is_closed, read_answer, request, send, start, value};
+use engine_vitals_core::analysis::Dump;
+use engine_vitals_core::probe::New;
+use engine_vitals_core::tracker::Tracker;
 use engine_vitals_prometheus::StartError;
 
 #[test]
@@ -24,6 +27,35 @@ fn the_pages_are_answered() {
     assert!(index.text().contains("engine &lt;1&gt; 2.0"), "{}", index.text());
     assert_eq!(get(&exporter, "/nothing").status, 404);
     assert!(exporter.url().starts_with("http://127.0.0.1:"), "{}", exporter.url());
+}
+
+#[test]
+fn a_dump_is_served_where_there_is_one() {
+    let exporter = start(|builder| builder);
+    for path in ["/dump.json", "/dump.txt", "/dump"] {
+        assert_eq!(get(&exporter, path).status, 404);
+    }
+    assert!(!get(&exporter, "/").text().contains("/dump"));
+
+    let tracker = std::sync::Arc::new(Tracker::new());
+    let _ticket = tracker.probe().create(New::buffer(4096).label("vertices"));
+    let taken = std::sync::Arc::clone(&tracker);
+    let exporter = start(|builder| builder.bearer_token("s3cret").dump(move |options| Dump::take(&taken, options)));
+    let address = exporter.addresses()[0];
+    for path in ["/dump.json", "/dump.txt"] {
+        assert_eq!(get(&exporter, path).status, 401);
+        let evil = format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer s3cret\r\n\r\n");
+        assert_eq!(send(address, evil.as_bytes()).status, 403);
+    }
+    let ask = |path: &str| send(address, &request("GET", path, "Authorization: Bearer s3cret\r\n"));
+    let json = ask("/dump.json");
+    assert_eq!((json.status, json.header("content-type")), (200, Some("application/json")));
+    let dump = Dump::read_json(&json.body[..], 1 << 20).unwrap();
+    assert_eq!(dump.resources.iter().filter_map(|one| one.label.as_deref()).collect::<Vec<_>>(), ["vertices"]);
+    let text = ask("/dump.txt");
+    assert_eq!((text.status, text.header("content-type")), (200, Some("text/plain; charset=utf-8")));
+    assert!(text.text().contains("\"vertices\""), "{}", text.text());
+    assert!(ask("/").text().contains("<a href=\"/dump.txt\">"));
 }
 
 #[test]
