@@ -34,6 +34,7 @@
 //! - [`start()`], [`Vitals`]: the one call that sets everything up
 //! - [`instrument`]: track every wgpu object of every crate through one wrapped instance
 //! - [`probe`]: report resources, frames and submissions; [`tracker`]: read them: totals, snapshots, events
+//! - [`analysis`]: what they mean: dumps, differences, leaks; [`assert_no_leaks!`] for tests
 //! - [`memory`]: the [`TrackingAllocator`] and what the system says of the process
 //! - [`gpu`]: times on the GPU, submissions, adapter facts; [`vram`]: what wgpu's allocator says
 //! - [`contract`]: the monitor traits, their reports, and how a monitor of your own describes its figures
@@ -77,7 +78,7 @@ pub mod instrument;
 pub mod start;
 pub mod vram;
 
-pub use engine_vitals_core::{analysis, contract, memory, monitor, probe, registry, tracker};
+pub use engine_vitals_core::{analysis, assert_no_leaks, contract, memory, monitor, probe, registry, tracker};
 #[cfg(feature = "serve")]
 pub use engine_vitals_prometheus as prometheus;
 #[cfg(feature = "trace")]

@@ -2,9 +2,10 @@
 #![cfg(feature = "telemetry")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, ReadError, diff};
+use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, Packet, ReadError, diff};
 use engine_vitals_core::probe::{
-    Backend, Clock, Context, Extent, ManualClock, New, OwnerKind, Probe, ResourceKind, Ticket, Timestamp,
+    Backend, Clock, Context, Extent, Level, ManualClock, Mark, New, OwnerKind, PacketResult, Probe, ResourceKind,
+    Ticket, Timestamp,
 };
 use engine_vitals_core::tracker::Tracker;
 use proptest::prelude::*;
@@ -49,7 +50,7 @@ fn scene(probe: Probe) -> Vec<Ticket> {
     plain.handle_dropped();
     let gone = probe.create(New::texture_target(64).label("gone"));
     gone.freed();
-    packet.finish(engine_vitals_core::probe::PacketResult::Presented);
+    packet.finish(PacketResult::Presented);
     vec![block, within, atlas, plain, gone]
 }
 
@@ -85,6 +86,82 @@ fn a_dump_says_what_there_is_with_names() {
     }
     drop(tickets);
     assert_eq!(take(&tracker).resources, []);
+}
+
+#[test]
+fn links_packets_with_their_touches_and_the_course_of_the_run_are_in_it() {
+    let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1_700_000_000_000_000_000));
+    let tracker = Tracker::builder().clock(clock).level(Level::Events).build();
+    let probe = tracker.probe();
+    let ms = |count| hand.advance(Duration::from_millis(count));
+    let texture = probe.create(New::texture(4096).label("atlas"));
+    let view = probe.create(New::of(ResourceKind::TEXTURE_VIEW, 0).links(&[texture.id().unwrap()]));
+    let members = [texture.id().unwrap(), view.id().unwrap()];
+    let group = probe.create(New::bind_group().label("group").links(&members));
+    let queue = probe.create(New::of(ResourceKind::COMMAND_QUEUE, 0).label("queue"));
+    assert_eq!(take(&tracker).packets, []);
+    tracker.set_touch_lists(true);
+    ms(250);
+    let packet = probe.packet(probe.lane("main")).with_command(77);
+    let frame = packet.context().enter();
+    for ticket in [&texture, &group] {
+        ticket.touch(packet.id());
+    }
+    let scratch = probe.create(New::buffer(64).label("scratch"));
+    scratch.touch(packet.id());
+    ms(1);
+    probe.event(Mark::submit(1));
+    drop((scratch, queue));
+    ms(2);
+    probe.event(Mark::complete(1));
+    packet.finish(PacketResult::Presented);
+    drop(frame);
+    let open = probe.packet(probe.lane("main"));
+
+    let dump = take(&tracker);
+    let resource = |id| dump.resources.iter().find(|one| Some(one.id) == id).unwrap();
+    let id = |ticket: &Ticket| ticket.id().map(|id| id.get());
+    assert_eq!(resource(id(&view)).links, [id(&texture).unwrap()]);
+    assert_eq!(resource(id(&group)).links, [id(&texture).unwrap(), id(&view).unwrap()]);
+
+    let [first, second] = &dump.packets[..] else { panic!("{:?}", dump.packets) };
+    assert_eq!((&*first.lane, first.number, first.command, first.submissions), ("main", 1, Some(77), 1));
+    assert_eq!((first.result.as_deref(), first.created, first.released), (Some("presented"), 1, 2));
+    let after = |moment: Option<Timestamp>| moment.and_then(|moment| moment.since(first.queued));
+    let [submitted, completed] = [1, 3].map(|count| Some(Duration::from_millis(count)));
+    assert_eq!((after(first.submitted), after(first.completed), after(first.ended)), (submitted, completed, completed));
+    let kinds =
+        |packet: &Packet| packet.touches.as_ref().unwrap().iter().map(|one| one.kind.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        (kinds(first), first.touches_left_out),
+        (["texture", "bind_group", "buffer"].map(String::from).to_vec(), 0)
+    );
+    assert_eq!((second.number, second.result.as_deref(), kinds(second)), (2, None, vec![]));
+    let cut = Dump::take(&tracker, &DumpOptions::default().packets(2).touches(1));
+    assert_eq!((kinds(&cut.packets[0]).len(), cut.packets[0].touches_left_out), (1, 2));
+
+    let slices: Vec<_> = dump.timeline.slices.iter().map(|slice| (slice.created, slice.released)).collect();
+    assert_eq!(slices, [(4, 0), (1, 2)]);
+    let [life] = &dump.timeline.lives[..] else { panic!("{:?}", dump.timeline) };
+    assert_eq!((life.label.as_deref(), &*life.kind), (Some("queue"), "command_queue"));
+    assert_eq!(life.released.since(life.created), Some(Duration::from_millis(251)));
+    assert_eq!(life.released_in.as_ref().map(|packet| packet.number), Some(1));
+    assert_eq!(Dump::take(&tracker, &DumpOptions::default().lives(0)).timeline.lives_missed, 1);
+
+    let text = dump.to_string();
+    for line in [
+        format!("    -> texture {} \"atlas\"\n", id(&texture).unwrap()),
+        format!(
+            "  main 1: texture {} \"atlas\", bind_group {} \"group\", buffer ",
+            id(&texture).unwrap(),
+            id(&group).unwrap()
+        ),
+        "presented            1        1         2\n".to_owned(),
+    ] {
+        assert!(text.contains(&line), "no {line:?} in\n{text}");
+    }
+    assert_eq!(read(&file(&dump)).unwrap(), dump);
+    open.finish(PacketResult::NoOp);
 }
 
 #[test]

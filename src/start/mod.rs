@@ -5,6 +5,8 @@
 //!
 //! Without the feature `telemetry` the same calls compile to nothing: no thread, no port, no allocation.
 
+#[cfg(feature = "telemetry")]
+mod at_exit;
 mod builder;
 #[cfg(feature = "telemetry")]
 mod device;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::analysis::guards::Warning;
+use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::contract::VramProvider;
 use engine_vitals_core::monitor::GpuFrameMonitor;
 use engine_vitals_core::probe::{Context, PacketResult, Probe};
@@ -87,6 +88,18 @@ impl Vitals {
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         Vec::new()
+    }
+
+    /// Nothing.
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        Dump::take(&self.tracker, &DumpOptions::default())
+    }
+
+    /// None.
+    #[must_use]
+    pub fn leaks(&self) -> Leaks {
+        Leaks::find(&self.tracker)
     }
 
     /// A registry that takes monitors and forgets them.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use engine_vitals_core::analysis::Dump;
 use engine_vitals_core::registry::Registry;
+use engine_vitals_core::tracker::Tracker;
 use engine_vitals_prometheus::{Exporter, ExporterBuilder, StartError};
 use parking_lot::Mutex;
 
@@ -10,11 +12,20 @@ use super::Builder;
 use super::vitals::all_notices;
 
 /// Opens the server as chosen; what goes wrong becomes a notice.
-pub(super) fn serve(registry: &Registry, builder: &Builder, notices: &Arc<Mutex<Vec<String>>>) -> Option<Exporter> {
+pub(super) fn serve(
+    registry: &Registry,
+    tracker: &Arc<Tracker>,
+    builder: &Builder,
+    notices: &Arc<Mutex<Vec<String>>>,
+) -> Option<Exporter> {
     if builder.serve.off {
         return None;
     }
-    let set_up = || set_up(Exporter::builder(registry), builder, Arc::clone(notices));
+    let set_up = || {
+        let tracker = Arc::clone(tracker);
+        let exporter = Exporter::builder(registry).dump(move |options| Dump::take(&tracker, options));
+        set_up(exporter, builder, Arc::clone(notices))
+    };
     let started = if builder.serve.application_metrics {
         match set_up().install_global().start() {
             Err(StartError::GlobalRecorderTaken) => {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine_vitals_core::analysis::guards::Warning;
+use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::memory;
 use engine_vitals_core::monitor::{
@@ -17,6 +18,7 @@ use engine_vitals_core::tracker::Tracker;
 use parking_lot::Mutex;
 use web_time::Instant;
 
+use super::at_exit::AtExit;
 use super::{Builder, DeviceWatch, StandardMonitor};
 use crate::gpu::Submissions;
 use crate::instrument::{Adopted, Instrumentation};
@@ -50,6 +52,7 @@ pub struct Vitals {
     instrumentation: Instrumentation,
     /// Frames of surfaces that had ended at the last frame.
     surface_frames: AtomicU64,
+    at_exit: AtExit,
 }
 
 impl Vitals {
@@ -60,6 +63,7 @@ impl Vitals {
 
     pub(super) fn with(mut builder: Builder) -> Self {
         let mut notices = Vec::new();
+        let at_exit = AtExit::from_env(&mut notices);
         let trace = traced(std::env::var_os(TRACE_TOGGLE).as_deref(), &mut notices);
         if trace {
             builder.level = Level::Events;
@@ -100,7 +104,7 @@ impl Vitals {
         let event_log = trace.then(|| event_log(&tracker, &lifecycle, &mut notices)).flatten();
         let notices = Arc::new(Mutex::new(notices));
         #[cfg(feature = "serve")]
-        let exporter = super::serve::serve(&registry, &builder, &notices);
+        let exporter = super::serve::serve(&registry, &tracker, &builder, &notices);
         let instrumentation = instrumentation(tracker.probe(), &lifecycle, &registry, builder.instrument.take());
         Self {
             #[cfg(feature = "serve")]
@@ -120,6 +124,7 @@ impl Vitals {
             notices,
             instrumentation,
             surface_frames: AtomicU64::new(0),
+            at_exit,
         }
     }
 
@@ -208,6 +213,21 @@ impl Vitals {
         self.lifecycle.warnings()
     }
 
+    /// Everything that the tracker knows now: resources with what they refer to, the last packets, the course of the run. It writes
+    /// itself as JSON ([`Dump::write_json`]) and as text ([`Display`](std::fmt::Display)). The same is at `/dump.json` and `/dump.txt`
+    /// of the page, and with `ENGINE_VITALS_DUMP=path` in a file when this is dropped: as JSON if the path ends in `.json`.
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        Dump::take(&self.tracker, &DumpOptions::default())
+    }
+
+    /// The resources that are not released now. Ask when the device and all that was made from it are dropped. With
+    /// `ENGINE_VITALS_LEAKS=1` they are written to standard error when this is dropped.
+    #[must_use]
+    pub fn leaks(&self) -> Leaks {
+        Leaks::find(&self.tracker)
+    }
+
     /// The registry: register more monitors here.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -263,6 +283,7 @@ impl Drop for Vitals {
         if let Some(open) = self.packet.get_mut().take() {
             open.finish(PacketResult::NoOp);
         }
+        self.at_exit.write(&self.tracker);
         for id in &self.registered {
             self.registry.unregister(id);
         }

@@ -2,16 +2,20 @@
 
 use super::DumpOptions;
 use super::model::{
-    Dump, DumpOwner, DumpTotals, KindLine, LaneLine, Packet, PacketName, Resource, SubmissionLine, Sum, Timeline,
+    Dump, DumpOwner, DumpTotals, KindLine, LaneLine, Life, Packet, PacketName, Resource, Slice, SubmissionLine, Sum,
+    Timeline, Touch,
 };
 use super::names::Names;
-use crate::probe::{Backend, Counts, Lane, Level, OwnerId, PacketId};
-use crate::tracker::{ResourceRecord, Totals, Tracker};
+use crate::probe::{Backend, Counts, EventKind, Lane, Level, OwnerId, PacketId};
+use crate::tracker::{Burst, Lives, PacketRecord, ResourceRecord, Totals, Tracker};
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use web_time::SystemTime;
+
+/// Events of each thread that are looked through for touches.
+const MOST_EVENTS: usize = 1 << 16;
 
 impl Dump {
     /// Everything that the tracker knows now. Takes about as long as [`Tracker::snapshot`] and some microseconds for each resource;
@@ -104,7 +108,7 @@ impl<'a> Namer<'a> {
             destroyed: record.destroyed,
             freed: record.freed,
             within: record.within.map(|block| block.get()),
-            links: Vec::new(),
+            links: record.links.iter().map(|link| link.get()).collect(),
             backend: (record.backend != Backend::Common).then(|| self.names.get(record.backend.name())),
             native: record.native,
             extent: record.extent.map(|extent| [extent.width, extent.height, extent.depth_or_layers]),
@@ -172,13 +176,85 @@ impl<'a> Namer<'a> {
 
     /// The last packets. Their touches are the Bind events that the rings still have.
     fn packets(&mut self, options: &DumpOptions) -> Vec<Packet> {
-        let _ = options;
-        Vec::new()
+        let records = self.tracker.packets(options.packets);
+        let mut touches = self.touches(&records, options.touches);
+        let packet = |record: PacketRecord| {
+            let (touched, left_out) = match &mut touches {
+                Some(touches) => {
+                    let (touched, left_out) = touches.remove(&record.id).unwrap_or_default();
+                    (Some(touched), left_out)
+                }
+                None => (None, 0),
+            };
+            Packet {
+                lane: self.lane(record.lane),
+                number: record.id.number(),
+                command: record.command,
+                queued: record.queued,
+                submitted: record.submitted,
+                completed: record.completed,
+                ended: record.ended,
+                result: record.result.map(|result| self.names.get(result.name())),
+                submissions: record.submissions.into(),
+                created: record.created,
+                released: record.released,
+                touches: touched,
+                touches_left_out: left_out,
+            }
+        };
+        records.into_iter().map(packet).collect()
+    }
+
+    /// What these packets touched, each resource once, and how many there were beyond `most`; `None` if no touches are recorded.
+    fn touches(&mut self, packets: &[PacketRecord], most: usize) -> Option<HashMap<PacketId, (Vec<Touch>, u64)>> {
+        let tracker = self.tracker;
+        if tracker.level() != Level::Events {
+            return None;
+        }
+        let events = tracker.recent_events(MOST_EVENTS);
+        let mut touches: HashMap<_, _> = packets.iter().map(|packet| (packet.id, (Vec::new(), 0))).collect();
+        let mut seen = HashSet::new();
+        let binds = events.iter().filter(|event| event.event == EventKind::Bind);
+        for (packet, resource, kind) in
+            binds.filter_map(|event| Some((event.packet?, event.resource?, event.resource_kind?)))
+        {
+            let Some((touched, left_out)) = touches.get_mut(&packet).filter(|_| seen.insert((packet, resource))) else {
+                continue;
+            };
+            if touched.len() < most {
+                touched.push(Touch { resource: resource.get(), kind: self.names.get(kind.name()) });
+            } else {
+                *left_out += 1;
+            }
+        }
+        (tracker.touch_lists() || !seen.is_empty()).then_some(touches)
     }
 
     fn timeline(&mut self, options: &DumpOptions) -> Timeline {
-        let _ = options;
-        Timeline::default()
+        let slices = self.tracker.bursts().into_iter();
+        let Lives { mut ended, missed } = self.tracker.lives();
+        let before = ended.len().saturating_sub(options.lives);
+        let lives = ended.drain(..).skip(before).map(|record| Life {
+            id: record.id.get(),
+            kind: self.names.get(record.kind.name()),
+            label: record.label.map(|label| self.names.get(&label)),
+            owner: record.owner.map(|owner| self.owner(owner)),
+            site: record.site.map(|site| self.site(site)),
+            bytes: record.bytes,
+            created: record.created,
+            created_in: record.created_in.map(|packet| self.packet_name(packet)),
+            released: record.released,
+            released_in: record.released_in.map(|packet| self.packet_name(packet)),
+            explicit: record.explicit,
+        });
+        Timeline {
+            slice_ns: u64::try_from(Burst::SPAN.as_nanos()).unwrap_or(u64::MAX),
+            lives: lives.collect(),
+            lives_missed: missed + before as u64,
+            slices: slices
+                .map(|burst| Slice { from: burst.from, created: burst.created, released: burst.released })
+                .collect(),
+        }
     }
 }
 
