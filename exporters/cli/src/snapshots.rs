@@ -25,6 +25,9 @@ pub(crate) struct InspectOptions {
     /// Also the last packets with what they touched
     #[arg(long)]
     packets: bool,
+    /// Also the course of the run: creations and releases over time, lives that have ended
+    #[arg(long)]
+    timeline: bool,
     /// Lines of each list
     #[arg(long, default_value_t = 20, value_name = "LINES")]
     top: usize,
@@ -60,6 +63,9 @@ pub(crate) fn inspect(options: &InspectOptions) -> Result<(), Failure> {
         }
         if options.packets {
             write!(out, "{}", dump.packets_text().most(options.top))?;
+        }
+        if options.timeline {
+            write!(out, "{}", dump.course())?;
         }
         out.flush()
     };

@@ -71,9 +71,10 @@ fn a_snapshot_is_shown_by_kind_by_owner_and_by_size() {
     assert!(row.starts_with("  2.00 MiB  texture") && row.contains("root_visual 1 \"ui\""), "{row}");
     assert!(row.contains("snapshots.rs:"), "{row}");
     assert!(!shown.contains("resource graph"), "{shown}");
-    let shown = printed(&run(&["inspect", text(&files.after), "--graph", "--packets", "--top", "2"]), 0);
+    let shown = printed(&run(&["inspect", text(&files.after), "--graph", "--packets", "--timeline", "--top", "2"]), 0);
     assert!(shown.contains("resource graph\nroot_visual 1 \"ui\": 4 resources, 7.00 MiB\n"), "{shown}");
     assert!(shown.contains("  and 2 more\n"), "{shown}");
+    assert!(shown.contains("created and released since the start\n"), "{shown}");
 }
 
 #[test]

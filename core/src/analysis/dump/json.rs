@@ -28,7 +28,7 @@ impl Dump {
         writer.write_all(b"\n")
     }
 
-    /// Reads a file, of which at most `most_bytes` are taken. What is read may take about six times its length in memory, and no more,
+    /// Reads a file, of which at most `most_bytes` are taken. What is read may take up to sixteen times its length in memory, and no more,
     /// whatever it says. Fields that are not known are skipped.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ pub use {
         Dump, DumpOwner, DumpTotals, KindLine, LaneLine, Life, Packet, PacketName, Resource, Slice, SubmissionLine,
         Sum, Timeline, Touch,
     },
-    summary::{Packets, Summary},
+    summary::{Course, Packets, Summary},
 };
 
 #[cfg(feature = "telemetry")]

@@ -21,7 +21,7 @@ const BAR: u64 = 40;
 impl Display for Dump {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n{}\n{}", self.summary(), self.graph().most(MOST), self.packets_text())?;
-        write!(f, "\n{}", Course { timeline: &self.timeline, began: self.began() })
+        write!(f, "\n{}", self.course())
     }
 }
 
@@ -34,6 +34,11 @@ impl Dump {
     /// The last packets with what they touched.
     pub fn packets_text(&self) -> Packets<'_> {
         Packets { dump: self, most: usize::MAX }
+    }
+
+    /// Creations and releases since the start, and the lives that have ended.
+    pub fn course(&self) -> Course<'_> {
+        Course { timeline: &self.timeline, began: self.began() }
     }
 
     /// The moment from which times are told.
@@ -301,8 +306,10 @@ fn touches(f: &mut Formatter<'_>, dump: &Dump, packets: &[Packet]) -> fmt::Resul
     Ok(())
 }
 
-/// Creations and releases over time, and the lives that have ended.
-struct Course<'a> {
+/// A [`Dump`]'s [`Timeline`] as tables.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it is written by Display"]
+pub struct Course<'a> {
     timeline: &'a Timeline,
     began: Timestamp,
 }
