@@ -1,6 +1,8 @@
 //! What reporting and reading allocate: nothing, once the first of each has been seen.
 #![cfg(feature = "telemetry")]
 
+use engine_vitals_core::contract::ResourceMonitor;
+use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use engine_vitals_core::probe::{Context, Extent, Level, Mark, New, OwnerKind, PacketResult, Probe, ResourceKind};
 use engine_vitals_core::tracker::Tracker;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -99,6 +101,29 @@ fn steady_state_allocates_nothing() {
             }
         });
         assert_eq!(counted, 0, "at {level:?}");
+    }
+}
+
+/// Each update of the lifecycle monitor is a step of the analysis.
+#[test]
+fn a_step_of_the_analysis_allocates_nothing() {
+    let tracker = std::sync::Arc::new(Tracker::new());
+    let monitor = LifecycleResourceMonitor::new(std::sync::Arc::clone(&tracker), "life");
+    // In the startup (a hundred made and destroyed each frame is not stable), then in the steady state.
+    for stable in [false, true] {
+        let step = |index| {
+            if stable {
+                let probe = tracker.probe();
+                probe.packet(probe.lane("main")).finish(PacketResult::Presented);
+            } else {
+                frame(tracker.probe(), index);
+            }
+            monitor.update();
+        };
+        (0..200).for_each(step);
+        assert_eq!(allocations(|| (0..300).for_each(step)), 0, "stable: {stable}");
+        let ended = monitor.telemetry().is_some_and(|report| report.startup.ended.is_some());
+        assert_eq!(ended, stable);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is written when measuring ends, where the environment asks for it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::tracker::Tracker;
 
+use super::toggles;
+
 /// Asks for a dump: the path of a file.
 const DUMP_TOGGLE: &str = "ENGINE_VITALS_DUMP";
-/// Asks for the leaks on standard error.
-const LEAKS_TOGGLE: &str = "ENGINE_VITALS_LEAKS";
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl AtExit {
         let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
             dump: value(DUMP_TOGGLE).and_then(|path| dump_path(path, notices)),
-            leaks: value(LEAKS_TOGGLE).is_some_and(|value| leaks_wanted(&value, notices)),
+            leaks: toggles::LEAKS.is_on(notices),
         }
     }
 
@@ -63,19 +63,6 @@ fn dump_path(path: OsString, notices: &mut Vec<String>) -> Option<PathBuf> {
     None
 }
 
-fn leaks_wanted(value: &OsStr, notices: &mut Vec<String>) -> bool {
-    match value.as_encoded_bytes() {
-        b"0" => false,
-        b"1" => true,
-        _ => {
-            notices.push(format!(
-                "{LEAKS_TOGGLE} has no effect: use 1 for a report of leaks on stderr at the end, 0 or nothing for none"
-            ));
-            false
-        }
-    }
-}
-
 /// Whoever reads the file sees all of it or the one before: it is written beside and renamed.
 fn write_dump(path: &Path, dump: &Dump) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -106,7 +93,7 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// On standard error. With that gone there is nobody left to tell.
-fn tell(text: &str) {
+pub(super) fn tell(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -130,15 +117,6 @@ mod tests {
         assert!(!notices.iter().any(|notice| notice.contains("no_folder")), "{notices:?}");
         #[cfg(unix)]
         assert_eq!(dump_path("/dev/null".into(), &mut notices), None);
-    }
-
-    #[test]
-    fn leaks_are_0_or_1_and_anything_else_is_noticed() {
-        let mut notices = Vec::new();
-        let wanted = |value: &str, notices: &mut Vec<String>| leaks_wanted(OsStr::new(value), notices);
-        assert!(!wanted("0", &mut notices) && wanted("1", &mut notices) && notices.is_empty());
-        assert!(!wanted("yes; rm", &mut notices));
-        assert!(notices.len() == 1 && !notices[0].contains("rm"), "{notices:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use engine_vitals_core::analysis::Rules;
 use engine_vitals_core::analysis::guards::GuardSettings;
 use engine_vitals_core::probe::{Level, Probe};
 use engine_vitals_core::registry::{Registry, RegistryBuilder};
@@ -38,6 +39,8 @@ pub struct Builder {
     pub(super) left_out: HashSet<StandardMonitor>,
     pub(super) level: Level,
     pub(super) touch_lists: bool,
+    pub(super) report: bool,
+    pub(super) rules: Rules,
     pub(super) registry: RegistryBuilder,
     pub(super) registry_given: Option<Registry>,
     pub(super) update_every: Option<Duration>,
@@ -111,6 +114,19 @@ impl Builder {
     /// Whether touches of resources are events too; off by default.
     pub fn touch_lists(mut self, on: bool) -> Self {
         self.touch_lists = on;
+        self
+    }
+
+    /// Whether the [report](Vitals::report) of the startup is written on stderr when it is ready, and of all windows at the end; off by
+    /// default. `ENGINE_VITALS_REPORT=1` asks for it too.
+    pub fn report(mut self, on: bool) -> Self {
+        self.report = on;
+        self
+    }
+
+    /// What churn is judged by: how many packets make a stable window, how many resources a storm, and so on.
+    pub fn churn_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
         self
     }
 

@@ -12,8 +12,12 @@ mod builder;
 mod device;
 #[cfg(not(feature = "telemetry"))]
 mod off;
+#[cfg(feature = "telemetry")]
+mod reports;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "telemetry")]
+mod toggles;
 #[cfg(feature = "telemetry")]
 mod vitals;
 

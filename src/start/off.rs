@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use engine_vitals_core::analysis::LifecycleTelemetry;
 use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::contract::VramProvider;
@@ -125,6 +126,15 @@ impl Vitals {
     pub fn watch_device(&self, _: &wgpu::Device, _: &wgpu::Queue) -> DeviceWatch {
         DeviceWatch { timer: FrameTimer }
     }
+
+    /// `None`.
+    #[must_use]
+    pub fn report(&self) -> Option<LifecycleTelemetry> {
+        None
+    }
+
+    /// Nothing.
+    pub fn begin_shutdown(&self) {}
 
     /// `None`.
     #[must_use]

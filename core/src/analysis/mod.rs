@@ -5,22 +5,40 @@
 //! monitors, exporters and `start`. Where the [`tracker`](crate::tracker) says what is, this room says what it means.
 
 mod assert;
+mod build;
+mod churn;
 #[cfg(feature = "telemetry")]
 mod diff;
 mod dump;
 #[cfg(feature = "telemetry")]
 mod group;
 pub mod guards;
+mod lanes;
 #[cfg(feature = "telemetry")]
 mod leaks;
 #[cfg(not(feature = "telemetry"))]
 mod noop;
-#[cfg(feature = "telemetry")]
+mod readiness;
+mod reasons;
+mod report;
+mod report_text;
+#[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "dumps and differences are empty"))]
 pub(crate) mod text;
+mod windows;
 
+pub use build::Answers;
+pub use churn::{Churn, Rules};
 pub use dump::*;
+pub use lanes::{LaneFigures, Latencies};
 #[cfg(not(feature = "telemetry"))]
 pub use noop::{Diff, LeakCheck, Leaks, diff};
+pub use readiness::{PoolFigures, Readiness, ReuseFigures, WorkingSet, queue_reuse_ratio};
+pub use report::{
+    Contributor, DestroyBurst, DestroyReason, DestroyedResource, KindFigures, LifecycleTelemetry, LifetimeBucket,
+    Others, OwnerKindFigures, OwnerName, PacketFigures, PacketRef, ReasonFigures, RecreateLoop, StartupReport,
+    WindowReport,
+};
+pub use windows::{Analyzer, Detail, Edge, Observation, StartupEnd, Window};
 #[cfg(feature = "telemetry")]
 pub use {
     diff::{Change, Diff, DiffText, diff},

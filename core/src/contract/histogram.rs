@@ -57,6 +57,19 @@ impl Histogram {
         self.sum_ns.fetch_add(u64::try_from(time.min(LONGEST).as_nanos()).unwrap_or(0), Ordering::Relaxed);
     }
 
+    /// Replaces what was counted by what was counted elsewhere, with the same bounds: samples in each bucket (not cumulative), the one
+    /// without bound last, and the sum of all samples. Buckets beyond these become empty.
+    ///
+    /// For one writer: samples recorded meanwhile are lost. Neither counts nor sum may be less than before, or rates taken from them are
+    /// wrong.
+    pub fn set(&self, counts: impl IntoIterator<Item = u64>, sum: Duration) {
+        let mut counts = counts.into_iter();
+        for bucket in &self.counts {
+            bucket.store(counts.next().unwrap_or(0), Ordering::Relaxed);
+        }
+        self.sum_ns.store(u64::try_from(sum.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// The counts up to now.
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot {
@@ -102,6 +115,18 @@ mod tests {
         let snapshot = histogram.snapshot();
         assert_eq!(snapshot.buckets, [(Some(second), 2), (Some(2 * second), 4), (None, 5)]);
         assert_eq!((snapshot.count, snapshot.sum), (5, 7 * second + Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn counts_taken_over_are_those_of_a_histogram_that_saw_the_samples() {
+        let second = Duration::from_secs(1);
+        let (seen, taken_over) = (Histogram::new([second, 2 * second]), Histogram::new([second, 2 * second]));
+        for time in [second, second, 2 * second, 5 * second] {
+            seen.record(time);
+        }
+        taken_over.record(second);
+        taken_over.set([2, 1, 1], 9 * second);
+        assert_eq!(taken_over.snapshot(), seen.snapshot());
     }
 
     #[test]

@@ -82,6 +82,13 @@ impl Alike {
         places.map(whole).filter(|[made, ..]| *made > 1).map(|[made, sort @ ..]| (Sort::of(&sort), made)).collect()
     }
 
+    /// Bytes of all but one of each sort.
+    pub(crate) fn saved_bytes(&self) -> u64 {
+        let places = self.0.get().into_iter().flatten();
+        let saved = places.map(whole).map(|[made, _, bytes, ..]| made.saturating_sub(1).saturating_mul(bytes));
+        saved.fold(0, u64::saturating_add)
+    }
+
     /// Bytes that the sorts take.
     pub(crate) fn footprint(&self) -> usize {
         self.0.get().map_or(0, |places| size_of_val(&**places))

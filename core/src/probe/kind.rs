@@ -157,6 +157,12 @@ impl ResourceKind {
         kinds.iter().fold(0, |set, kind| set | 1 << kind.index())
     }
 
+    /// The kinds of a set.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn all_in(set: u64) -> impl Iterator<Item = Self> {
+        (0..RESOURCE_KINDS).map(Self::at).filter(move |kind| kind.is_in(set))
+    }
+
     /// Whether the kind is in a set.
     #[cfg(feature = "telemetry")]
     #[inline]

@@ -17,6 +17,8 @@ pub(crate) struct Packets {
 struct Log {
     /// The number of the last packet.
     queued: u64,
+    /// Packets with work submitted in their context while they were kept.
+    submitted: u64,
     /// The newest packets, in the order of their numbers, which leave nothing out.
     kept: VecDeque<Entry>,
 }
@@ -86,12 +88,14 @@ impl Packets {
 
     /// Work was submitted in the packet's context.
     pub(crate) fn submit(&self, id: PacketId, now: Timestamp) {
-        if let Some(entry) = self.log.lock().entry(id) {
-            entry.submitted = entry.submitted.or(Some(now));
-            entry.completed = None;
-            entry.submissions = entry.submissions.saturating_add(1);
-            entry.in_flight = entry.in_flight.saturating_add(1);
-        }
+        let mut log = self.log.lock();
+        let Some(entry) = log.entry(id) else { return };
+        let first = entry.submitted.is_none();
+        entry.submitted = entry.submitted.or(Some(now));
+        entry.completed = None;
+        entry.submissions = entry.submissions.saturating_add(1);
+        entry.in_flight = entry.in_flight.saturating_add(1);
+        log.submitted += u64::from(first);
     }
 
     /// Work that was submitted in the packet's context has ended: completed, or else it never will be.
@@ -109,10 +113,11 @@ impl Packets {
         self.log.lock().entry(id).is_some_and(|entry| entry.ended.is_none())
     }
 
-    /// Results by index, then queued: never more results than packets.
-    pub(crate) fn read(&self) -> ([u64; PacketResult::ALL.len()], u64) {
+    /// Results by index, then queued, of which so many had work submitted: never more results than packets.
+    pub(crate) fn read(&self) -> ([u64; PacketResult::ALL.len()], u64, u64) {
         let results = std::array::from_fn(|index| self.results.get(index).map_or(0, |r| r.load(Ordering::Acquire)));
-        (results, self.log.lock().queued)
+        let log = self.log.lock();
+        (results, log.queued, log.submitted)
     }
 
     /// The newest `n` packets, the oldest of them first.

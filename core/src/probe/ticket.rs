@@ -295,8 +295,10 @@ impl Entry {
             if let Some(owner) = owner {
                 owner.note_released(record.kind, record.site);
             }
-            shard.lives.end(life);
-            shard.burst.count(&book.bursts, book.opened, now, Step::Released);
+            if !record.kind.is_in(book.settings.passing) {
+                shard.lives.end(life);
+                shard.burst.count(&book.bursts, book.opened, now, Step::Released);
+            }
             if short && record.bytes > 0 && record.within.is_none() {
                 shard.alike.count(&record);
             }
@@ -443,8 +445,10 @@ fn count_creation(book: &Book, local: &mut Local, record: &Record) {
     if let Some(owner) = owner {
         owner.note_created(record.kind, record.site);
     }
-    shard.lives.begin();
-    shard.burst.count(&book.bursts, book.opened, record.created, Step::Created);
+    if !record.kind.is_in(book.settings.passing) {
+        shard.lives.begin();
+        shard.burst.count(&book.bursts, book.opened, record.created, Step::Created);
+    }
     if record.within.is_none() {
         local.move_live(book, record.bytes, 0);
     }

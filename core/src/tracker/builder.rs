@@ -103,8 +103,8 @@ impl TrackerBuilder {
         self
     }
 
-    /// Kinds that every frame makes by its nature: they count for no owner by itself and are never short-lived;
-    /// [`PASSING_KINDS`] by default.
+    /// Kinds that every frame makes by its nature: they count for no owner by itself, are never short-lived, and are
+    /// in no lifetime, no burst and no packet's counts; [`PASSING_KINDS`] by default.
     pub fn passing_kinds(mut self, kinds: &[ResourceKind]) -> Self {
         self.settings.passing = ResourceKind::set_of(kinds);
         self

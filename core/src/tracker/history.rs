@@ -135,6 +135,13 @@ impl Tracker {
         Misuses { records: records.collect(), total }
     }
 
+    /// The bytes of all [`pool_candidates`](Self::pool_candidates) that a pool would not have had to make, without listing them.
+    #[must_use]
+    pub fn pool_candidate_bytes(&self) -> u64 {
+        self.book
+            .with_shards(|shards| shards.iter().fold(0, |sum, shard| shard.alike.saved_bytes().saturating_add(sum)))
+    }
+
     /// Sorts of resources of which several had a short life, those first of which a pool would have saved most bytes. An
     /// estimate: each thread keeps at most 64 sorts apart.
     #[must_use]

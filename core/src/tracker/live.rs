@@ -10,7 +10,9 @@ use crate::probe::lifetimes::{BUCKETS, bound};
 use crate::probe::ring::{Follower, Ring};
 use crate::probe::slot::{DESTROYED, FREED, HANDLE_DROPPED, Sighting, Slot};
 use crate::probe::tally::Pass;
-use crate::probe::{Clock, Counts, Event, Lane, Level, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId};
+use crate::probe::{
+    Clock, Counts, Event, Lane, Level, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId, ResourceKind, Timestamp,
+};
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +72,24 @@ impl Tracker {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.book.settings.clock.clone()
+    }
+
+    /// When the tracker was made.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        Timestamp::from_unix_nanos(self.book.opened)
+    }
+
+    /// The kinds whose ends are written down one by one ([`TrackerBuilder::followed_kinds`]).
+    #[must_use]
+    pub fn followed_kinds(&self) -> Vec<ResourceKind> {
+        ResourceKind::all_in(self.book.settings.followed).collect()
+    }
+
+    /// The kinds that every frame makes by its nature ([`TrackerBuilder::passing_kinds`]).
+    #[must_use]
+    pub fn passing_kinds(&self) -> Vec<ResourceKind> {
+        ResourceKind::all_in(self.book.settings.passing).collect()
     }
 
     /// What is known of an owner; `None` for no owner, and for those beyond the limit.
@@ -215,9 +235,9 @@ impl Tracker {
         lanes.clear();
         for (index, counters) in self.book.lanes.iter().enumerate().take(self.book.lane_names.len() + 2) {
             let lane = Lane::from_bits(index as u8);
-            let ([presented, dropped, no_op, failed], queued) = counters.read();
+            let ([presented, dropped, no_op, failed], queued, submitted) = counters.read();
             let Some(name) = self.book.lane_name(lane).filter(|_| queued > 0) else { continue };
-            let packets = PacketTotals { queued, presented, dropped, no_op, failed };
+            let packets = PacketTotals { queued, submitted, presented, dropped, no_op, failed };
             lanes.push(LaneTotals { lane, name, packets });
         }
     }

@@ -4,7 +4,7 @@ use super::{
     Burst, Lives, Misuses, Owner, OwnerTotals, PacketRecord, PoolCandidate, ReadOutcome, Snapshot, SubmissionRecord,
     Totals, Unsubmitted,
 };
-use crate::probe::{Clock, Event, Lane, Level, OwnerId, Probe, ResourceKind};
+use crate::probe::{Clock, Event, Lane, Level, OwnerId, Probe, ResourceKind, Timestamp};
 use std::time::Duration;
 
 /// The read side of a book. Without the feature `telemetry` there is no book, and every answer is empty.
@@ -131,6 +131,24 @@ impl Tracker {
         Clock::system()
     }
 
+    /// The epoch.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        Timestamp::default()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn followed_kinds(&self) -> Vec<ResourceKind> {
+        Vec::new()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn passing_kinds(&self) -> Vec<ResourceKind> {
+        Vec::new()
+    }
+
     /// `None`.
     #[must_use]
     pub fn owner(&self, _owner: OwnerId) -> Option<Owner> {
@@ -197,6 +215,12 @@ impl Tracker {
     #[must_use]
     pub fn misuses(&self) -> Misuses {
         Misuses::default()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn pool_candidate_bytes(&self) -> u64 {
+        0
     }
 
     /// None.

@@ -26,10 +26,10 @@ pub struct PacketRecord {
     pub result: Option<PacketResult>,
     /// Submissions in its context.
     pub submissions: u32,
-    /// Resources that the whole program created while the packet was open, up to now if it is. With several lanes at a
-    /// time, packets overlap.
+    /// Resources that the whole program created while the packet was open, up to now if it is, without the
+    /// [passing kinds](super::TrackerBuilder::passing_kinds). With several lanes at a time, packets overlap.
     pub created: u64,
-    /// Resources that the whole program released while the packet was open, up to now if it is.
+    /// Resources that the whole program released while the packet was open, up to now if it is, without the passing kinds.
     pub released: u64,
 }
 
@@ -153,7 +153,7 @@ pub struct LifeRecord {
     pub explicit: bool,
 }
 
-/// Creations and releases of a tenth of a second.
+/// Creations and releases of a tenth of a second, without the [passing kinds](super::TrackerBuilder::passing_kinds).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Burst {
@@ -243,7 +243,7 @@ pub struct PoolCandidate {
     pub saved_bytes: u64,
 }
 
-/// Lifetimes of all released resources.
+/// Lifetimes of all released resources, without the [passing kinds](super::TrackerBuilder::passing_kinds).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lifetimes {

@@ -63,6 +63,8 @@ pub struct LaneTotals {
 pub struct PacketTotals {
     /// Packets queued, ended or not.
     pub queued: u64,
+    /// Packets with work submitted in their context.
+    pub submitted: u64,
     /// Shown.
     pub presented: u64,
     /// Given up.
@@ -222,6 +224,7 @@ impl Totals {
     pub fn packets(&self) -> PacketTotals {
         self.lanes.iter().fold(PacketTotals::default(), |sum, lane| PacketTotals {
             queued: sum.queued + lane.packets.queued,
+            submitted: sum.submitted + lane.packets.submitted,
             presented: sum.presented + lane.packets.presented,
             dropped: sum.dropped + lane.packets.dropped,
             no_op: sum.no_op + lane.packets.no_op,
