@@ -68,7 +68,8 @@
 //!   allocation, nothing of wgpu beyond what the engine uses.
 //! - `instrument` (default): [`Vitals::wrap`]. Turns on wgpu's features `custom` and `wgsl`
 //! - `serve` (default): the HTTP server with `/metrics`
-//! - `trace` (default): `ENGINE_VITALS_TRACE=1` writes the event stream as JSON lines to stderr
+//! - `trace` (default): `ENGINE_VITALS_TRACE=1` writes the event stream as JSON lines to stderr;
+//!   `ENGINE_VITALS_TRACE_FILE=path` a trace that Perfetto opens
 //! - `vulkan`, `dx12`, `metal`: the API's own handles of buffers and textures
 //! - `fault`: faults by a plan (`instrument::fault`), to test how an engine recovers
 //! - `log`: warnings through `tracing`

@@ -1,6 +1,9 @@
 //! The demo engine as a user runs it: as a program.
 #![expect(clippy::unwrap_used, reason = "a test: helpers may fail it too")]
 
+#[cfg(feature = "trace")]
+#[path = "../exporters/trace/tests/reader/mod.rs"]
+mod reader;
 mod support;
 
 use std::collections::HashSet;
@@ -168,6 +171,47 @@ fn the_event_stream_tells_the_life_of_every_resource() {
     for event in &events {
         assert!(event["ts"].as_u64().is_some() && event["threadId"].as_u64().is_some(), "{event}");
     }
+}
+
+/// The trace against the event stream of the same run: two files by two writers, the trace read by Perfetto.
+#[test]
+#[cfg(feature = "trace")]
+fn the_trace_of_a_run_is_read_by_perfetto_and_counts_what_the_event_stream_tells() {
+    const FRAMES: u64 = 12;
+    let test = "the_trace_of_a_run_is_read_by_perfetto_and_counts_what_the_event_stream_tells";
+    let Some(reader) = reader::Reader::find(test) else { return };
+    let file = scratch("run.perfetto-trace");
+    let arguments = ["--fps", "0", "--size", "64x36", "--samples", "1", "--churn", "3", "--resize-every", "2"];
+    let mut run_of = engine();
+    run_of.args(arguments).args(["--frames", &FRAMES.to_string()]).env("ENGINE_VITALS_TRACE", "1");
+    let output = run(run_of.env("ENGINE_VITALS_TRACE_FILE", &file));
+    if without_adapter(test, &output) {
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    let events = events(&output);
+    let count = |kind: &str| events.iter().filter(|event| event["event"] == kind).count() as u64;
+    assert!(events.iter().all(|event| event.get("lost").is_none()), "nothing was lost, so that both tell the same");
+    let created = every_resource_ends(&events) as u64;
+
+    let queries = [
+        "select count(*) n from slice where category = 'packet' and dur > 0 and extract_arg(arg_set_id, 'debug.result') = 'presented'",
+        "select count(*) n from slice where category = 'submission' and dur >= 0 and extract_arg(arg_set_id, 'debug.outcome') = 'completed'",
+        "select count(*) n from slice where category = 'resource' and dur >= 0",
+        "select count(*) n from slice where category = 'resize'",
+        "select count(*) n from slice where dur < 0 or category = 'loss'",
+        "select count(*) n from stats where severity in ('error', 'data_loss') and value > 0",
+        "select count(*) n from slice where category = 'resource' and extract_arg(arg_set_id, 'debug.owner') = 'live panel'",
+        "select cast(max(value) as int) n from counter c join counter_track t on t.id = track_id where t.name = 'live bytes'",
+    ];
+    let read = reader.query(&file, &queries);
+    let figures: Vec<_> = read.iter().map(|rows| rows[0]["n"].as_u64().unwrap()).collect();
+    let of_panel = |event: &&serde_json::Value| event["event"] == "Create" && event["ownerName"] == "live panel";
+    let panel = events.iter().filter(of_panel).count() as u64;
+    let expected = [FRAMES, FRAMES, created, count("ResizeRebuild"), 0, 0, panel];
+    assert_eq!(figures[..7], expected, "packets, submissions, lives, resizes, open ends, faults, lives of the panel");
+    assert!(created > 100 && panel > 0 && count("ResizeRebuild") > 0, "{expected:?}");
+    assert!(figures[7] > 0, "no live bytes");
 }
 
 #[test]

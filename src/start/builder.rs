@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use engine_vitals_core::analysis::Rules;
@@ -41,6 +42,7 @@ pub struct Builder {
     pub(super) touch_lists: bool,
     pub(super) report: bool,
     pub(super) rules: Rules,
+    pub(super) trace_file: Option<PathBuf>,
     pub(super) registry: RegistryBuilder,
     pub(super) registry_given: Option<Registry>,
     pub(super) update_every: Option<Duration>,
@@ -105,7 +107,8 @@ impl Builder {
         self
     }
 
-    /// How much is kept of each resource; [`Level::Counters`] by default. `ENGINE_VITALS_TRACE=1` asks for [`Level::Events`].
+    /// How much is kept of each resource; [`Level::Counters`] by default. `ENGINE_VITALS_TRACE=1` and
+    /// a [trace file](Self::trace_file) ask for [`Level::Events`].
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
         self
@@ -127,6 +130,15 @@ impl Builder {
     /// What churn is judged by: how many packets make a stable window, how many resources a storm, and so on.
     pub fn churn_rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// Writes a trace that [Perfetto](https://ui.perfetto.dev) opens to this file, from the start until [`Vitals`] is dropped, at
+    /// [`Level::Events`]; `docs/TRACE.md` tells what is in it. `ENGINE_VITALS_TRACE_FILE` names another file. Needs the feature `trace`.
+    ///
+    /// A file that is there is replaced; one that cannot be written is one of the [notices](Vitals::notices).
+    pub fn trace_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trace_file = Some(path.into());
         self
     }
 

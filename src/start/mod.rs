@@ -18,6 +18,8 @@ mod reports;
 mod serve;
 #[cfg(feature = "telemetry")]
 mod toggles;
+#[cfg(feature = "trace")]
+mod trace_file;
 #[cfg(feature = "telemetry")]
 mod vitals;
 

@@ -38,6 +38,8 @@ pub struct Vitals {
     exporter: Option<engine_vitals_prometheus::Exporter>,
     #[cfg(feature = "trace")]
     event_log: Option<engine_vitals_trace::EventLog>,
+    #[cfg(feature = "trace")]
+    trace_file: Option<engine_vitals_trace::TraceFile>,
     _updater: Option<BackgroundUpdater>,
     packet: Mutex<Option<Packet>>,
     registry: Registry,
@@ -68,7 +70,8 @@ impl Vitals {
         let at_exit = AtExit::from_env(&mut notices);
         let report = builder.report | toggles::REPORT.is_on(&mut notices);
         let trace = toggles::TRACE.is_on(&mut notices);
-        if trace {
+        let trace_file = created_trace_file(&mut builder, &mut notices);
+        if trace || trace_file.is_some() {
             builder.level = Level::Events;
         }
         let tracker = Tracker::builder().level(builder.level).build();
@@ -106,6 +109,8 @@ impl Vitals {
             .ok();
         #[cfg(feature = "trace")]
         let event_log = trace.then(|| event_log(&tracker, &lifecycle, &mut notices)).flatten();
+        #[cfg(feature = "trace")]
+        let trace_file = trace_file.and_then(|file| super::trace_file::start(file, &tracker, &lifecycle, &mut notices));
         let notices = Arc::new(Mutex::new(notices));
         #[cfg(feature = "serve")]
         let exporter = super::serve::serve(&registry, &tracker, &builder, &notices);
@@ -115,6 +120,8 @@ impl Vitals {
             exporter,
             #[cfg(feature = "trace")]
             event_log,
+            #[cfg(feature = "trace")]
+            trace_file,
             _updater: updater,
             packet: Mutex::default(),
             lane: tracker.probe().lane(LANE),
@@ -296,6 +303,10 @@ impl Vitals {
         if let Some(error) = self.event_log.as_ref().and_then(engine_vitals_trace::EventLog::error) {
             notices.push(format!("the event stream has ended: {error}"));
         }
+        #[cfg(feature = "trace")]
+        if let Some(error) = self.trace_file.as_ref().and_then(engine_vitals_trace::TraceFile::error) {
+            notices.push(format!("the trace has ended: {error}"));
+        }
         notices
     }
 }
@@ -359,6 +370,22 @@ pub(super) fn all_notices(kept: &Mutex<Vec<String>>) -> Vec<String> {
         );
     }
     notices
+}
+
+/// The trace file that is asked for, if it can be written.
+#[cfg(feature = "trace")]
+fn created_trace_file(builder: &mut Builder, notices: &mut Vec<String>) -> Option<std::fs::File> {
+    super::trace_file::create(std::env::var_os(super::trace_file::TOGGLE), builder.trace_file.take(), notices)
+}
+
+/// None: what it takes was not built.
+#[cfg(not(feature = "trace"))]
+fn created_trace_file(builder: &mut Builder, notices: &mut Vec<String>) -> Option<std::convert::Infallible> {
+    let asked = std::env::var_os("ENGINE_VITALS_TRACE_FILE").is_some_and(|path| !path.is_empty());
+    if asked || builder.trace_file.take().is_some() {
+        notices.push("no trace file: engine-vitals was built without its feature `trace`".to_owned());
+    }
+    None
 }
 
 #[cfg(feature = "trace")]

@@ -9,6 +9,7 @@ mod demo;
 mod licences;
 mod metrics_doc;
 mod packages;
+mod perfetto;
 mod platforms;
 mod shell;
 mod soak;

@@ -6,6 +6,7 @@
 use crate::shell::{Shell, has_program};
 use anyhow::{Result, bail};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// What a machine can be needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +19,16 @@ pub(crate) enum Purpose {
     Prometheus,
     /// An X server without a screen and what winit loads to speak to it.
     Window,
+    /// Python that can make environments of its own.
+    Python,
 }
 
 /// How a need shows that it is met.
 enum Sign {
     Program(&'static str),
     Library(&'static str),
+    /// Python can import it.
+    PythonModule(&'static str),
     /// A manifest of a Vulkan driver whose file name begins so.
     VulkanDriver(&'static str),
 }
@@ -55,6 +60,8 @@ const WINDOW: &[Need] = &[
     need(Sign::Library("libXi.so.6"), "libxi6"),
     need(Sign::Library("libxkbcommon-x11.so.0"), "libxkbcommon-x11-0"),
 ];
+const PYTHON: &[Need] =
+    &[need(Sign::Program("python3"), "python3"), need(Sign::PythonModule("ensurepip"), "python3-venv")];
 
 impl Purpose {
     fn needs(self) -> &'static [Need] {
@@ -63,6 +70,7 @@ impl Purpose {
             Self::OpenGl => OPENGL,
             Self::Prometheus => PROMETHEUS,
             Self::Window => WINDOW,
+            Self::Python => PYTHON,
         }
     }
 
@@ -72,6 +80,7 @@ impl Purpose {
             Self::OpenGl => "an OpenGL driver for the comparison on another backend",
             Self::Prometheus => "a Prometheus server and promtool for the end-to-end tests",
             Self::Window => "an X server for the windowed test",
+            Self::Python => "Python for Perfetto's reader of traces",
         }
     }
 }
@@ -112,6 +121,7 @@ fn present(sign: &Sign) -> bool {
     match sign {
         Sign::Program(name) => has_program(name),
         Sign::Library(name) => library_folders().iter().any(|folder| Path::new(folder).join(name).exists()),
+        Sign::PythonModule(name) => python_has(name),
         Sign::VulkanDriver(begins) => {
             std::env::var_os("VK_DRIVER_FILES").or_else(|| std::env::var_os("VK_ICD_FILENAMES")).is_some()
                 || ["/usr/share", "/etc", "/usr/local/share", "/usr/local/etc"]
@@ -119,6 +129,12 @@ fn present(sign: &Sign) -> bool {
                     .any(|share| holds_manifest(&Path::new(share).join("vulkan/icd.d"), begins))
         }
     }
+}
+
+fn python_has(module: &str) -> bool {
+    let mut python = Command::new("python3");
+    let import = python.args(["-c", &format!("import {module}")]).stdin(Stdio::null());
+    import.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn library_folders() -> Vec<String> {
@@ -194,6 +210,7 @@ mod tests {
     fn what_no_machine_has_is_missing() {
         assert!(!present(&Sign::Program("engine-vitals-no-such-program")));
         assert!(!present(&Sign::Library("libengine-vitals-none.so.1")));
+        assert!(!present(&Sign::PythonModule("engine_vitals_none")));
         assert!(present(&Sign::Program("cargo")) || std::env::var_os("PATH").is_none());
     }
 }

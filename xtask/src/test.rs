@@ -3,7 +3,7 @@
 use crate::packages::{self, Purpose};
 use crate::shell::{Shell, has_program};
 use crate::steps::{self, Step};
-use crate::{licences, metrics_doc, soak, tidy};
+use crate::{licences, metrics_doc, perfetto, soak, tidy};
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{MetadataCommand, Package};
 
@@ -61,13 +61,14 @@ fn needs(shell: &Shell) -> Result<()> {
         }
     }
     let found = packages::ensure(shell, &[Purpose::Vulkan, Purpose::OpenGl, Purpose::Prometheus, Purpose::Window]);
-    match found {
-        Err(error) if !in_ci() => {
-            shell.skip("needs", &format!("{error:#}"));
-            Ok(())
+    let reader = perfetto::ensure(shell);
+    for found in [found, reader] {
+        match found {
+            Err(error) if !in_ci() => shell.skip("needs", &format!("{error:#}")),
+            found => found?,
         }
-        found => found,
     }
+    Ok(())
 }
 
 fn format(shell: &Shell) -> Result<()> {
@@ -139,9 +140,12 @@ fn tests_off(shell: &Shell) -> Result<()> {
     with_adapter_rule(shell.cargo(["test", "--package", "engine-vitals", "--no-default-features", "--no-fail-fast"]))
 }
 
-/// In CI a test that finds no adapter fails instead of being skipped.
+/// In CI a test that finds no adapter, or no reader of traces, fails instead of being skipped.
 fn with_adapter_rule(call: crate::shell::Call<'_>) -> Result<()> {
-    if in_ci() { call.env("ENGINE_VITALS_REQUIRE_GPU", "1").watch() } else { call.watch() }
+    if !in_ci() {
+        return call.watch();
+    }
+    call.env("ENGINE_VITALS_REQUIRE_GPU", "1").env("ENGINE_VITALS_REQUIRE_READER", "1").watch()
 }
 
 fn loom(shell: &Shell) -> Result<()> {

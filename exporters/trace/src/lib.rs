@@ -1,11 +1,13 @@
-//! The resource events of engine-vitals as JSON lines: one object per line, in the schema of `docs/EVENTS.md`.
+//! The resource events of engine-vitals in files: as JSON lines, in the schema of `docs/EVENTS.md`, and as a trace that
+//! [Perfetto](https://ui.perfetto.dev) opens, as `docs/TRACE.md` tells.
 //!
 //! ```text
-//!  hooks ─▶ rings ─▶ EventCursor ─▶ thread `vitals-trace` ─▶ any io::Write
+//!  hooks ─▶ rings ─▶ EventCursor ─▶ a thread ─┬─ EventLog ──▶ one object per line ─▶ any io::Write
+//!                                             └─ TraceFile ─▶ Perfetto's packets ──▶ any io::Write
 //! ```
 //!
-//! - [`EventLog`] follows a tracker's events on a thread of its own. Hooks never write and never wait for the writer: what
-//!   it is too slow for is overwritten in the rings, and counted.
+//! - [`EventLog`] and [`TraceFile`] follow a tracker's events on a thread of their own. Hooks never write and never wait
+//!   for the writer: what it is too slow for is overwritten in the rings, and counted.
 //! - [`EventLine`] is one event as it is written, and [`write_event`] writes one, for dumps.
 //!
 //! Events are recorded at [`Level::Events`](engine_vitals_core::probe::Level::Events), which whoever makes the tracker
@@ -32,8 +34,13 @@
 //! What is unknown or does not apply is absent: never `null`, and never 0 in place of a figure. Where events were lost, a
 //! line without `event` says how many: `{"ts":1700000000050,"lost":12}`.
 
+mod file;
 mod line;
 mod log;
+mod perfetto;
+mod pump;
 
+pub use file::{TraceFile, TraceOptions};
 pub use line::{EventLine, write_event};
-pub use log::{EventLog, Options};
+pub use log::EventLog;
+pub use pump::Options;
