@@ -7,8 +7,8 @@ use std::time::Duration;
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use engine_vitals_core::probe::{
-    Clock, Context, Lane, ManualClock, Mark, New, OwnerId, OwnerKind, PacketId, PacketResult, Probe, ResourceKind,
-    Ticket, Timestamp,
+    Clock, Context, Lane, Level, ManualClock, Mark, New, OwnerId, OwnerKind, PacketId, PacketResult, Probe,
+    ResourceKind, Ticket, Timestamp,
 };
 use engine_vitals_core::tracker::Tracker;
 
@@ -55,6 +55,7 @@ enum Phase {
     Playing,
     Minimised { ticks: u64, tick: Duration },
     Resizing { frames: u64 },
+    Untracked { frames: u64 },
 }
 
 /// Minimised for good.
@@ -144,6 +145,14 @@ impl Engine {
             Phase::Loading { ref mut steps } => {
                 *steps -= 1;
                 self.load();
+            }
+            Phase::Untracked { frames: 0 } => {
+                self.tracker.set_level(Level::Counters);
+                self.phase = Phase::Playing;
+            }
+            Phase::Untracked { ref mut frames } => {
+                *frames -= 1;
+                self.play();
             }
             Phase::Resizing { ref mut frames } => {
                 *frames -= 1;
@@ -346,6 +355,11 @@ impl Engine {
             6 => {
                 self.clock.advance(Duration::from_secs(self.random.within(60, 600)));
                 Phase::Playing
+            }
+            // Nothing is tracked for a while.
+            10 if self.planted.is_none() => {
+                self.tracker.set_level(Level::Off);
+                Phase::Untracked { frames: self.random.within(1, 300) }
             }
             7..=9 => Phase::Resizing { frames: self.random.within(1, 60) },
             _ => Phase::Playing,

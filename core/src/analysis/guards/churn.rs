@@ -157,10 +157,11 @@ impl Churn {
             {
                 continue;
             }
-            let (owner, site) = most_ended(input, window, kind);
+            let lives = (input.lives)();
+            let ended = lives.iter().filter(|life| life.kind == kind && life.released >= window.from);
+            let most = most(ended.map(|life| (life.site, life.owner, 1)));
             let what = format!("{} of kind {}", counts.released, kind.name());
-            let subject = Subject { owner, kind: Some(kind), site, what: "" };
-            findings.push(storm_finding(window, subject, &what, &counts));
+            findings.push(storm_finding(window, Some(kind), most, &what, &counts, young));
         }
     }
 
@@ -185,13 +186,10 @@ impl Churn {
             && as_many_go(&sum);
         let stormy = if is_storm { self.stormy.saturating_add(1) } else { 0 };
         if is_storm && stormy >= settings.lasting_windows {
-            let most = owned().max_by_key(|change| change.young).filter(|change| change.young > 0);
-            let subject = Subject {
-                owner: most.map(|change| change.owner.owner),
-                site: most.and_then(|change| change.owner.site),
-                ..Subject::default()
-            };
-            findings.push(storm_finding(window, subject, &format!("{} resources", sum.released), &sum));
+            let short = owned().filter(|change| change.young > 0);
+            let most = most(short.map(|change| (change.owner.site, Some(change.owner.owner), change.young)));
+            let what = format!("{} resources", sum.released);
+            findings.push(storm_finding(window, None, most, &what, &sum, young_ones));
         }
         stormy
     }
@@ -262,11 +260,11 @@ fn is_scratch(owner: OwnerId) -> bool {
     owner.kind() == OwnerKind::TRANSIENT
 }
 
-/// Three go for four that come, at least, and the other way round: what is made takes the place of what goes. Where much more comes,
-/// something is loaded; where much more goes, a load has ended.
+/// As many go as come, to within an eighth: what is made takes the place of what goes. Where much more comes, something is loaded; where much
+/// more goes, a load has ended.
 fn as_many_go(counts: &Counts) -> bool {
     let (least, most) = (counts.created.min(counts.released), counts.created.max(counts.released));
-    least >= most - most / 4
+    least >= most - most / 8
 }
 
 /// Owners that make again what they release, and not in another size.
@@ -289,6 +287,7 @@ fn recreated(
         Finding {
             guard: Guard::RecreateLoop,
             subject: Subject { owner: Some(owner), kind, site, what: "" },
+            likely: None,
             label: None,
             text: format!(
                 "{created} created and {released} released, after {} on average, in {} with {} presented packets; the last: {what}",
@@ -306,38 +305,44 @@ fn recreated(
     }));
 }
 
-fn storm_finding(window: &Window, subject: Subject, what: &str, counts: &Counts) -> Finding {
-    let mean = counts.mean_lifetime().unwrap_or_default();
+/// Where most were made, and whose most of these are.
+type Most = (Option<&'static Location<'static>>, Option<OwnerId>);
+
+fn most(parts: impl Iterator<Item = (Option<&'static Location<'static>>, Option<OwnerId>, u64)>) -> Most {
+    let mut sites: HashMap<_, HashMap<_, u64>> = HashMap::new();
+    for (site, owner, count) in parts {
+        *sites.entry(site).or_default().entry(owner).or_default() += count;
+    }
+    let most = sites.into_iter().max_by_key(|(site, owners)| (owners.values().sum::<u64>(), *site));
+    most.map_or((None, None), |(site, owners)| {
+        (site, owners.into_iter().max_by_key(|(owner, count)| (*count, *owner)).and_then(|(owner, _)| owner))
+    })
+}
+
+fn storm_finding(
+    window: &Window,
+    kind: Option<ResourceKind>,
+    (site, likely): Most,
+    what: &str,
+    counts: &Counts,
+    young: u64,
+) -> Finding {
+    let Window { span, presented, .. } = *window;
     Finding {
         guard: Guard::DestroyStorm,
-        subject,
+        subject: Subject { kind, site, ..Subject::default() },
+        likely,
         label: None,
         text: format!(
-            "{what} destroyed, after {} on average, in {} with {} presented packets",
-            duration(mean),
-            duration(window.span),
-            window.presented,
+            "{what} destroyed in {} with {presented} presented packets, {young} of them soon after they were made: most of these as named",
+            duration(span),
         ),
         figures: vec![
             figure("destroyed", counts.released),
-            figure("presented_packets", window.presented),
-            figure("mean_lifetime_us", micros(mean)),
+            figure("short_lived", young),
+            figure("presented_packets", presented),
         ],
     }
-}
-
-/// Whose resources of that kind, made where, have ended most often in the window.
-fn most_ended(
-    input: &GuardInput<'_>,
-    window: &Window,
-    kind: ResourceKind,
-) -> (Option<OwnerId>, Option<&'static Location<'static>>) {
-    let mut counts: HashMap<_, u64> = HashMap::new();
-    for life in (input.lives)().iter().filter(|life| life.kind == kind && life.released >= window.from) {
-        *counts.entry((life.owner, life.site)).or_default() += 1;
-    }
-    let most = counts.into_iter().max_by_key(|((owner, site), times)| (*times, *owner, *site));
-    most.map_or((None, None), |(who, _)| who)
 }
 
 fn created(totals: &Totals) -> u64 {

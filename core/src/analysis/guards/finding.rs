@@ -23,6 +23,8 @@ pub(super) struct Subject {
 pub(super) struct Finding {
     pub(super) guard: Guard,
     pub(super) subject: Subject,
+    /// An owner that has a part in it, where it is not of one owner.
+    pub(super) likely: Option<OwnerId>,
     pub(super) label: Option<String>,
     /// What the subject's sentence says of it: the owner and the site follow.
     pub(super) text: String,
@@ -43,7 +45,7 @@ pub(super) struct Listed(VecDeque<(Guard, Subject, Warning)>);
 impl Listed {
     /// Lists a finding, whose owner has that name. Returns the warning.
     pub(super) fn raise(&mut self, time: Timestamp, finding: Finding, owner: Option<OwnerName>) -> &Warning {
-        let Finding { guard, subject, label, text, figures } = finding;
+        let Finding { guard, subject, label, text, figures, .. } = finding;
         let known = self.0.iter().position(|(other, about, _)| *other == guard && *about == subject);
         let before = known.and_then(|place| self.0.remove(place)).map(|(_, _, warning)| warning);
         if self.0.len() >= LISTED {

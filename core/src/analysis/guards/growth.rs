@@ -202,6 +202,7 @@ fn finding(subject: Subject, what: &str, runs: &Runs) -> Finding {
     Finding {
         guard: Guard::Growth,
         subject,
+        likely: None,
         label: None,
         text: format!("{what} grow without a fall: by {}", gains.join(" and by ")),
         figures: vec![

@@ -25,7 +25,7 @@ pub struct GuardSettings {
     pub recreate_count: u64,
     /// `recreate_loop`: and more than so many of them per presented packet: 0.5 by default.
     pub recreate_per_packet: f64,
-    /// `recreate_loop`, `destroy_storm`: windows in a row in which it goes on, at least: 2 by default, so that no load's end is a loop. A
+    /// `recreate_loop`, `destroy_storm`: windows in a row in which it goes on, at least: 3 by default, so that no load is a loop. A
     /// storm of a [costly kind](Self::costly_kinds) needs one.
     pub lasting_windows: u32,
     /// `destroy_storm`: resources released after less than a window, at least: 64 per window by default.
@@ -75,7 +75,7 @@ impl Default for GuardSettings {
             window: Duration::from_secs(1),
             recreate_count: 16,
             recreate_per_packet: 0.5,
-            lasting_windows: 2,
+            lasting_windows: 3,
             storm_count: 64,
             storm_per_packet: 8.0,
             costly_kinds: vec![

@@ -227,6 +227,7 @@ impl Guards {
             findings.push(Finding {
                 guard: Guard::DestroyedInUse,
                 subject: Subject { what: "beyond those kept", ..Subject::default() },
+                likely: None,
                 label: None,
                 text: format!("{unknown} more resources were destroyed in use or used after they were destroyed"),
                 figures: vec![figure("misuses", unknown)],
@@ -256,12 +257,8 @@ impl Guards {
             let hint = if likely.is_some() { "; most of what was made then is of the owner named" } else { "" };
             findings.push(Finding {
                 guard: Guard::LabelOverflow,
-                subject: Subject {
-                    owner: likely.map(|owner| owner.owner),
-                    site: likely.and_then(|owner| owner.site),
-                    what: table,
-                    ..Subject::default()
-                },
+                subject: Subject { site: likely.and_then(|owner| owner.site), what: table, ..Subject::default() },
+                likely: likely.map(|owner| owner.owner),
                 label: None,
                 text: format!("{refused} {table} found no room in {}{hint}", duration(window.span)),
                 figures: vec![figure("refused", refused), figure("refused_in_all", now)],
@@ -284,7 +281,8 @@ impl Guards {
                     continue;
                 }
             }
-            let owner = finding.subject.owner.map(|owner| finding::name(owner, (input.owner)(owner)));
+            let owner = finding.subject.owner.or(finding.likely);
+            let owner = owner.map(|owner| finding::name(owner, (input.owner)(owner)));
             let warning = self.listed.raise(input.time, finding, owner);
             if warning.windows.is_power_of_two() && self.told < self.settings.most_told {
                 self.told += 1;
@@ -309,6 +307,7 @@ fn misuse_finding(subject: Subject, misuse: &Misuse, times: u64) -> Finding {
     Finding {
         guard: Guard::DestroyedInUse,
         subject,
+        likely: None,
         label: label.clone(),
         text: format!(
             "{} {}{made} {did} packet {} of lane {}{more}",

@@ -66,6 +66,7 @@ impl Waiting {
         (writes.seen >= settings.unsubmitted_for && matters).then(|| Finding {
             guard: Guard::UnsubmittedWrites,
             subject: Subject { owner, site, ..Subject::default() },
+            likely: None,
             label: None,
             text: format!("{} are staged and have waited {} for a submission", size(bytes), duration(writes.seen)),
             figures: vec![figure("bytes", bytes), figure("waited_ms", millis(writes.seen))],
@@ -96,6 +97,7 @@ impl Waiting {
         Some(Finding {
             guard: Guard::NeverPolled,
             subject: Subject { owner, site, ..Subject::default() },
+            likely: None,
             label: None,
             text: format!(
                 "{} submissions are in flight and none was found completed for {}: is the device polled? The oldest, {correlation}, was made {} ago",
