@@ -8,6 +8,16 @@
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 
+    /// Of loom's making, with the interface of the library's.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().unwrap()
+        }
+    }
+
     pub(crate) fn own(word: &AtomicU64) -> u64 {
         // SAFETY: the callers are the word's only writer, and loom panics in a model where they are not.
         unsafe { word.unsync_load() }
@@ -16,6 +26,8 @@ mod sync {
 #[expect(unreachable_pub, reason = "public in the library")]
 #[path = "../src/probe/counts.rs"]
 mod counts;
+#[path = "../src/probe/lifetimes.rs"]
+mod lifetimes;
 #[path = "../src/probe/ring.rs"]
 mod ring;
 #[path = "../src/probe/seqcell.rs"]
@@ -23,7 +35,18 @@ mod seqcell;
 #[path = "../src/probe/tally.rs"]
 mod tally;
 
+/// Stands for the library's.
+#[derive(Clone, Copy)]
+struct Timestamp(u64);
+
+impl Timestamp {
+    fn unix_nanos(self) -> u64 {
+        self.0
+    }
+}
+
 use counts::Counts;
+use lifetimes::{BURST_NANOS, BurstLog, LifeCounters, RunningBurst, Step};
 use loom::sync::Arc;
 use loom::thread;
 use ring::{Follower, Ring};
@@ -159,5 +182,75 @@ fn a_ring_delivers_whole_events_in_order_and_counts_the_rest() {
         assert!(seen.is_sorted(), "out of order: {seen:?}");
         assert_eq!(seen.len() as u64 + lost, EVENTS);
         assert_eq!(seen.last(), Some(&[EVENTS, 10 * EVENTS]), "the newest is always there");
+    });
+}
+
+/// A thread goes on to the next bucket of bursts while a reader looks: each life is in one place or the other, never in both and
+/// never in none.
+#[test]
+fn a_burst_is_counted_once_while_it_passes_from_its_thread_to_the_log() {
+    loom::model(|| {
+        let shared = Arc::new((BurstLog::default(), RunningBurst::new()));
+        let writer = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for bucket in [1, 1, 2] {
+                    shared.1.count(&shared.0, 0, Timestamp(bucket * BURST_NANOS), Step::Created);
+                }
+            })
+        };
+        let read = || shared.0.read(std::iter::once(&shared.1));
+        let seen = read();
+        let of =
+            |bucket| seen.iter().filter(|(known, ..)| *known == bucket).map(|(_, created, _)| created).sum::<u64>();
+        match (of(1), of(2)) {
+            (0..=2, 0) | (2, 1) => assert!(seen.is_sorted() && seen.len() <= 2),
+            other => panic!("{other:?} in {seen:?}"),
+        }
+        writer.join().unwrap();
+        assert_eq!(read(), [(1, 2, 0), (2, 1, 0)]);
+    });
+}
+
+/// Lives begin and end on a thread while a reader sums: never more have ended than begun, and the buckets hold no more than ended.
+#[test]
+fn no_more_lives_have_ended_than_begun() {
+    loom::model(|| {
+        let lives = Arc::new(LifeCounters::new());
+        let writer = {
+            let lives = Arc::clone(&lives);
+            thread::spawn(move || {
+                lives.begin();
+                lives.end(5);
+                lives.begin();
+            })
+        };
+        let (created, released) = lives.counts();
+        assert!(created >= released, "{released} of {created}");
+        writer.join().unwrap();
+        let (mut buckets, mut sum) = ([0; lifetimes::BUCKETS + 1], 0);
+        lives.sum_into(&mut buckets, &mut sum);
+        assert_eq!((lives.counts(), buckets.iter().sum::<u64>(), sum), ((2, 1), 1, 5));
+    });
+}
+
+/// A sort of resources gives way to another in its place: a reader gets the one with its count, or the other with its own.
+#[test]
+fn a_place_that_changes_hands_keeps_count_and_sort_together() {
+    loom::model(|| {
+        let place = Arc::new(SeqCell::<3>::new());
+        place.write(&[1, 10, 10]);
+        let writer = {
+            let place = Arc::clone(&place);
+            thread::spawn(move || {
+                // Another sort, and then only its count.
+                place.write(&[1, 20, 20]);
+                place.write(&[2]);
+            })
+        };
+        if let Some((_, words, ())) = place.read_with(|_| ()) {
+            assert!([[1, 10, 10], [1, 20, 20], [2, 20, 20]].contains(&words), "torn: {words:?}");
+        }
+        writer.join().unwrap();
     });
 }

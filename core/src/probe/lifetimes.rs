@@ -1,8 +1,7 @@
 //! How long resources lived, and how many began and ended in each tenth of a second: one thread's part of both.
 
 use super::Timestamp;
-use crate::sync::{AtomicU64, Ordering, own};
-use parking_lot::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering, own};
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -169,9 +169,9 @@ impl Probe {
                 submit(book, level, correlation, queue, command_buffers, site);
             }
             Mark::Present { surface } => present(book, level, surface),
-            Mark::ResizeRebuild { target, extent } => target.mark(level, EventKind::ResizeRebuild, extent),
-            Mark::Bind { resource } => resource.mark(level, EventKind::Bind, None),
-            Mark::Unbind { resource } => resource.mark(level, EventKind::Unbind, None),
+            Mark::ResizeRebuild { target, extent } => target.rebuilt(level, extent),
+            Mark::Bind { resource } => resource.tell(level, EventKind::Bind),
+            Mark::Unbind { resource } => resource.tell(level, EventKind::Unbind),
             Mark::Marker(name) => marker(book, level, name),
         }
     }

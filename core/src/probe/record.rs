@@ -170,20 +170,14 @@ impl EventWords {
         Self(words)
     }
 
-    /// An event of the resource in a slot with these words, in its owner's name.
+    /// An event of the resource in a slot with these words, in its owner's name. Its place among the resource's events is 0.
     #[inline]
-    pub(crate) fn of(
-        slot: impl Fn(usize) -> u64,
-        kind: EventKind,
-        sequence: u32,
-        time: Timestamp,
-        context: Context,
-    ) -> Self {
+    pub(crate) fn of(slot: impl Fn(usize) -> u64, kind: EventKind, time: Timestamp, context: Context) -> Self {
         let Self(mut words) = Self::bare(kind, time, context);
         let meta = slot(SLOT_META);
         words[Self::META] |= meta & Record::FACTS | Self::HAS_RESOURCE | Self::HAS_BYTES | Self::HAS_SEQUENCE;
         words[2] = slot(SLOT_ID);
-        words[Self::OWNER] = meta >> 32 << 32 | u64::from(sequence);
+        words[Self::OWNER] = meta >> 32 << 32;
         words[Self::BYTES] = slot(SLOT_BYTES) & BYTES_MASK;
         if meta & (Record::NATIVE | Record::EXTENT) != 0 {
             words[Self::NATIVE] = slot(SLOT_NATIVE);
@@ -191,6 +185,13 @@ impl EventWords {
             words[Self::DEPTH] = slot(SLOT_DEPTH);
         }
         Self(words)
+    }
+
+    /// With its place among the resource's events.
+    #[inline]
+    pub(crate) fn sequence(mut self, sequence: u32) -> Self {
+        self.0[Self::OWNER] |= u64::from(sequence);
+        self
     }
 
     /// With what a submission, its parts and its completion have in common.
@@ -375,7 +376,7 @@ mod tests {
             let context = if packet % 2 == 0 { context.with_packet(PacketId::from_bits(packet)) } else { context };
             let mut words = if of_resource {
                 let (slot, _) = record.encode();
-                EventWords::of(|index| slot[index], event, sequence, time, context)
+                EventWords::of(|index| slot[index], event, time, context).sequence(sequence)
             } else {
                 EventWords::bare(event, time, context)
             };

@@ -153,13 +153,21 @@ impl Ticket {
         });
     }
 
-    /// Reports what a mark says of this resource, at a level other than Off.
+    /// Reports that the resource was bound or unbound.
     #[inline]
-    pub(super) fn mark(&self, level: Level, kind: EventKind, extent: Option<Extent>) {
+    pub(super) fn tell(&self, level: Level, kind: EventKind) {
         if let Some(entry) = self.0
-            && (level == Level::Events || kind == EventKind::ResizeRebuild)
+            && level == Level::Events
         {
-            entry.mark(level, kind, extent);
+            entry.tell(kind);
+        }
+    }
+
+    /// Reports that the resource was rebuilt by other means than [`resize`](Self::resize), at a level other than Off.
+    #[inline]
+    pub(super) fn rebuilt(&self, level: Level, extent: Option<Extent>) {
+        if let Some(entry) = self.0 {
+            entry.rebuilt(level, extent);
         }
     }
 
@@ -222,15 +230,23 @@ impl std::fmt::Debug for Ticket {
 }
 
 impl Entry {
-    fn mark(self, level: Level, kind: EventKind, extent: Option<Extent>) {
+    /// An event that changes nothing and is not counted.
+    fn tell(self, kind: EventKind) {
         let Self { slot, book } = self;
+        local::with(book, move |local| {
+            local.emit(book, resource_event(slot, kind, book.now(), Context::current()));
+        });
+    }
+
+    /// The resource was rebuilt in a size that its record does not have.
+    fn rebuilt(self, level: Level, extent: Option<Extent>) {
+        let Self { slot, book } = self;
+        let record = slot.record();
         local::with(book, |local| {
-            if kind == EventKind::ResizeRebuild {
-                let record = slot.record();
-                local.shard.tally(book.settings.passing, &record, Tally::rebuild);
-            }
+            local.shard.tally(book.settings.passing, &record, Tally::rebuild);
             if level == Level::Events {
-                local.emit(book, resource_event(slot, kind, book.now(), Context::current()).extent(extent));
+                let event = resource_event(slot, EventKind::ResizeRebuild, book.now(), Context::current());
+                local.emit(book, event.extent(extent));
             }
         });
     }
@@ -306,9 +322,8 @@ impl Entry {
                 local.move_live(book, 0, record.bytes);
             }
             if level == Level::Events {
-                let event =
-                    EventWords::of(|word| slot.word(word), EventKind::Destroy, slot.last_sequence(), now, context);
-                local.emit(book, event.span(Some(lifetime)));
+                let event = EventWords::of(|word| slot.word(word), EventKind::Destroy, now, context);
+                local.emit(book, event.sequence(slot.last_sequence()).span(Some(lifetime)));
             }
             if record.kind.is_in(book.settings.followed) {
                 write_down(book, slot, &record, state, now, context.packet());
@@ -430,7 +445,7 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
         count_creation(book, local, &record);
         if level == Level::Events {
             let took = new.took.map(|took| Duration::from_nanos(nanos(took)));
-            let event = EventWords::of(|word| words[word], EventKind::Create, 0, created, context);
+            let event = EventWords::of(|word| words[word], EventKind::Create, created, context);
             local.emit(book, event.span(took));
         }
         Some(Entry { slot, book })
@@ -477,6 +492,7 @@ fn keep_links(book: &Book, slot: &Slot, links: &[ResourceId]) -> bool {
 /// The resource's next event.
 #[inline]
 fn resource_event(slot: &Slot, kind: EventKind, time: Timestamp, context: Context) -> EventWords {
-    // The time comes before the number: waiting for both takes no longer than for one.
-    EventWords::of(|word| slot.word(word), kind, slot.next_sequence(), time, context)
+    let event = EventWords::of(|word| slot.word(word), kind, time, context);
+    // Last, since what follows waits for it: it is the one step here that other processors have to hear of.
+    event.sequence(slot.next_sequence())
 }

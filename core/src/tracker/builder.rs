@@ -43,7 +43,7 @@ impl TrackerBuilder {
         self
     }
 
-    /// Events kept per thread at [`Level::Events`], 104 bytes each, rounded up to a power of two from 2 to 2^20; 4,096 by
+    /// Events kept per thread at [`Level::Events`], 96 bytes each, rounded up to a power of two from 2 to 2^20; 4,096 by
     /// default.
     pub fn ring_capacity(mut self, events: usize) -> Self {
         self.settings.ring_capacity = events.min(1 << 20);

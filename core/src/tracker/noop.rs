@@ -235,6 +235,11 @@ impl Tracker {
         Snapshot { level: Level::Off, ..Snapshot::default() }
     }
 
+    /// Makes the snapshot an empty one.
+    pub fn read_snapshot(&self, snapshot: &mut Snapshot) {
+        *snapshot = self.snapshot();
+    }
+
     /// A cursor that delivers nothing.
     #[must_use]
     pub fn events(&self) -> EventCursor {
