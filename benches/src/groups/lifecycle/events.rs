@@ -16,7 +16,7 @@ use crate::report::Row;
 
 const LOAD: &str = "one relaxed load";
 const STAMP: &str = "Clock::now";
-const BATCHES: u64 = 25;
+const BATCHES: u64 = 100;
 /// Where a subject is in the list; the peers come after.
 const LOAD_AT: usize = 0;
 const STAMP_AT: usize = 1;

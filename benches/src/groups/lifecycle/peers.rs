@@ -1,11 +1,13 @@
 //! Peers: queues and libraries that record an event with its time from several threads.
 //!
-//! The queues take [`Entry`], what our own rings keep of an event, stamped by our clock. The libraries record what is natural for them, which
-//! their names here say, and stamp it by their own clocks.
+//! The queues and `tracing` get what our own rings keep of an event, stamped by our clock: the resource's facts and the event's number among the
+//! resource's, which several threads may tell events of. Puffin and fastrace record what is natural for them, which their names here say, and
+//! stamp it by their own clocks.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_queue::ArrayQueue;
@@ -17,11 +19,11 @@ use tracing::subscriber::Interest;
 use super::{Lap, on_threads};
 use crate::harness::Subject;
 
-/// Events between two drains: all peers' buffers hold them, fastrace's least.
-pub(super) const BATCH: u64 = 4_000;
+/// Events between two drains: few enough that draining leaves the buffers in the caches that they are in.
+pub(super) const BATCH: u64 = 1_000;
 const CAPACITY: usize = 4_096;
 
-/// The time stamp and eleven words of facts: 96 bytes.
+/// The time stamp, the number and ten words of facts: 96 bytes.
 type Entry = [u64; 12];
 
 /// Once before the first round.
@@ -32,25 +34,25 @@ pub(super) fn prepare() {
 }
 
 pub(super) fn subjects(threads: usize, batches: u64, clock: &Clock) -> Vec<Subject<'_>> {
-    let stamped = move || Stamped { clock, facts: [7; 11] };
+    let resource = move || Resource { clock, facts: [7; 10], events: AtomicU32::new(0) };
     vec![
         Subject::new("rtrb, a queue per thread", move || {
             on_threads(threads, batches, BATCH, || {
                 let (to, from) = rtrb::RingBuffer::new(CAPACITY);
                 PRODUCER.set(Some(to));
-                Rtrb { stamped: stamped(), from }
+                Rtrb { resource: resource(), from }
             })
         }),
         Subject::new("crossbeam ArrayQueue::force_push, shared", move || {
             let queue = ArrayQueue::new(CAPACITY * threads);
-            on_threads(threads, batches, BATCH, || Crossbeam { stamped: stamped(), queue: &queue })
+            on_threads(threads, batches, BATCH, || Crossbeam { resource: resource(), queue: &queue })
         }),
         Subject::new("Mutex<VecDeque>, shared", move || {
             let queue = Mutex::new(VecDeque::with_capacity(CAPACITY * threads));
-            on_threads(threads, batches, BATCH, || Locked { stamped: stamped(), queue: &queue })
+            on_threads(threads, batches, BATCH, || Locked { resource: resource(), queue: &queue })
         }),
         Subject::new("tracing event of 7 fields, to a Vec per thread", move || {
-            on_threads(threads, batches, BATCH, || Tracing)
+            on_threads(threads, batches, BATCH, || Tracing { resource: resource() })
         }),
         Subject::new("puffin scope, two stamps", move || on_threads(threads, batches, BATCH, || Puffin)),
         Subject::new("fastrace event, name only", move || {
@@ -62,19 +64,25 @@ pub(super) fn subjects(threads: usize, batches: u64, clock: &Clock) -> Vec<Subje
     ]
 }
 
-/// Makes entries.
-#[derive(Clone)]
-struct Stamped<'a> {
+/// What events tell of.
+struct Resource<'a> {
     clock: &'a Clock,
-    facts: [u64; 11],
+    facts: [u64; 10],
+    events: AtomicU32,
 }
 
-impl Stamped<'_> {
+impl Resource<'_> {
+    /// Its next event.
     #[inline]
-    fn entry(&self) -> Entry {
+    fn event(&self) -> Entry {
         let time = self.clock.now().unix_nanos();
-        let facts = black_box(&self.facts);
-        std::array::from_fn(|index| if index == 0 { time } else { facts[index - 1] })
+        let resource = black_box(self);
+        let number = u64::from(resource.events.fetch_add(1, Ordering::Relaxed));
+        std::array::from_fn(|index| match index {
+            0 => time,
+            1 => number,
+            _ => resource.facts[index - 2],
+        })
     }
 }
 
@@ -84,7 +92,7 @@ thread_local! {
 }
 
 struct Rtrb<'a> {
-    stamped: Stamped<'a>,
+    resource: Resource<'a>,
     from: rtrb::Consumer<Entry>,
 }
 
@@ -93,7 +101,7 @@ impl Lap for Rtrb<'_> {
         for _ in 0..calls {
             PRODUCER.with_borrow_mut(|to| {
                 if let Some(to) = to {
-                    black_box(to.push(self.stamped.entry()).is_ok());
+                    black_box(to.push(self.resource.event()).is_ok());
                 }
             });
         }
@@ -107,14 +115,14 @@ impl Lap for Rtrb<'_> {
 }
 
 struct Crossbeam<'a> {
-    stamped: Stamped<'a>,
+    resource: Resource<'a>,
     queue: &'a ArrayQueue<Entry>,
 }
 
 impl Lap for Crossbeam<'_> {
     fn timed(&mut self, calls: u64) {
         for _ in 0..calls {
-            black_box(self.queue.force_push(self.stamped.entry()).is_some());
+            black_box(self.queue.force_push(self.resource.event()).is_some());
         }
     }
 
@@ -126,14 +134,14 @@ impl Lap for Crossbeam<'_> {
 }
 
 struct Locked<'a> {
-    stamped: Stamped<'a>,
+    resource: Resource<'a>,
     queue: &'a Mutex<VecDeque<Entry>>,
 }
 
 impl Lap for Locked<'_> {
     fn timed(&mut self, calls: u64) {
         for _ in 0..calls {
-            let entry = self.stamped.entry();
+            let entry = self.resource.event();
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             if queue.len() == queue.capacity() {
                 queue.pop_front();
@@ -151,12 +159,15 @@ thread_local! {
     static TRACED: RefCell<Vec<Entry>> = RefCell::new(Vec::with_capacity(CAPACITY));
 }
 
-struct Tracing;
+struct Tracing<'a> {
+    resource: Resource<'a>,
+}
 
-impl Lap for Tracing {
+impl Lap for Tracing<'_> {
     fn timed(&mut self, calls: u64) {
         for _ in 0..calls {
-            let [kind, resource, owner, packet, bytes, sequence, native] = black_box([7u64; 7]);
+            let sequence = u64::from(self.resource.events.fetch_add(1, Ordering::Relaxed));
+            let [kind, resource, owner, packet, bytes, native, ..] = black_box(&self.resource).facts;
             tracing::trace!(target: TARGET, kind, resource, owner, packet, bytes, sequence, native);
         }
     }
