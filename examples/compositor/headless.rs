@@ -20,7 +20,7 @@ use super::truth::Truth;
 /// # Errors
 /// When there is no adapter or a frame fails.
 pub(crate) fn run<P: Painter>(options: &Options, stop: &AtomicBool) -> Result<(Vitals, Truth), Failure> {
-    let vitals = telemetry::start(options);
+    let vitals = telemetry::start(options, P::SCRATCH);
     let open = device::open_offscreen(&vitals, P::LIMITS)?;
     println!("{}", open.describe());
     let mut compositor = Compositor::<P>::new(open, options, vitals)?;

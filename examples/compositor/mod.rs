@@ -63,11 +63,15 @@ pub(crate) fn main<P: Painter>() -> ExitCode {
 fn run<P: Painter>(options: &Options) -> Result<(), Failure> {
     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed))
         .map_err(|error| Failure::Running(format!("no handler for Ctrl-C: {error}")))?;
-    let (_vitals, truth) =
+    let (vitals, truth) =
         if options.window { window::run::<P>(options, &STOP)? } else { headless::run::<P>(options, &STOP)? };
     println!("{}", truth.summary());
     if let Some(path) = &options.ground_truth {
         truth.write(path)?;
+        println!("wrote {}", path.display());
+    }
+    if let Some(path) = &options.report {
+        telemetry::write_report(&vitals, path)?;
         println!("wrote {}", path.display());
     }
     Ok(())

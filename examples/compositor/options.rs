@@ -48,6 +48,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE.png")]
     pub(crate) screenshot: Option<PathBuf>,
 
+    /// Write what engine-vitals saw to this file after the teardown.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+
     /// Write the compositor's own account to this file after the teardown.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) ground_truth: Option<PathBuf>,

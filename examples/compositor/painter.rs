@@ -1,5 +1,7 @@
 //! What the two compositors have apart: the renderer that draws a visual's content.
 
+use engine_vitals::ResourceKind;
+
 use super::failure::Failure;
 use super::size::Size;
 use super::visual::Role;
@@ -24,12 +26,14 @@ pub(crate) struct Canvas<'a> {
     pub(crate) view: &'a wgpu::TextureView,
 }
 
-/// Draws what visuals show. It knows nothing of engine-vitals, and the renderers behind it even less.
+/// Draws what visuals show. The renderers behind it know nothing of engine-vitals.
 pub(crate) trait Painter: Sized {
     /// The renderer's name.
     const RENDERER: &'static str;
     /// The children's names.
     const CHILDREN: [&'static str; 4];
+    /// What the renderer makes anew for each picture by its nature: no figure of churn is to count that.
+    const SCRATCH: &'static [ResourceKind];
     /// What it needs of the textures that it paints into.
     const USAGE: wgpu::TextureUsages;
     /// The format of all textures that it paints into.

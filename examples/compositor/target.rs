@@ -45,12 +45,13 @@ struct Backing {
     layer: Layer,
 }
 
+// A creation's site is where the visual's code asked for it.
 impl CommandQueue {
     #[track_caller]
     fn new(workshop: &mut Workshop<'_>, owner: &Owner, because: Because) -> Self {
-        let new = New::of(ResourceKind::COMMAND_QUEUE, 0).label(owner.name());
+        let _working = owner.enter();
         Self {
-            ticket: owner.working(|| workshop.probe.create(new)),
+            ticket: workshop.probe.create(New::of(ResourceKind::COMMAND_QUEUE, 0).label(owner.name())),
             serial: workshop.truth.created(What::CommandQueue, owner, because),
         }
     }
@@ -77,26 +78,29 @@ impl NativeTarget {
 
     /// A target for a queue that is there.
     #[track_caller]
-    pub(crate) fn around(
-        workshop: &mut Workshop<'_>,
-        owner: &Owner,
-        queue: CommandQueue,
-        size: Size,
-        because: Because,
-    ) -> Self {
+    fn around(workshop: &mut Workshop<'_>, owner: &Owner, queue: CommandQueue, size: Size, because: Because) -> Self {
+        let _working = owner.enter();
+        let queue_id = queue.ticket.id();
         let new = New::native_target(0).label(owner.name()).extent(Extent::new(size.width, size.height));
+        let new = new.links(queue_id.as_slice());
         Self {
-            ticket: owner.working(|| workshop.probe.create(new)),
+            ticket: workshop.probe.create(new),
             serial: workshop.truth.created(What::NativeTarget, owner, because),
-            backing: owner.working(|| Backing::new(workshop, owner, size)),
+            backing: Backing::new(workshop, owner, size),
             queue,
         }
     }
 
+    /// Notes that a size was asked for, whether it is another one or not.
+    pub(crate) fn asked(&self, owner: &Owner) {
+        owner.working(|| self.ticket.resize_requested());
+    }
+
     /// Keeps the target and makes the texture behind it anew.
     pub(crate) fn rebuild(&mut self, workshop: &mut Workshop<'_>, owner: &Owner, size: Size) {
-        self.backing = owner.working(|| Backing::new(workshop, owner, size));
-        owner.working(|| self.ticket.resize_to(0, Extent::new(size.width, size.height)));
+        let _working = owner.enter();
+        self.backing = Backing::new(workshop, owner, size);
+        self.ticket.resize_to(0, Extent::new(size.width, size.height));
         workshop.truth.rebuilt(self.serial);
     }
 
@@ -106,11 +110,19 @@ impl NativeTarget {
     }
 
     /// Destroys the target alone.
-    pub(crate) fn dismantle(self, workshop: &mut Workshop<'_>, because: Because) -> CommandQueue {
+    fn dismantle(self, workshop: &mut Workshop<'_>, because: Because) -> CommandQueue {
         drop(self.backing);
         drop(self.ticket);
         workshop.truth.destroyed(self.serial, because);
         self.queue
+    }
+
+    /// Destroys the target and takes its queue for another one.
+    #[track_caller]
+    pub(crate) fn replaced(self, workshop: &mut Workshop<'_>, owner: &Owner, size: Size, because: Because) -> Self {
+        let queue = self.dismantle(workshop, because);
+        owner.working(|| queue.ticket.reused());
+        Self::around(workshop, owner, queue, size, because)
     }
 
     /// Draws into the target through its queue.

@@ -126,7 +126,7 @@ impl<P: Painter> Compositor<P> {
 
     /// A packet for the next frame where no surface makes one.
     pub(crate) fn packet(&self) -> Packet {
-        self.vitals.probe().packet(self.lane)
+        self.vitals.probe().packet(self.lane).with_command(self.frame + 1)
     }
 
     /// Whether there will be nothing to draw in the next frame.
@@ -184,6 +184,7 @@ impl<P: Painter> Compositor<P> {
     pub(crate) fn close(mut self) -> Result<(Vitals, Truth), Failure> {
         self.wait_until_at_most(0)?;
         self.truth.teardown_begins();
+        self.vitals.begin_shutdown();
         // The planted leak: nobody has them any more, and nobody released them.
         std::mem::forget(std::mem::take(&mut self.leaked));
         let (mut workshop, visuals) = self.workshop();

@@ -1,6 +1,6 @@
 //! Visuals: what the tree is made of, who they are, where they lie and how they answer another size.
 
-use engine_vitals::probe::{OwnerId, Probe};
+use engine_vitals::probe::{ContextGuard, OwnerId, Probe};
 use engine_vitals::{Context, OwnerKind};
 
 use super::size::Size;
@@ -89,6 +89,7 @@ impl Visual {
 
     /// Itself in the size that it is asked to have. The site of what is made anew is here.
     pub(crate) fn resized(mut self, workshop: &mut Workshop<'_>, size: Size) -> Self {
+        self.target.asked(&self.owner);
         if size == self.target.size() {
             return self;
         }
@@ -96,10 +97,7 @@ impl Visual {
         let (owner, because) = (&self.owner, Because::Resize);
         match self.resizing {
             Resizing::Backing => self.target.rebuild(workshop, owner, size),
-            Resizing::Target => {
-                let queue = self.target.dismantle(workshop, because);
-                self.target = NativeTarget::around(workshop, owner, queue, size, because);
-            }
+            Resizing::Target => self.target = self.target.replaced(workshop, owner, size, because),
             Resizing::TargetAndQueue => {
                 self.target.destroy(workshop, because);
                 self.target = NativeTarget::new(workshop, owner, size, because);
@@ -127,10 +125,14 @@ impl Owner {
     }
 
     /// Runs `work` in this owner's name.
-    #[track_caller]
     pub(crate) fn working<R>(&self, work: impl FnOnce() -> R) -> R {
-        let _context = Context::current().with_owner(self.id).enter();
+        let _working = self.enter();
         work()
+    }
+
+    /// What is made until the guard is dropped is this owner's.
+    pub(crate) fn enter(&self) -> ContextGuard {
+        Context::current().with_owner(self.id).enter()
     }
 }
 

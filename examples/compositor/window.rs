@@ -117,7 +117,7 @@ impl<P: Painter> Shown<P> {
             .with_inner_size(PhysicalSize::new(options.size.width, options.size.height));
         let window = event_loop.create_window(attributes);
         let window = Arc::new(window.map_err(|error| Failure::Display(format!("no window: {error}")))?);
-        let vitals = telemetry::start(options);
+        let vitals = telemetry::start(options, P::SCRATCH);
         let (surface, open) = device::open_surface(event_loop, &window, &vitals, P::LIMITS)?;
         println!("{}", open.describe());
 

@@ -3,6 +3,7 @@
 use std::f64::consts::{PI, TAU};
 use std::num::NonZeroUsize;
 
+use engine_vitals::ResourceKind;
 use vello::kurbo::{Affine, Arc, Ellipse, Rect, Stroke, Vec2};
 use vello::peniko::{Color, Fill, Gradient};
 use vello::{AaConfig, AaSupport, RenderParams, Renderer, RendererOptions, Scene};
@@ -18,6 +19,7 @@ pub(crate) struct EllipsePaths(Renderer);
 impl Painter for EllipsePaths {
     const RENDERER: &'static str = "vello";
     const CHILDREN: [&'static str; 4] = ["orbits", "gauge", "flower", "ripples"];
+    const SCRATCH: &'static [ResourceKind] = &[ResourceKind::BIND_GROUP, ResourceKind::BUFFER, ResourceKind::TEXTURE];
     const USAGE: wgpu::TextureUsages = wgpu::TextureUsages::STORAGE_BINDING;
     const LIMITS: fn() -> wgpu::Limits = wgpu::Limits::default;
 

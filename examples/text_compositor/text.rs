@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use engine_vitals::ResourceKind;
 use glyphon::fontdb::{Database, Source};
 use glyphon::{
     Attrs, Buffer, Cache, Color, ColorMode, Family, FontSystem, Metrics, Resolution, Shaping, SwashCache, TextArea,
@@ -35,6 +36,7 @@ struct Text {
 impl Painter for Texts {
     const RENDERER: &'static str = "glyphon";
     const CHILDREN: [&'static str; 4] = ["columns", "headline", "clock", "ticker"];
+    const SCRATCH: &'static [ResourceKind] = &[];
     const USAGE: wgpu::TextureUsages = wgpu::TextureUsages::empty();
     const LIMITS: fn() -> wgpu::Limits = wgpu::Limits::downlevel_defaults;
 

@@ -9,6 +9,7 @@ use engine_vitals_core::analysis::Rules;
 use engine_vitals_core::analysis::guards::GuardSettings;
 use engine_vitals_core::probe::{Level, Probe};
 use engine_vitals_core::registry::{Registry, RegistryBuilder};
+use engine_vitals_core::tracker::TrackerBuilder;
 
 use super::Vitals;
 use crate::instrument::InstrumentationBuilder;
@@ -40,6 +41,7 @@ pub struct Builder {
     pub(super) left_out: HashSet<StandardMonitor>,
     pub(super) level: Level,
     pub(super) touch_lists: bool,
+    pub(super) tracker: TrackerBuilder,
     pub(super) report: bool,
     pub(super) rules: Rules,
     pub(super) trace_file: Option<PathBuf>,
@@ -111,6 +113,18 @@ impl Builder {
     /// a [trace file](Self::trace_file) ask for [`Level::Events`].
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
+        self
+    }
+
+    /// Capacities of the tracker, kinds that its figures of churn leave out, panics on misuse; its level is that of [`level`](Self::level).
+    ///
+    /// ```
+    /// let tracker = engine_vitals::Tracker::builder().owner_capacity(1 << 16).panic_on_misuse(true);
+    /// let vitals = engine_vitals::Vitals::builder().without_server().tracker(tracker).start();
+    /// # drop(vitals);
+    /// ```
+    pub fn tracker(mut self, tracker: TrackerBuilder) -> Self {
+        self.tracker = tracker;
         self
     }
 

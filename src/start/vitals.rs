@@ -74,7 +74,7 @@ impl Vitals {
         if trace || trace_file.is_some() {
             builder.level = Level::Events;
         }
-        let tracker = Tracker::builder().level(builder.level).build();
+        let tracker = builder.tracker.clone().level(builder.level).build();
         tracker.set_touch_lists(builder.touch_lists);
         let tracker = Arc::new(tracker);
         let registry = builder.registry_given.clone().unwrap_or_else(|| builder.registry.clone().build());

@@ -1,7 +1,9 @@
 //! The two compositors as a user runs them: as programs. Each keeps an account of its own of what it made, destroyed and showed.
 #![expect(clippy::unwrap_used, reason = "a test: helpers may fail it too")]
 
+mod against_truth;
 mod program;
+mod report;
 #[path = "../support/mod.rs"]
 mod support;
 

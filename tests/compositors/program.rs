@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use serde::Deserialize;
 
+use crate::report::Report;
 use crate::support::{build_example, scratch, without_adapter};
 
 /// An example, by its name.
@@ -96,6 +97,17 @@ impl Program {
         let truth: Truth = serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap();
         assert_eq!(truth.program, self.0);
         Some(truth)
+    }
+}
+
+impl Program {
+    /// Its account of a run without a window, and what engine-vitals reports of it.
+    pub(crate) fn report(&self, test: &str, arguments: &[&str]) -> Option<(Truth, Report)> {
+        let report = scratch(&format!("{test}.report.json"));
+        let mut command = self.command();
+        command.args(["--size", "160x100", "--report"]).arg(&report).args(arguments);
+        let truth = self.account_of(test, &mut command)?;
+        Some((truth, serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap()))
     }
 }
 
