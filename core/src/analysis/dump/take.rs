@@ -23,13 +23,14 @@ impl Dump {
     #[must_use]
     pub fn take(tracker: &Tracker, options: &DumpOptions) -> Self {
         // The packets' resources are most likely still there when the snapshot comes first.
-        let snapshot = tracker.snapshot();
+        let mut snapshot = tracker.snapshot();
+        let left_out = keep_biggest(&mut snapshot.resources, options.resources);
         let mut dump = Self::of_resources(tracker, snapshot.resources);
+        dump.left_out = left_out;
         dump.taken = snapshot.taken;
         dump.tracked_since = snapshot.tracked_since;
         dump.contended = snapshot.contended;
         dump.level = level_name(snapshot.level).to_owned();
-        dump.limit(options.resources);
         let mut namer = Namer::new(tracker);
         dump.totals = namer.totals(&tracker.totals());
         dump.packets = namer.packets(options);
@@ -44,21 +45,20 @@ impl Dump {
         resources.sort_unstable_by_key(|resource| resource.id);
         Self { run: run().to_owned(), level: level_name(tracker.level()).to_owned(), resources, ..Self::default() }
     }
+}
 
-    /// Keeps the biggest.
-    fn limit(&mut self, most: usize) {
-        if self.resources.len() <= most {
-            return;
+/// Keeps the biggest, and says what it left out.
+fn keep_biggest(records: &mut Vec<ResourceRecord>, most: usize) -> Sum {
+    let held = |record: &ResourceRecord| if record.freed { 0 } else { record.bytes };
+    let mut left_out = Sum::default();
+    if records.len() > most {
+        records.select_nth_unstable_by_key(most, |record| (Reverse(held(record)), record.id));
+        for record in records.drain(most..) {
+            left_out.add(held(&record));
         }
-        self.resources.sort_unstable_by_key(|resource| (Reverse(resource.held_bytes()), resource.id));
-        let mut left_out = Sum::default();
-        for resource in self.resources.drain(most..) {
-            left_out.add(resource.held_bytes());
-        }
-        self.resources.shrink_to_fit();
-        self.left_out = left_out;
-        self.resources.sort_unstable_by_key(|resource| resource.id);
+        records.shrink_to_fit();
     }
+    left_out
 }
 
 /// The process, by its number and the time of the first dump.
