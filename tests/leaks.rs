@@ -5,6 +5,7 @@
 mod support;
 
 use engine_vitals::{Context, OwnerKind, Vitals, assert_no_leaks};
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 struct Rig {
@@ -14,7 +15,9 @@ struct Rig {
 }
 
 fn rig(instance: wgpu::Instance) -> Option<Rig> {
-    let vitals = Vitals::builder().without_server().start();
+    let each = NonZeroU32::MIN;
+    let vitals =
+        Vitals::builder().without_server().instrument(move |builder, _| builder.backtraces_every(each)).start();
     let instance = vitals.wrap(instance);
     let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).ok()?;
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).ok()?;
@@ -122,6 +125,10 @@ fn the_graph_has_what_refers_to_what_and_leaks_tell_the_device_apart() {
         let leaks = rig.vitals.leaks();
         let labels: Vec<_> = leaks.resources.iter().filter_map(|one| one.label.as_deref()).collect();
         assert_eq!(labels, ["target", "view"], "{leaks}");
+        // wgpu passes no caller on; the backtraces know.
+        for one in leaks.resources.iter().chain([by_label("target"), by_label("view")]) {
+            assert!(one.site.as_ref().is_some_and(|site| site.contains("tests/leaks.rs:")), "{one:?}");
+        }
         assert_eq!(leaks.standing.iter().filter(|one| &*one.kind == "device").count(), 1, "{leaks}");
         drop(view);
         let Rig { vitals, device, queue } = rig;

@@ -80,6 +80,13 @@ impl Instrumentation {
         self.world.backtraces.get(resource)
     }
 
+    /// The line of the program in that backtrace, `file:line:column`, or the function where the program has no line numbers. Symbols are
+    /// looked up now, which takes milliseconds at first.
+    #[must_use]
+    pub fn site(&self, resource: ResourceId) -> Option<String> {
+        self.backtrace(resource).and_then(|backtrace| super::site::site(&backtrace))
+    }
+
     /// What everything that is wrapped shares.
     pub(super) fn world(&self) -> Arc<World> {
         Arc::clone(&self.world)
@@ -167,7 +174,8 @@ impl InstrumentationBuilder {
         self
     }
 
-    /// Keeps a backtrace of every so-manieth creation ([`Instrumentation::backtrace`]), of 4,096 live resources at most. Default:
+    /// Keeps a backtrace of every so-manieth creation ([`Instrumentation::backtrace`], and the sites in `Vitals::dump` and
+    /// `Vitals::leaks`), of 4,096 live resources at most. Default:
     /// none. One costs tens of microseconds.
     pub fn backtraces_every(mut self, creations: NonZeroU32) -> Self {
         self.backtraces_every = creations.get();

@@ -46,6 +46,12 @@ impl Instrumentation {
     pub fn backtrace(&self, _: ResourceId) -> Option<Arc<Backtrace>> {
         None
     }
+
+    /// `None`.
+    #[must_use]
+    pub fn site(&self, _: ResourceId) -> Option<String> {
+        None
+    }
 }
 
 /// The four of [`Instrumentation::adopt`].

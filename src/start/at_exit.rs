@@ -5,8 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
-use engine_vitals_core::tracker::Tracker;
+use engine_vitals_core::analysis::{Dump, Leaks};
 
 use super::toggles;
 
@@ -31,14 +30,14 @@ impl AtExit {
     }
 
     /// Writes it. Whoever asked for it learns on standard error what went wrong.
-    pub(super) fn write(&self, tracker: &Tracker) {
+    pub(super) fn write(&self, dump: impl FnOnce() -> Dump, leaks: impl FnOnce() -> Leaks) {
         if let Some(path) = &self.dump
-            && let Err(error) = write_dump(path, &Dump::take(tracker, &DumpOptions::default()))
+            && let Err(error) = write_dump(path, &dump())
         {
             tell(&format!("engine-vitals: the dump ({DUMP_TOGGLE}) could not be written: {error}\n"));
         }
         if self.leaks {
-            tell(&format!("engine-vitals: {}", Leaks::find(tracker)));
+            tell(&format!("engine-vitals: {}", leaks()));
         }
     }
 }
@@ -100,6 +99,8 @@ pub(super) fn tell(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine_vitals_core::analysis::DumpOptions;
+    use engine_vitals_core::tracker::Tracker;
 
     #[test]
     fn a_path_that_nothing_can_be_written_to_is_noticed_and_not_repeated() {

@@ -228,16 +228,23 @@ impl Vitals {
     /// Everything that the tracker knows now: resources with what they refer to, the last packets, the course of the run. It writes
     /// itself as JSON ([`Dump::write_json`]) and as text ([`Display`](std::fmt::Display)). The same is at `/dump.json` and `/dump.txt`
     /// of the page, and with `ENGINE_VITALS_DUMP=path` in a file when this is dropped: as JSON if the path ends in `.json`.
+    ///
+    /// Creation sites of wgpu's objects are those of sampled backtraces, where
+    /// [`backtraces_every`](crate::instrument::InstrumentationBuilder::backtraces_every) takes them; on the page they are left out.
     #[must_use]
     pub fn dump(&self) -> Dump {
-        Dump::take(&self.tracker, &DumpOptions::default())
+        let mut dump = Dump::take(&self.tracker, &DumpOptions::default());
+        dump.locate(|id| self.instrumentation.site(id));
+        dump
     }
 
     /// The resources that are not released now. Ask when the device and all that was made from it are dropped. With
     /// `ENGINE_VITALS_LEAKS=1` they are written to standard error when this is dropped.
     #[must_use]
     pub fn leaks(&self) -> Leaks {
-        Leaks::find(&self.tracker)
+        let mut leaks = Leaks::find(&self.tracker);
+        leaks.locate(|id| self.instrumentation.site(id));
+        leaks
     }
 
     /// The registry: register more monitors here.
@@ -316,7 +323,7 @@ impl Drop for Vitals {
         if let Some(open) = self.packet.get_mut().take() {
             open.finish(PacketResult::NoOp);
         }
-        self.at_exit.write(&self.tracker);
+        self.at_exit.write(|| self.dump(), || self.leaks());
         self.lifecycle.end();
         if let Some(reports) = &self.reports {
             reports.end(&self.lifecycle);

@@ -1,9 +1,9 @@
 //! What is still there when it should be gone.
 
-use super::dump::{Dump, Resource, Sum};
+use super::dump::{Dump, Resource, Sum, locate};
 use super::group::Group;
 use super::text::{Side, Table, bytes, counted};
-use crate::probe::{Probe, ResourceKind};
+use crate::probe::{Probe, ResourceId, ResourceKind};
 use crate::tracker::{Tracker, reader};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -48,6 +48,13 @@ impl Leaks {
         let (standing, mut resources): (Vec<_>, Vec<_>) = dump.resources.into_iter().partition(is_standing);
         resources.sort_by_key(|resource| Reverse(resource.held_bytes()));
         Self { resources, standing, contended: snapshot.contended }
+    }
+
+    /// Fills in the creation sites that are not known by `site`, for layers that know them otherwise.
+    pub fn locate(&mut self, mut site: impl FnMut(ResourceId) -> Option<String>) {
+        for resources in [&mut self.resources, &mut self.standing] {
+            locate(resources, &mut site);
+        }
     }
 
     /// Nothing is there but devices, queues, surfaces and pipeline caches.

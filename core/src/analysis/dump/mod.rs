@@ -71,7 +71,7 @@ pub use {
 };
 
 #[cfg(feature = "telemetry")]
-pub(super) use summary::owner_text;
+pub(super) use {summary::owner_text, take::locate};
 
 #[cfg(not(feature = "telemetry"))]
 mod noop;

@@ -6,7 +6,7 @@ use super::model::{
     Timeline, Touch,
 };
 use super::names::Names;
-use crate::probe::{Backend, Counts, EventKind, Lane, Level, OwnerId, PacketId};
+use crate::probe::{Backend, Counts, EventKind, Lane, Level, OwnerId, PacketId, ResourceId};
 use crate::tracker::{Burst, Lives, PacketRecord, ResourceRecord, Totals, Tracker};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -38,12 +38,25 @@ impl Dump {
         dump
     }
 
+    /// Fills in the creation sites that are not known by `site`, for layers that know them otherwise.
+    pub fn locate(&mut self, site: impl FnMut(ResourceId) -> Option<String>) {
+        locate(&mut self.resources, site);
+    }
+
     /// A dump of these resources and nothing else.
     pub(crate) fn of_resources(tracker: &Tracker, records: Vec<ResourceRecord>) -> Self {
         let mut namer = Namer::new(tracker);
         let mut resources: Vec<_> = records.into_iter().map(|record| namer.resource(record)).collect();
         resources.sort_unstable_by_key(|resource| resource.id);
         Self { run: run().to_owned(), level: level_name(tracker.level()).to_owned(), resources, ..Self::default() }
+    }
+}
+
+/// Fills in the sites that are not known.
+pub(crate) fn locate(resources: &mut [Resource], mut site: impl FnMut(ResourceId) -> Option<String>) {
+    let mut names = Names::<DumpOwner>::default();
+    for resource in resources.iter_mut().filter(|resource| resource.site.is_none()) {
+        resource.site = ResourceId::new(resource.id).and_then(&mut site).map(|site| names.get(&site));
     }
 }
 
