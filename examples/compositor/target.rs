@@ -92,8 +92,9 @@ impl NativeTarget {
     }
 
     /// Notes that a size was asked for, whether it is another one or not.
-    pub(crate) fn asked(&self, owner: &Owner) {
+    pub(crate) fn asked(&self, workshop: &mut Workshop<'_>, owner: &Owner) {
         owner.working(|| self.ticket.resize_requested());
+        workshop.truth.asked(self.serial);
     }
 
     /// Keeps the target and makes the texture behind it anew.
@@ -122,6 +123,7 @@ impl NativeTarget {
     pub(crate) fn replaced(self, workshop: &mut Workshop<'_>, owner: &Owner, size: Size, because: Because) -> Self {
         let queue = self.dismantle(workshop, because);
         owner.working(|| queue.ticket.reused());
+        workshop.truth.reused(queue.serial);
         Self::around(workshop, owner, queue, size, because)
     }
 

@@ -80,8 +80,12 @@ struct Object {
     created: Step,
     /// `None` for what was never destroyed.
     destroyed: Option<Step>,
+    /// Times that it was asked to have a size.
+    asked: u32,
     /// Times that it was kept and only its storage rebuilt.
     rebuilt: u32,
+    /// Times that it was taken again where another could have been made.
+    reused: u32,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -147,8 +151,19 @@ impl Truth {
     /// Something was made for `owner`.
     pub(crate) fn created(&mut self, what: What, owner: &Owner, because: Because) -> Serial {
         let created = self.step(because);
-        self.objects.push(Object { what, owner: OwnerName::of(owner), created, destroyed: None, rebuilt: 0 });
+        let owner = OwnerName::of(owner);
+        self.objects.push(Object { what, owner, created, destroyed: None, asked: 0, rebuilt: 0, reused: 0 });
         Serial(self.objects.len() - 1)
+    }
+
+    /// It was asked to have a size, the one that it has or another.
+    pub(crate) fn asked(&mut self, serial: Serial) {
+        self.objects[serial.0].asked += 1;
+    }
+
+    /// It was taken again where another could have been made.
+    pub(crate) fn reused(&mut self, serial: Serial) {
+        self.objects[serial.0].reused += 1;
     }
 
     /// Its storage was rebuilt.

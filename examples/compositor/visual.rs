@@ -89,7 +89,7 @@ impl Visual {
 
     /// Itself in the size that it is asked to have. The site of what is made anew is here.
     pub(crate) fn resized(mut self, workshop: &mut Workshop<'_>, size: Size) -> Self {
-        self.target.asked(&self.owner);
+        self.target.asked(workshop, &self.owner);
         if size == self.target.size() {
             return self;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::program::{Object, Owner, Program, Truth};
-use crate::report::{Packets, Report};
+use crate::report::{Packets, Report, Reuse};
 use crate::{ELLIPSES, TEXT};
 
 /// Frames of these runs: longer than the longest startup and the stable window after it.
@@ -178,6 +178,42 @@ fn startup_and_shutdown_are_apart(program: &Program, test: &str, seeds: &[&str])
             assert!(window.mean_lifetime_seconds.is_some_and(|mean| mean > 0.0), "seed {seed}");
             assert!(window.destroy_bursts.first().is_some_and(|burst| burst.destroyed > 0), "seed {seed}");
         }
+    }
+}
+
+#[test]
+fn ellipse_path_compositor_reports_what_was_reused_rebuilt_and_made_anew() {
+    reuse_is_exact(&ELLIPSES, "ellipse_path_compositor_reports_what_was_reused_rebuilt_and_made_anew", &["5"]);
+}
+
+#[test]
+fn text_compositor_reports_what_was_reused_rebuilt_and_made_anew() {
+    reuse_is_exact(&TEXT, "text_compositor_reports_what_was_reused_rebuilt_and_made_anew", &["0", "9", "12"]);
+}
+
+fn reuse_is_exact(program: &Program, test: &str, seeds: &[&str]) {
+    for seed in seeds {
+        let Some((truth, report)) = program.report(test, &["--frames", "20", "--seed", seed]) else { return };
+        let readiness = &report.telemetry.readiness;
+        for what in ["command_queue", "native_target"] {
+            let objects: Vec<_> = truth.objects.iter().filter(|object| object.what == what).collect();
+            let sum = |of: fn(&Object) -> u64| objects.iter().map(|object| of(object)).sum();
+            let expected = Reuse {
+                kind: what.to_owned(),
+                created: objects.len() as u64,
+                reused: sum(|object| object.reused),
+                recreated: sum(|object| u64::from(object.destroyed.as_ref().unwrap().because == "resize")),
+                resize_requests: sum(|object| object.asked),
+                resize_rebuilds: sum(|object| object.rebuilt),
+            };
+            assert!(expected.recreated > 0 && expected.reused + expected.resize_rebuilds > 0, "{expected:?}");
+            assert_eq!(readiness.kinds.iter().find(|kind| kind.kind == what), Some(&expected), "seed {seed}");
+        }
+        let queues = || readiness.kinds.iter().filter(|kind| ["command_queue", "queue"].contains(&kind.kind.as_str()));
+        let reused = queues().map(|kind| kind.reused).sum::<u64>() as f64;
+        let created = queues().map(|kind| kind.created).sum::<u64>() as f64;
+        let ratio = readiness.queue_reuse_ratio.unwrap();
+        assert!((ratio - reused / (reused + created)).abs() < 1e-9, "seed {seed}: {ratio}");
     }
 }
 

@@ -42,7 +42,9 @@ pub(crate) struct Object {
     pub(crate) owner: Owner,
     pub(crate) created: Step,
     pub(crate) destroyed: Option<Step>,
-    pub(crate) rebuilt: u32,
+    pub(crate) asked: u64,
+    pub(crate) rebuilt: u64,
+    pub(crate) reused: u64,
 }
 
 /// Whose it is.

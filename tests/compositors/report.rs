@@ -18,6 +18,24 @@ pub(crate) struct Telemetry {
     pub(crate) startup: Startup,
     pub(crate) steady_state: Option<Window>,
     pub(crate) shutdown: Option<Window>,
+    pub(crate) readiness: Readiness,
+}
+
+/// What was reused, rebuilt and made anew.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Readiness {
+    pub(crate) kinds: Vec<Reuse>,
+    pub(crate) queue_reuse_ratio: Option<f64>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+pub(crate) struct Reuse {
+    pub(crate) kind: String,
+    pub(crate) created: u64,
+    pub(crate) reused: u64,
+    pub(crate) recreated: u64,
+    pub(crate) resize_requests: u64,
+    pub(crate) resize_rebuilds: u64,
 }
 
 #[derive(Debug, Deserialize)]
