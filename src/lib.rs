@@ -100,3 +100,8 @@ pub use tracker::Tracker;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Those of the page on the lifecycle report too.
+#[cfg(all(doctest, feature = "telemetry"))]
+#[doc = include_str!("../docs/LIFECYCLE.md")]
+struct Lifecycle;

@@ -52,6 +52,8 @@ fn nothing_is_allocated_opened_or_kept() {
     assert_eq!(vitals.tracker().totals().device().live(), 0);
     drop(ticket);
     assert_eq!(vitals.url(), None);
+    vitals.begin_shutdown();
+    assert_eq!(vitals.report(), None);
     let updater = BackgroundUpdater::start(vitals.registry(), Duration::from_millis(1)).unwrap();
     drop(updater);
     drop(vitals);

@@ -1,5 +1,8 @@
 //! One source for both configurations: with telemetry it is tracked, without it compiles to nothing.
 
+use engine_vitals_core::analysis::Rules;
+use engine_vitals_core::contract::ResourceMonitor;
+use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use engine_vitals_core::probe::{
     Backend, Clock, Context, Extent, Level, Mark, New, OwnerKind, PacketId, PacketResult, Probe, ResourceKind, Ticket,
 };
@@ -106,6 +109,24 @@ fn the_same_source_in_both_configurations() {
         assert_eq!((size_of::<Probe>(), size_of::<Ticket>(), size_of::<Context>()), (0, 0, 0));
     }
     assert_eq!(tracker.owner(tracker.probe().owner(OwnerKind::ROOT_VISUAL, 1)).is_some(), cfg!(feature = "telemetry"));
+}
+
+#[test]
+fn there_is_a_report_of_what_is_tracked_and_none_otherwise() {
+    let tracker = std::sync::Arc::new(Tracker::new());
+    let monitor = LifecycleResourceMonitor::with_rules(std::sync::Arc::clone(&tracker), "life", Rules::default());
+    monitor.on_startup(|report| assert_eq!(report.startup.window.churn.created, 1));
+    let ticket = tracker.probe().create(New::buffer(1));
+    monitor.update();
+    monitor.begin_shutdown();
+    drop(ticket);
+    monitor.end();
+    let report = monitor.telemetry();
+    assert_eq!(report.is_some(), cfg!(feature = "telemetry"));
+    if let Some(report) = report {
+        assert!(report.to_json().starts_with('{') && report.to_string().contains("ShutdownWindow"));
+        assert_eq!(report.shutdown.map(|shutdown| shutdown.destroyed), Some(1));
+    }
 }
 
 #[test]

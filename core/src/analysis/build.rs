@@ -291,7 +291,8 @@ struct OwnerChurn {
     site: Option<&'static Location<'static>>,
 }
 
-/// The owners that created or destroyed, the busiest first; by bytes among equals, then by age.
+/// The owners that created or destroyed: those first that did most of both, since what is only made (a renderer's pipelines) or only
+/// destroyed is no churn to be rid of. Then the busiest, then by bytes, then by age.
 fn owners(span: &Span) -> Vec<OwnerChurn> {
     let before: HashMap<_, _> = span.begin.owners.iter().map(|owner| (owner.owner, owner.counts)).collect();
     let since = |owner: &crate::tracker::OwnerTotals| OwnerChurn {
@@ -303,7 +304,8 @@ fn owners(span: &Span) -> Vec<OwnerChurn> {
     let mut owners: Vec<_> =
         span.end.owners.iter().map(since).filter(|owner| owner.counts.created + owner.counts.released > 0).collect();
     owners.sort_by_key(|OwnerChurn { counts, id, .. }| {
-        (std::cmp::Reverse((counts.created + counts.released, counts.created_bytes)), *id)
+        let Counts { created, released, created_bytes, .. } = *counts;
+        (std::cmp::Reverse((created.min(released), created + released, created_bytes)), *id)
     });
     owners
 }

@@ -101,7 +101,7 @@ pub struct WindowReport {
     pub kinds: Vec<KindFigures>,
     /// Each owner kind that created or destroyed, the busiest first.
     pub owner_kinds: Vec<OwnerKindFigures>,
-    /// The busiest owners: the sources of churn.
+    /// The sources of churn: owners by how much they created and destroyed again (the smaller of both counts), then by both together.
     pub contributors: Vec<Contributor>,
     /// The rest of them.
     pub other_contributors: Others,

@@ -22,7 +22,8 @@ impl fmt::Display for LifecycleTelemetry {
             write!(f, "\n{window}")?;
         }
         if !self.passing_kinds.is_empty() {
-            writeln!(f, "\nChurn leaves out what every frame makes by its nature: {}.", self.passing_kinds.join(", "))?;
+            let kinds: Vec<_> = self.passing_kinds.iter().map(|kind| plain(kind)).collect();
+            writeln!(f, "\n* Churn leaves out what every frame makes by its nature: {}.", kinds.join(", "))?;
         }
         write_lanes(f, &self.lanes)?;
         if let Some(set) = &self.working_set {
@@ -110,7 +111,7 @@ fn write_kinds(f: &mut fmt::Formatter<'_>, kinds: &[KindFigures]) -> fmt::Result
     ]);
     for kind in kinds {
         table.row([
-            plain(kind.kind),
+            format!("{}{}", plain(kind.kind), if kind.passing { " *" } else { "" }),
             kind.created.to_string(),
             kind.destroyed.to_string(),
             kind.live.to_string(),
@@ -137,13 +138,13 @@ fn write_contributors(f: &mut fmt::Formatter<'_>, window: &WindowReport) -> fmt:
             bytes(kind.created_bytes),
         ]);
     }
-    write_table(f, "By owner kind", &kinds)?;
+    write_table(f, "By owner kind, what every frame makes (*) included", &kinds)?;
     let mut table = Table::new([
         ("owner", Side::Left),
         ("created", Side::Right),
         ("destroyed", Side::Right),
         ("created bytes", Side::Right),
-        ("last", Side::Left),
+        ("such as", Side::Left),
         ("made at", Side::Left),
     ]);
     for Contributor { owner, created, destroyed, created_bytes, kind, site } in &window.contributors {
@@ -156,7 +157,7 @@ fn write_contributors(f: &mut fmt::Formatter<'_>, window: &WindowReport) -> fmt:
             site.as_deref().map_or_else(none, plain),
         ]);
     }
-    write_table(f, "Top churn contributors", &table)?;
+    write_table(f, "Top churn contributors, by what they made and destroyed again", &table)?;
     let others = window.other_contributors;
     if others.owners > 0 {
         let owners = counted(others.owners, "more owner", "more owners");
@@ -170,7 +171,7 @@ fn write_loops(f: &mut fmt::Formatter<'_>, window: &WindowReport) -> fmt::Result
         ("owner", Side::Left),
         ("remade", Side::Right),
         ("queues, targets", Side::Right),
-        ("last", Side::Left),
+        ("such as", Side::Left),
         ("made at", Side::Left),
     ]);
     for RecreateLoop { owner, remade, replaced, kind, site } in &window.recreate_loops {

@@ -1,5 +1,7 @@
 //! The windows of a program's run (startup, steady state, shutdown), by steps over exact counters.
 
+use std::sync::Arc;
+
 use super::churn::{Churn, Rules, StableSearch, Storms};
 use crate::probe::{Counts, OwnerKind, ResourceKind, Timestamp};
 use crate::tracker::{Burst, LifeRecord, Lifetimes, Lives, OwnerTotals, PacketTotals, SubmissionTotals, Totals};
@@ -176,8 +178,8 @@ impl Detail {
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     pub(super) window: Window,
-    pub(super) begin: Edge,
-    pub(super) end: Edge,
+    pub(super) begin: Arc<Edge>,
+    pub(super) end: Arc<Edge>,
     /// Lives of followed kinds that ended in it, and how many more there were.
     pub(super) lives: Vec<LifeRecord>,
     pub(super) lives_missed: u64,
@@ -188,14 +190,14 @@ pub(super) struct Span {
 }
 
 impl Span {
-    fn between(window: Window, begin: Edge, end: Detail, open: bool) -> Self {
+    fn between(window: Window, begin: Arc<Edge>, end: Detail, open: bool) -> Self {
         let Detail { edge: end, lives, bursts } = end;
         let before = begin.lives.saturating_sub(lives.missed);
         let skipped = usize::try_from(before).unwrap_or(usize::MAX);
         let lives: Vec<_> = lives.ended.into_iter().skip(skipped).collect();
         let lives_missed = (end.lives - begin.lives.min(end.lives)).saturating_sub(lives.len() as u64);
         let bursts = bursts_since(begin.running, begin.observation.time, bursts);
-        Self { window, begin, end, lives, lives_missed, bursts, open }
+        Self { window, begin, end: Arc::new(end), lives, lives_missed, bursts, open }
     }
 
     /// What the step counters gained from its begin to its end.
@@ -237,9 +239,9 @@ pub struct Analyzer {
     storms: Storms,
     /// The window under way; `None` after the end.
     window: Option<Window>,
-    begin: Edge,
+    begin: Arc<Edge>,
     now: Observation,
-    spans: Vec<Span>,
+    spans: Vec<Arc<Span>>,
     startup: Option<Startup>,
 }
 
@@ -264,7 +266,7 @@ impl Analyzer {
             began,
             window: Some(Window::Startup),
             now: begin.observation,
-            begin,
+            begin: Arc::new(begin),
             spans: Vec::new(),
             startup: None,
         }
@@ -362,18 +364,19 @@ impl Analyzer {
     }
 
     /// The startup as it ended, or as it stands at `now`.
-    pub(super) fn startup_span(&self, now: &Detail) -> Span {
+    pub(super) fn startup_span(&self, now: &Detail) -> Arc<Span> {
         let ended = self.spans.first().cloned();
-        ended.unwrap_or_else(|| Span::between(Window::Startup, self.begin.clone(), now.clone(), true))
+        ended.unwrap_or_else(|| self.open_span(Window::Startup, now))
     }
 
     /// A later window as it ended, or as it stands at `now`; `None` if it has not begun.
-    pub(super) fn span(&self, window: Window, now: &Detail) -> Option<Span> {
+    pub(super) fn span(&self, window: Window, now: &Detail) -> Option<Arc<Span>> {
         let ended = self.spans.iter().find(|span| span.window == window).cloned();
-        ended.or_else(|| {
-            let open = self.window == Some(window);
-            open.then(|| Span::between(window, self.begin.clone(), now.clone(), true))
-        })
+        ended.or_else(|| (self.window == Some(window)).then(|| self.open_span(window, now)))
+    }
+
+    fn open_span(&self, window: Window, now: &Detail) -> Arc<Span> {
+        Arc::new(Span::between(window, Arc::clone(&self.begin), now.clone(), true))
     }
 
     fn gives_up(&self) -> bool {
@@ -391,8 +394,9 @@ impl Analyzer {
     }
 
     fn close(&mut self, window: Window, detail: Detail) {
-        let begin = std::mem::replace(&mut self.begin, detail.edge.clone());
-        self.spans.push(Span::between(window, begin, detail, false));
+        let span = Span::between(window, Arc::clone(&self.begin), detail, false);
+        self.begin = Arc::clone(&span.end);
+        self.spans.push(Arc::new(span));
     }
 }
 
