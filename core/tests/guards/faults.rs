@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Swelling,
     /// Two textures made anew each frame.
     RecreateLoop,
+    /// A queue and a target of one owner made anew in each of thirty frames.
+    QueueLoop,
     /// Two queues made and destroyed each frame.
     QueueStorm,
     /// Twelve buffers a frame, each of another owner.
@@ -103,6 +105,17 @@ impl Planted {
                 self.kept.clear();
                 let line = line!() + 1;
                 self.kept.extend((0..2).map(|_| probe.create(New::texture(1 << 20))));
+                Some(line)
+            }
+            Fault::QueueLoop => {
+                self.key += 1;
+                self.kept.clear();
+                let _owner = owned(probe, OwnerKind::CHILD_VISUAL, LOOPING);
+                let line = line!() + 3;
+                if self.key <= 30 {
+                    let kinds = [ResourceKind::COMMAND_QUEUE, ResourceKind::NATIVE_TARGET];
+                    self.kept.extend(kinds.map(|kind| probe.create(New::of(kind, 0).label("unsettled"))));
+                }
                 Some(line)
             }
             Fault::QueueStorm => {

@@ -77,6 +77,11 @@ fn a_recreate_loop_is_found_first() {
 }
 
 #[test]
+fn a_short_loop_of_queues_is_found_first() {
+    is_found_first(Fault::QueueLoop, "recreate_loop", Some(("child_visual", faults::LOOPING)));
+}
+
+#[test]
 fn storms_of_queues_and_of_many_owners_are_found_first() {
     for (fault, resource) in [(Fault::QueueStorm, Some("command_queue")), (Fault::ScatteredStorm, None)] {
         for seed in 0..6 {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::costly;
 use super::finding::{Finding, Subject, figure};
 use super::step::{GuardInput, Window};
 use super::{Guard, GuardSettings, young};
@@ -103,8 +104,8 @@ impl Churn {
     ) {
         let changes = self.changes(settings, window, input.owners);
         let busiest = changes.iter().max_by_key(|change| change.counts.created).copied();
-        recreated(settings, window, input, &changes, findings);
-        self.costly_storm(settings, window, input, findings);
+        let looping = costly::look(settings, window, input, &|kind| self.kind_since(input.totals, kind), findings);
+        recreated(settings, window, input, &changes, &looping, findings);
         let stormy = self.storm(settings, window, input.totals, &changes, findings);
         self.remember(input);
         self.stormy = stormy;
@@ -139,30 +140,6 @@ impl Churn {
             Some(change)
         });
         changes.collect()
-    }
-
-    /// Far more of a costly kind has gone, soon after it was made, than was presented.
-    fn costly_storm(
-        &self,
-        settings: &GuardSettings,
-        window: &Window,
-        input: &GuardInput<'_>,
-        findings: &mut Vec<Finding>,
-    ) {
-        for &kind in &settings.costly_kinds {
-            let counts = self.kind_since(input.totals, kind);
-            let young = young(&counts, settings.window);
-            if young < window.at_least(settings.costly_storm_count)
-                || !window.exceeds_packets(young, settings.costly_storm_per_packet)
-            {
-                continue;
-            }
-            let lives = (input.lives)();
-            let ended = lives.iter().filter(|life| life.kind == kind && life.released >= window.from);
-            let most = most(ended.map(|life| (life.site, life.owner, 1)));
-            let what = format!("{} of kind {}", counts.released, kind.name());
-            findings.push(storm_finding(window, Some(kind), most, &what, &counts, young));
-        }
     }
 
     /// Far more of anything has gone, soon after it was made, than was presented. Returns for how many windows in a row.
@@ -256,7 +233,7 @@ impl Past {
 }
 
 /// Scratch that lives for a frame or less, and says so.
-fn is_scratch(owner: OwnerId) -> bool {
+pub(super) fn is_scratch(owner: OwnerId) -> bool {
     owner.kind() == OwnerKind::TRANSIENT
 }
 
@@ -267,16 +244,20 @@ fn as_many_go(counts: &Counts) -> bool {
     least >= most - most / 8
 }
 
-/// Owners that make again what they release, and not in another size.
+/// Owners that make again what they release, and not in another size; `named` are named already.
 fn recreated(
     settings: &GuardSettings,
     window: &Window,
     input: &GuardInput<'_>,
     changes: &[Change<'_>],
+    named: &[OwnerId],
     findings: &mut Vec<Finding>,
 ) {
     let lasting = settings.lasting_windows.max(1);
-    let lasts = |change: &&Change<'_>| change.again >= lasting && (input.owner)(change.owner.owner).is_some();
+    let lasts = |change: &&Change<'_>| {
+        let owner = change.owner.owner;
+        change.again >= lasting && !named.contains(&owner) && (input.owner)(owner).is_some()
+    };
     let mut found: Vec<_> = changes.iter().filter(lasts).collect();
     found.sort_by_key(|change| std::cmp::Reverse(change.remade()));
     findings.extend(found.into_iter().map(|change| {
@@ -306,9 +287,9 @@ fn recreated(
 }
 
 /// Where most were made, and whose most of these are.
-type Most = (Option<&'static Location<'static>>, Option<OwnerId>);
+pub(super) type Most = (Option<&'static Location<'static>>, Option<OwnerId>);
 
-fn most(parts: impl Iterator<Item = (Option<&'static Location<'static>>, Option<OwnerId>, u64)>) -> Most {
+pub(super) fn most(parts: impl Iterator<Item = (Option<&'static Location<'static>>, Option<OwnerId>, u64)>) -> Most {
     let mut sites: HashMap<_, HashMap<_, u64>> = HashMap::new();
     for (site, owner, count) in parts {
         *sites.entry(site).or_default().entry(owner).or_default() += count;
@@ -319,7 +300,7 @@ fn most(parts: impl Iterator<Item = (Option<&'static Location<'static>>, Option<
     })
 }
 
-fn storm_finding(
+pub(super) fn storm_finding(
     window: &Window,
     kind: Option<ResourceKind>,
     (site, likely): Most,

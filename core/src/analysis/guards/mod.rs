@@ -14,6 +14,8 @@
 #[cfg(feature = "telemetry")]
 mod churn;
 #[cfg(feature = "telemetry")]
+mod costly;
+#[cfg(feature = "telemetry")]
 mod finding;
 #[cfg(feature = "telemetry")]
 mod growth;

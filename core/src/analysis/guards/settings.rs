@@ -25,14 +25,15 @@ pub struct GuardSettings {
     pub recreate_count: u64,
     /// `recreate_loop`: and more than so many of them per presented packet: 0.5 by default.
     pub recreate_per_packet: f64,
-    /// `recreate_loop`, `destroy_storm`: windows in a row in which it goes on, at least: 3 by default, so that no load is a loop. A
-    /// storm of a [costly kind](Self::costly_kinds) needs one.
+    /// `recreate_loop`, `destroy_storm`: windows in a row in which it goes on, at least: 3 by default, so that no load is a loop. Of
+    /// [costly kinds](Self::costly_kinds) one is enough.
     pub lasting_windows: u32,
     /// `destroy_storm`: resources released after less than a window, at least: 64 per window by default.
     pub storm_count: u64,
     /// `destroy_storm`: and more than so many of them per presented packet: 8 by default.
     pub storm_per_packet: f64,
-    /// `destroy_storm`: kinds that are costly to make, of which fewer are a storm; queues, devices, surfaces and native targets by default.
+    /// `recreate_loop`, `destroy_storm`: kinds that are costly to make, of which fewer are a storm, and one window is enough for a loop. Their
+    /// lives are written down one by one ([`followed_kinds`](crate::tracker::TrackerBuilder::followed_kinds)). Queues, devices, surfaces and native targets by default.
     pub costly_kinds: Vec<ResourceKind>,
     /// `destroy_storm`: resources of one costly kind released after less than a window, at least: 16 per window by default.
     pub costly_storm_count: u64,
