@@ -283,7 +283,7 @@ fn submit(
     let now = book.now();
     let context = Context::current();
     let packet = context.packet();
-    let staged = book.submissions.submit();
+    let staged = book.submissions.submit(now);
     book.submissions.list(Submission {
         correlation,
         queue: queue.and_then(Ticket::id),

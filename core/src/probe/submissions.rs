@@ -70,18 +70,34 @@ impl Submissions {
     /// Bytes were staged for the next submission. `first` tells of them if they are the first since the last one.
     #[inline]
     pub(crate) fn stage(&self, bytes: u64, first: impl FnOnce() -> (Timestamp, Origin, Option<ResourceId>)) {
-        let before = self.staged.fetch_add(bytes, Ordering::Release);
-        if bytes > 0 && before == self.taken.load(Ordering::Acquire) {
+        // Either this sees what a submission takes, or the submission sees that there is more: both orderings are of one sequence.
+        let before = self.staged.fetch_add(bytes, Ordering::SeqCst);
+        if bytes > 0 && before == self.taken.load(Ordering::SeqCst) {
             let (since, by, resource) = first();
-            *self.waiting.lock() = Waiting { before, since, by, resource };
+            let mut waiting = self.waiting.lock();
+            // One that was held up here does not push out the first after a later submission.
+            if before >= waiting.before {
+                *waiting = Waiting { before, since, by, resource };
+            }
         }
     }
 
     /// Work was submitted. Returns the staged bytes that went with it.
-    pub(crate) fn submit(&self) -> u64 {
+    pub(crate) fn submit(&self, now: Timestamp) -> u64 {
         self.submitted.fetch_add(1, Ordering::Release);
-        let staged = self.staged.load(Ordering::Acquire);
-        staged.saturating_sub(self.taken.fetch_max(staged, Ordering::AcqRel))
+        self.take(self.staged.load(Ordering::Acquire), now)
+    }
+
+    /// A submission takes what was staged so far. What another thread has staged meanwhile has waited since now; who it was is not known.
+    fn take(&self, staged: u64, now: Timestamp) -> u64 {
+        let taken = staged.saturating_sub(self.taken.fetch_max(staged, Ordering::SeqCst));
+        if self.staged.load(Ordering::SeqCst) > staged {
+            let mut waiting = self.waiting.lock();
+            if staged > waiting.before {
+                *waiting = Waiting { before: staged, since: now, ..Waiting::default() };
+            }
+        }
+        taken
     }
 
     /// Lists a submission. Of those in flight the oldest stays, however many there are.
@@ -170,5 +186,48 @@ impl Submissions {
     /// Bytes that the list takes.
     pub(crate) fn footprint(&self) -> usize {
         self.list.lock().capacity() * size_of::<Submission>()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn at(nanos: u64) -> Timestamp {
+        Timestamp::from_unix_nanos(nanos)
+    }
+
+    fn stage(submissions: &Submissions, bytes: u64, nanos: u64) {
+        submissions.stage(bytes, || (at(nanos), Origin::default(), None));
+    }
+
+    fn waiting(submissions: &Submissions) -> Option<(u64, Timestamp)> {
+        submissions.waiting().map(|(bytes, waiting)| (bytes, waiting.since))
+    }
+
+    #[test]
+    fn one_who_was_held_up_while_staging_hides_no_later_bytes() {
+        let submissions = Submissions::default();
+        submissions.stage(100, || {
+            // Before it has told of them, they are submitted, and others are staged.
+            assert_eq!(submissions.submit(at(2)), 100);
+            stage(&submissions, 50, 3);
+            (at(1), Origin::default(), None)
+        });
+        assert_eq!(waiting(&submissions), Some((50, at(3))));
+    }
+
+    #[test]
+    fn bytes_staged_while_a_submission_takes_those_before_are_seen_to_wait() {
+        let submissions = Submissions::default();
+        stage(&submissions, 100, 1);
+        let seen = submissions.staged.load(Ordering::Acquire);
+        stage(&submissions, 50, 2);
+        assert_eq!(submissions.take(seen, at(3)), 100);
+        assert_eq!(waiting(&submissions), Some((50, at(3))), "no earlier than they began to wait for another");
+        stage(&submissions, 7, 4);
+        assert_eq!(waiting(&submissions), Some((57, at(3))));
+        assert_eq!(submissions.submit(at(5)), 57);
+        assert_eq!(waiting(&submissions), None);
     }
 }
