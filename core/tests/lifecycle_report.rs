@@ -215,6 +215,21 @@ fn the_startup_is_told_once_whatever_ends_it() {
 }
 
 #[test]
+fn the_startup_is_told_too_if_a_report_that_is_asked_for_sees_its_end_first() {
+    let mut program = Program::new(rules(2));
+    let (told, tells) = std::sync::mpsc::channel();
+    program.monitor.on_startup(move |report| told.send(report.startup.ended).unwrap());
+    program.frame(PacketResult::Presented);
+    program.frame(PacketResult::Presented);
+    for _ in 0..3 {
+        program.probe.packet(program.lane).finish(PacketResult::Presented);
+        assert_eq!(program.report().startup.ended.is_some(), program.report().startup.stabilization.is_some());
+    }
+    program.frame(PacketResult::Presented);
+    assert_eq!(tells.try_iter().collect::<Vec<_>>(), [Some(StartupEnd::Stable)]);
+}
+
+#[test]
 fn reuse_resizing_and_pool_candidates_are_counted_for_whoever_optimises() {
     let mut program = Program::new(Rules::default());
     let root = program.probe.owner(OwnerKind::ROOT_VISUAL, 1);

@@ -147,19 +147,26 @@ impl LifecycleResourceMonitor {
             candidates: tracker.pool_candidates(),
             ..Answers::default()
         };
-        let mut state = self.state.lock();
-        state.read(tracker);
-        if !state.stepped {
-            return None;
+        let (report, startup_ended) = {
+            let mut state = self.state.lock();
+            let startup_ended = state.read(tracker);
+            if !state.stepped {
+                return None;
+            }
+            answers.detail = state.detail(tracker);
+            answers.lanes.clone_from(&state.totals.lanes);
+            answers.passing.clone_from(&state.passing);
+            (state.analyzer.report(&answers, |owner| tracker.owner(owner)), startup_ended)
+        };
+        if startup_ended {
+            // Whoever asked for the report has seen it first.
+            self.tell_of(&report);
         }
-        answers.detail = state.detail(tracker);
-        answers.lanes.clone_from(&state.totals.lanes);
-        answers.passing.clone_from(&state.passing);
-        Some(state.analyzer.report(&answers, |owner| tracker.owner(owner)))
+        Some(report)
     }
 
-    /// Tells `tell` once that the startup has ended, with the report as of then, from whatever thread makes the update that sees it:
-    /// it should hand on and return. The last one who asks is told; nobody is if the startup has ended already.
+    /// Tells `tell` once that the startup has ended, with the report as of then, from whatever thread makes the update, or asks for the
+    /// report, that sees it first: it should hand on and return. The last one who asks is told; nobody is if the startup has ended already.
     pub fn on_startup(&self, tell: impl FnOnce(&LifecycleTelemetry) + Send + 'static) {
         *self.on_startup.lock() = Some(OnStartup(Box::new(tell)));
     }
@@ -198,9 +205,17 @@ impl LifecycleResourceMonitor {
     }
 
     fn tell(&self) {
+        if self.on_startup.lock().is_some()
+            && let Some(report) = self.telemetry()
+        {
+            self.tell_of(&report);
+        }
+    }
+
+    fn tell_of(&self, report: &LifecycleTelemetry) {
         let tell = self.on_startup.lock().take();
-        if let Some((OnStartup(tell), report)) = tell.zip(self.telemetry()) {
-            tell(&report);
+        if let Some(OnStartup(tell)) = tell {
+            tell(report);
         }
     }
 }
