@@ -25,24 +25,29 @@ impl Tracker {
             kind: None,
             site: None,
         }));
-        for pass in Pass::ORDER {
+        // Some owners at a time, whose rows stay in the processor's cache from pass to pass.
+        for (chunk, owners) in owners.chunks_mut(OWNERS_AT_A_TIME).enumerate() {
+            let first = chunk * OWNERS_AT_A_TIME + 1;
+            for pass in Pass::ORDER {
+                // The list is read anew for each pass: see `tally.rs`.
+                book.with_shards(|shards| {
+                    for shard in shards {
+                        for (index, owner) in (first..).zip(owners.iter_mut()) {
+                            shard.owners.sum_into(index, pass, &mut owner.counts);
+                        }
+                    }
+                });
+            }
             book.with_shards(|shards| {
-                for shard in shards {
-                    for (index, owner) in owners.iter_mut().enumerate() {
-                        shard.owners.sum_into(index + 1, pass, &mut owner.counts);
+                for (index, owner) in (first..).zip(owners) {
+                    let last = shards.iter().filter_map(|shard| shard.owners.last(index));
+                    if let Some((kind, site, _)) = last.max_by_key(|(_, _, released)| *released) {
+                        owner.kind = Some(kind);
+                        owner.site = book.sites.get(site);
                     }
                 }
             });
         }
-        book.with_shards(|shards| {
-            for (index, owner) in owners.iter_mut().enumerate() {
-                let last = shards.iter().filter_map(|shard| shard.owners.last(index + 1));
-                if let Some((kind, site, _)) = last.max_by_key(|(_, _, released)| *released) {
-                    owner.kind = Some(kind);
-                    owner.site = book.sites.get(site);
-                }
-            }
-        });
         owners.retain(|owner| owner.counts != Counts::default());
     }
 
@@ -50,9 +55,10 @@ impl Tracker {
     /// [`TrackerBuilder::packet_capacity`] are kept of each lane.
     #[must_use]
     pub fn packets(&self, n: usize) -> Vec<PacketRecord> {
+        let entries: Vec<_> = self.book.lanes.iter().flat_map(|packets| packets.newest(n)).collect();
+        // After the packets: none of them began with more than there is now.
         let now = self.book.lives();
-        let lanes = self.book.lanes.iter().flat_map(|packets| packets.newest(n));
-        let mut packets: Vec<_> = lanes.map(|entry| packet(&entry, now)).collect();
+        let mut packets: Vec<_> = entries.iter().map(|entry| packet(entry, now)).collect();
         packets.sort_by_key(|packet| packet.queued);
         packets.split_off(packets.len().saturating_sub(n))
     }
@@ -166,6 +172,9 @@ impl Tracker {
         candidates
     }
 }
+
+/// Owners whose rows are read together.
+const OWNERS_AT_A_TIME: usize = 64;
 
 /// The owner, if there is one.
 fn known(owner: OwnerId) -> Option<OwnerId> {
