@@ -12,6 +12,7 @@ const MOST_LAYERS: usize = 64;
 /// Pipelines that put layers into a target.
 #[derive(Debug)]
 pub(crate) struct Composer {
+    shader: wgpu::ShaderModule,
     group_layout: wgpu::BindGroupLayout,
     sampler: wgpu::Sampler,
     layers: wgpu::RenderPipeline,
@@ -65,8 +66,9 @@ impl Composer {
             entries: &[entry(0, texture), entry(1, sampler)],
         });
         Self {
-            layers: pipeline(device, &shader, "layers", &[Some(&group_layout)]),
-            shadows: pipeline(device, &shader, "shadows", &[]),
+            layers: pipeline(device, &shader, "layers", &[Some(&group_layout)], FORMAT),
+            shadows: pipeline(device, &shader, "shadows", &[], FORMAT),
+            shader,
             group_layout,
             sampler: device.create_sampler(&wgpu::SamplerDescriptor {
                 label: Some("layer"),
@@ -102,9 +104,35 @@ impl Composer {
         to: &wgpu::TextureView,
         layers: &[(&Layer, Look)],
     ) -> wgpu::SubmissionIndex {
+        self.put(gpu, &self.layers, to, layers)
+    }
+
+    /// What [`show`](Self::show) draws with onto surfaces of a format.
+    pub(crate) fn presenter(&self, device: &wgpu::Device, format: wgpu::TextureFormat) -> wgpu::RenderPipeline {
+        pipeline(device, &self.shader, "layers", &[Some(&self.group_layout)], format)
+    }
+
+    /// Puts a picture onto the whole of a surface's texture.
+    pub(crate) fn show(
+        &self,
+        gpu: Gpu<'_>,
+        presenter: &wgpu::RenderPipeline,
+        to: &wgpu::TextureView,
+        (picture, look): (&Layer, Look),
+    ) -> wgpu::SubmissionIndex {
+        self.put(gpu, presenter, to, &[(picture, look)])
+    }
+
+    fn put(
+        &self,
+        gpu: Gpu<'_>,
+        pipeline: &wgpu::RenderPipeline,
+        to: &wgpu::TextureView,
+        layers: &[(&Layer, Look)],
+    ) -> wgpu::SubmissionIndex {
         let looks: Vec<_> = layers.iter().map(|(_, look)| *look).collect();
         self.pass(gpu, to, &looks, |pass, shown| {
-            pass.set_pipeline(&self.layers);
+            pass.set_pipeline(pipeline);
             for ((layer, _), place) in layers.iter().zip(0..shown) {
                 pass.set_bind_group(0, &layer.0, &[]);
                 pass.draw(0..4, place..place + 1);
@@ -154,6 +182,7 @@ fn pipeline(
     shader: &wgpu::ShaderModule,
     name: &str,
     groups: &[Option<&wgpu::BindGroupLayout>],
+    format: wgpu::TextureFormat,
 ) -> wgpu::RenderPipeline {
     let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(name),
@@ -182,7 +211,7 @@ fn pipeline(
             entry_point: Some(name),
             compilation_options: wgpu::PipelineCompilationOptions::default(),
             targets: &[Some(wgpu::ColorTargetState {
-                format: FORMAT,
+                format,
                 blend: Some(wgpu::BlendState::ALPHA_BLENDING),
                 write_mask: wgpu::ColorWrites::ALL,
             })],

@@ -8,7 +8,7 @@ pub(crate) const CHILDREN: usize = 4;
 pub(crate) const FAULTY_CHILD: usize = 2;
 
 /// Frames of a planted recreate loop.
-const LOOP_FRAMES: usize = 30;
+const LOOP_FRAMES: usize = 60;
 /// Thumbnails that a planted leak leaves, one in each of the first steady frames.
 const LEAKED: u64 = 24;
 /// Steady frames from one repaint of a child to the next: what moves in between is composed of what is there.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine_vitals::Vitals;
 use engine_vitals::probe::{Lane, OwnerKind, Packet};
 
-use super::composer::{Composer, FORMAT, Look};
+use super::composer::{Composer, FORMAT, Layer, Look};
 use super::device::OpenDevice;
 use super::failure::Failure;
 use super::options::Options;
@@ -63,6 +63,7 @@ struct Picture {
     owner: Owner,
     texture: wgpu::Texture,
     view: wgpu::TextureView,
+    layer: Layer,
 }
 
 impl<P: Painter> Compositor<P> {
@@ -77,6 +78,7 @@ impl<P: Painter> Compositor<P> {
         let root = Owner::new(probe, OwnerKind::ROOT_VISUAL, 1, "root");
         let effects = Owner::new(probe, OwnerKind::EFFECT_PIPELINE, 1, "shadows");
         let renderer = Owner::new(probe, probe.owner_kind("renderer"), 1, P::RENDERER);
+        let composer = effects.working(|| Composer::new(gpu.device));
         Ok(Self {
             visuals: Vec::new(),
             leaked: Vec::new(),
@@ -84,9 +86,9 @@ impl<P: Painter> Compositor<P> {
             wobble: 0,
             size: options.size,
             resized: false,
-            picture: Picture::new(gpu.device, root, options.size),
+            picture: Picture::new(gpu.device, &composer, root, options.size),
             painter: renderer.working(|| P::new(gpu))?,
-            composer: effects.working(|| Composer::new(gpu.device)),
+            composer,
             in_flight: VecDeque::new(),
             open,
             script: Script::new(options.seed, options.plant),
@@ -111,9 +113,16 @@ impl<P: Painter> Compositor<P> {
         &self.open
     }
 
-    /// The finished picture.
-    pub(crate) fn picture(&self) -> &wgpu::TextureView {
-        &self.picture.view
+    /// What [`show`](Self::show) draws with onto surfaces of a format.
+    pub(crate) fn presenter(&self, format: wgpu::TextureFormat) -> wgpu::RenderPipeline {
+        self.picture.owner.working(|| self.composer.presenter(&self.open.device, format))
+    }
+
+    /// Puts the picture onto a surface's texture.
+    pub(crate) fn show(&self, presenter: &wgpu::RenderPipeline, to: &wgpu::TextureView) {
+        let gpu = Gpu { device: &self.open.device, queue: &self.open.queue };
+        let look = Look::new(Place::WHOLE.0, self.size, 0.0, 1.0);
+        self.picture.owner.working(|| self.composer.show(gpu, presenter, to, (&self.picture.layer, look)));
     }
 
     /// Gives the picture another size, from the next frame on.
@@ -210,7 +219,8 @@ impl<P: Painter> Compositor<P> {
             }
         }
         if self.resized {
-            self.picture = Picture::new(&self.open.device, self.picture.owner.clone(), self.size);
+            let root = self.picture.owner.clone();
+            self.picture = Picture::new(&self.open.device, &self.composer, root, self.size);
         }
         if step.layout.is_some() || step.wobble != self.wobble || self.resized {
             self.layout = step.layout.unwrap_or(self.layout);
@@ -380,7 +390,7 @@ impl<P: Painter> Compositor<P> {
 }
 
 impl Picture {
-    fn new(device: &wgpu::Device, owner: Owner, size: Size) -> Self {
+    fn new(device: &wgpu::Device, composer: &Composer, owner: Owner, size: Size) -> Self {
         let usage = wgpu::TextureUsages::RENDER_ATTACHMENT
             | wgpu::TextureUsages::TEXTURE_BINDING
             | wgpu::TextureUsages::COPY_SRC;
@@ -397,6 +407,7 @@ impl Picture {
             })
         });
         let view = owner.working(|| texture.create_view(&wgpu::TextureViewDescriptor::default()));
-        Self { owner, texture, view }
+        let layer = owner.working(|| composer.layer(device, &view, "picture"));
+        Self { owner, texture, view, layer }
     }
 }

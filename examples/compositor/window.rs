@@ -54,7 +54,7 @@ struct App<'a, P> {
 /// A window with its surface, and the compositor that fills it.
 struct Shown<P> {
     compositor: Compositor<P>,
-    blitter: wgpu::util::TextureBlitter,
+    presenter: wgpu::RenderPipeline,
     config: wgpu::SurfaceConfiguration,
     surface: wgpu::Surface<'static>,
     window: Arc<Window>,
@@ -130,11 +130,11 @@ impl<P: Painter> Shown<P> {
         // The picture has sRGB values already: they are copied as they are.
         config.format = config.format.remove_srgb_suffix();
         surface.configure(&open.device, &config);
-        let blitter = wgpu::util::TextureBlitter::new(&open.device, config.format);
         let mut compositor = Compositor::new(open, options, vitals)?;
+        let presenter = compositor.presenter(config.format);
         // The window may have another size than was asked for.
         compositor.resize(Size { width: config.width, height: config.height });
-        Ok(Self { compositor, blitter, config, surface, window })
+        Ok(Self { compositor, presenter, config, surface, window })
     }
 
     fn resize(&mut self, size: PhysicalSize<u32>) {
@@ -166,13 +166,10 @@ impl<P: Painter> Shown<P> {
         };
         let fate = self.compositor.draw()?;
         if fate == Fate::Presented {
-            let device::OpenDevice { device, queue, .. } = self.compositor.open_device();
             let view = texture.texture.create_view(&wgpu::TextureViewDescriptor::default());
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("show") });
-            self.blitter.copy(device, &mut encoder, self.compositor.picture(), &view);
-            queue.submit([encoder.finish()]);
+            self.compositor.show(&self.presenter, &view);
             self.window.pre_present_notify();
-            queue.present(texture);
+            self.compositor.open_device().queue.present(texture);
         } else {
             drop(texture);
         }

@@ -7,7 +7,7 @@ use crate::report::{Packets, Report, Reuse};
 use crate::{ELLIPSES, TEXT};
 
 /// Frames of these runs: longer than the longest startup and the stable window after it.
-const FRAMES: &str = "90";
+const FRAMES: &str = "110";
 const WINDOWS: [&str; 3] = ["StartupWindow", "SteadyStateWindow", "ShutdownWindow"];
 
 #[test]
@@ -239,24 +239,27 @@ fn text_compositor_reports_the_planted_leak_with_its_owner_and_site() {
 }
 
 /// Guards look once a second: these runs last for some.
-const PACED: [&str; 4] = ["--fps", "10", "--frames", "36"];
+const PACED: [&str; 2] = ["--fps", "15"];
 
 #[test]
 fn text_compositor_warns_of_the_planted_recreate_loop_by_owner_and_site() {
-    warns_of_the_planted("text_compositor_warns_of_the_planted_recreate_loop_by_owner_and_site", "recreate-loop");
+    let test = "text_compositor_warns_of_the_planted_recreate_loop_by_owner_and_site";
+    warns_of_the_planted(test, "recreate-loop", "recreate_loop");
 }
 
 #[test]
 fn text_compositor_warns_of_the_target_that_is_destroyed_while_it_is_used() {
-    warns_of_the_planted("text_compositor_warns_of_the_target_that_is_destroyed_while_it_is_used", "destroy-in-use");
+    let test = "text_compositor_warns_of_the_target_that_is_destroyed_while_it_is_used";
+    warns_of_the_planted(test, "destroy-in-use", "destroyed_in_use");
 }
 
-fn warns_of_the_planted(test: &str, plant: &str) {
-    let arguments = [&PACED[..], &["--plant", plant]].concat();
+fn warns_of_the_planted(test: &str, plant: &str, guard: &str) {
+    let arguments = [&PACED[..], &["--frames", "66", "--plant", plant]].concat();
     let Some((truth, report)) = TEXT.report(test, &arguments) else { return };
-    assert!(!report.warnings.is_empty());
+    let guards: Vec<_> = report.warnings.iter().map(|warning| warning.guard.as_str()).collect();
+    // A loop of queues may be a storm, too.
+    assert!(guards.contains(&guard) && guards.iter().all(|one| [guard, "destroy_storm"].contains(one)), "{guards:?}");
     for warning in &report.warnings {
-        assert_eq!(warning.guard, if plant == "recreate-loop" { "recreate_loop" } else { "destroyed_in_use" });
         assert_eq!(warning.owner, truth.planted, "{warning:?}");
         assert!(warning.site.as_deref().is_some_and(|site| site.contains("compositor/visual.rs:")), "{warning:?}");
     }
@@ -277,7 +280,7 @@ fn clean_seeds_raise_nothing(program: &Program, test: &str, seeds: std::ops::Ran
     // They wait for the time to pass, most of the time: some at once.
     for some in seeds.chunks(10) {
         let clean = |seed: &str| {
-            let arguments = [&PACED[..], &["--seed", seed]].concat();
+            let arguments = [&PACED[..], &["--frames", "40", "--seed", seed]].concat();
             let Some((_, report)) = program.report(&format!("{test}-{seed}"), &arguments) else { return };
             assert!(report.warnings.is_empty(), "seed {seed}: {:?}", report.warnings);
             assert!(report.leaks.is_empty(), "seed {seed}: {:?}", report.leaks);

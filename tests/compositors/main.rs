@@ -49,10 +49,14 @@ fn text_compositor_shows_the_same_in_a_window() {
 fn a_window_shows_the_same(program: &Program, test: &str) {
     let Some(display) = Xvfb::start(test) else { return };
     let picture = scratch(&format!("{test}.png"));
-    let arguments = ["--window", "--frames", "12", "--fps", "0", "--size", "320x200", "--screenshot"];
-    let truth = program.account_of(test, display.shows(program.command().args(arguments).arg(&picture)));
-    let Some(truth) = truth else { return };
-    assert_eq!(truth.presented(), 12);
+    let mut command = program.command();
+    command.args(["--window", "--frames", "50", "--fps", "0", "--size", "320x200", "--screenshot"]).arg(&picture);
+    let Some((truth, report)) = program.report_of(test, display.shows(&mut command)) else { return };
+    assert_eq!(truth.presented(), 50);
+    let in_the_storm = truth.packets.iter().filter(|packet| packet.phase == "startup" && packet.result == "Presented");
+    let startup = &report.telemetry.startup;
+    assert_eq!(startup.presented_before_stable, Some(in_the_storm.count()), "{startup:?}");
+    assert!(report.leaks.is_empty(), "{:?}", report.leaks);
     shows_cards(&picture);
     every_queue_belongs_to_a_target_and_ends(&truth.objects);
 }

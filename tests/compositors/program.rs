@@ -105,10 +105,13 @@ impl Program {
 impl Program {
     /// Its account of a run without a window, and what engine-vitals reports of it.
     pub(crate) fn report(&self, test: &str, arguments: &[&str]) -> Option<(Truth, Report)> {
+        self.report_of(test, self.command().args(["--size", "160x100"]).args(arguments))
+    }
+
+    /// Its account of this run, and what engine-vitals reports of it.
+    pub(crate) fn report_of(&self, test: &str, command: &mut Command) -> Option<(Truth, Report)> {
         let report = scratch(&format!("{test}.report.json"));
-        let mut command = self.command();
-        command.args(["--size", "160x100", "--report"]).arg(&report).args(arguments);
-        let truth = self.account_of(test, &mut command)?;
+        let truth = self.account_of(test, command.arg("--report").arg(&report))?;
         Some((truth, serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap()))
     }
 }
