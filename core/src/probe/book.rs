@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize,
 pub(crate) const MAX_BYTES: u64 = 1 << 48;
 /// Marker names that are kept.
 pub(crate) const MAX_MARKERS: usize = 1024;
+/// Different labels that events carry.
+pub(crate) const MAX_EVENT_LABELS: usize = 4096;
 
 /// A thread takes at most this part of the room for labels at a time, and at most [`MAX_LABEL_BLOCK`].
 const LABEL_SHARE: usize = 1024;
@@ -62,6 +64,7 @@ pub(crate) struct Book {
     pub(crate) lane_names: Names,
     pub(crate) lanes: Box<[Packets]>,
     pub(crate) markers: Names,
+    pub(crate) event_labels: Names,
     pub(crate) sites: Sites,
     shards: RwLock<Vec<&'static Shard>>,
     idle: Mutex<Vec<Local>>,
@@ -94,6 +97,7 @@ pub(crate) struct Overflows {
     pub(crate) owners: AtomicU64,
     pub(crate) lanes: AtomicU64,
     pub(crate) labels: AtomicU64,
+    pub(crate) event_labels: AtomicU64,
     pub(crate) markers: AtomicU64,
     pub(crate) sites: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -114,6 +118,7 @@ impl Book {
             // One for no lane and one for those beyond the limit.
             lanes: (0..settings.lanes + 2).map(|_| Packets::default()).collect(),
             markers: Names::new(MAX_MARKERS),
+            event_labels: Names::new(MAX_EVENT_LABELS),
             sites: Sites::default(),
             shards: RwLock::new(vec![shard]),
             idle: Mutex::default(),
@@ -267,6 +272,14 @@ impl Book {
         })
     }
 
+    /// The number of a label that an event carries; 0 if there is no room for it.
+    pub(crate) fn event_label(&self, label: &str) -> u16 {
+        self.event_labels.intern(label).unwrap_or_else(|| {
+            count(&self.overflows.event_labels);
+            0
+        })
+    }
+
     /// A thread's part: one that an ended thread left, or a new one.
     pub(crate) fn adopt_local(&self, thread: u64) -> Local {
         if let Some(local) = self.idle.lock().pop() {
@@ -317,6 +330,7 @@ impl Book {
             + self.owners.footprint()
             + self.lane_names.footprint()
             + self.markers.footprint()
+            + self.event_labels.footprint()
             + self.sites.footprint()
             + self.label_bytes.load(Ordering::Relaxed)
     }

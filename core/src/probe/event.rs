@@ -91,6 +91,8 @@ pub struct Event {
     pub sequence: Option<u32>,
     /// What a submission, its command buffers and its completion have in common.
     pub correlation: Option<u64>,
+    /// For a creation, the resource's label, to 64 bytes; `None` beyond 4,096 different ones.
+    pub label: Option<&'static str>,
     /// The marker's name.
     pub marker: Option<&'static str>,
     /// How the packet ended.

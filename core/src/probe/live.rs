@@ -267,7 +267,7 @@ fn packet_event(
     }
     let kind = if result == Some(PacketResult::Presented) { EventKind::Present } else { EventKind::Marker };
     let event = EventWords::bare(kind, now, Context::current().with_packet(id)).result(result);
-    let event = if kind == EventKind::Marker { event.marker(book.marker(marker)) } else { event };
+    let event = if kind == EventKind::Marker { event.name(book.marker(marker)) } else { event };
     local::with(book, |local| local.emit(book, event));
 }
 
@@ -318,7 +318,7 @@ fn abandon(book: &'static Book, level: Level, correlation: u64) {
     work_ended(book, packet, now, false);
     if level == Level::Events {
         let marker = book.marker("submission abandoned");
-        let event = EventWords::bare(EventKind::Marker, now, Context::current()).marker(marker);
+        let event = EventWords::bare(EventKind::Marker, now, Context::current()).name(marker);
         local::with(book, |local| local.emit(book, event.correlation(correlation)));
     }
 }
@@ -330,7 +330,7 @@ fn present(book: &'static Book, level: Level, surface: Option<&Ticket>) {
 fn marker(book: &'static Book, level: Level, name: &str) {
     if level == Level::Events {
         let marker = book.marker(name);
-        let event = EventWords::bare(EventKind::Marker, book.now(), Context::current()).marker(marker);
+        let event = EventWords::bare(EventKind::Marker, book.now(), Context::current()).name(marker);
         local::with(book, |local| local.emit(book, event));
     }
 }

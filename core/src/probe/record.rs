@@ -131,7 +131,7 @@ impl Record {
 /// | word | |
 /// |---|---|
 /// | 0 | time |
-/// | 1 | facts 0-15, kind of event 16-19, result 20-23, lane 24-31, what there is 32-47, marker 48-63 |
+/// | 1 | facts 0-15, kind of event 16-19, result 20-23, lane 24-31, what there is 32-47, name 48-63 |
 /// | 2 | resource |
 /// | 3 | sequence 0-31, owner 32-63 |
 /// | 4 | packet |
@@ -228,10 +228,10 @@ impl EventWords {
         self
     }
 
-    /// With the marker's name, by its place among the kept ones, from 1.
+    /// With a marker's name, or a creation's label, by its place among the kept ones, from 1.
     #[inline]
-    pub(crate) fn marker(mut self, marker: u16) -> Self {
-        self.0[Self::META] |= u64::from(marker) << 48;
+    pub(crate) fn name(mut self, place: u16) -> Self {
+        self.0[Self::META] |= u64::from(place) << 48;
         self
     }
 
@@ -255,8 +255,8 @@ impl EventWords {
     }
 }
 
-/// The event that the words hold; `name` finds a marker's name.
-pub(crate) fn decode_event(words: &[u64; EVENT_WORDS], name: impl Fn(u16) -> Option<&'static str>) -> Event {
+/// The event that the words hold; `name` finds the name that goes with an event of that kind.
+pub(crate) fn decode_event(words: &[u64; EVENT_WORDS], name: impl Fn(EventKind, u16) -> Option<&'static str>) -> Event {
     let &[time, meta, resource, owner_sequence, packet, bytes, value, thread, native, size, depth] = words;
     let some = |has, value: u64| (meta & has != 0).then_some(value);
     let kind = EventKind::ALL.get((meta >> 16 & 0xf) as usize).copied().unwrap_or(EventKind::Marker);
@@ -264,6 +264,7 @@ pub(crate) fn decode_event(words: &[u64; EVENT_WORDS], name: impl Fn(u16) -> Opt
     let packet = PacketId::from_bits(packet);
     let lane = Lane::from_bits((meta >> 24) as u8);
     let span = some(EventWords::HAS_SPAN, value).map(Duration::from_nanos);
+    let name = name(kind, (meta >> 48) as u16);
     Event {
         time: Timestamp::from_unix_nanos(time),
         event: kind,
@@ -279,7 +280,8 @@ pub(crate) fn decode_event(words: &[u64; EVENT_WORDS], name: impl Fn(u16) -> Opt
         bytes: some(EventWords::HAS_BYTES, bytes),
         sequence: some(EventWords::HAS_SEQUENCE, owner_sequence).map(|sequence| sequence as u32),
         correlation: some(EventWords::HAS_CORRELATION, value),
-        marker: name((meta >> 48) as u16),
+        label: name.filter(|_| kind == EventKind::Create),
+        marker: name.filter(|_| kind != EventKind::Create),
         result: ((meta >> 20 & 0xf) as usize).checked_sub(1).and_then(|index| PacketResult::ALL.get(index).copied()),
         took: if kind == EventKind::Create { span } else { None },
         lifetime: if kind == EventKind::Destroy { span } else { None },
@@ -387,7 +389,7 @@ mod tests {
                 Some(correlation) => words.correlation(correlation),
                 None => words.span(None),
             };
-            words = if marker { words.marker(7) } else { words };
+            words = if marker { words.name(7) } else { words };
 
             let ring = Ring::new(2);
             // What an event does not write keeps what one before it left there.
@@ -395,7 +397,7 @@ mod tests {
             words.push(&ring, thread);
             let mut found = Vec::new();
             let lost = Follower::at(2).drain(&ring, |words| {
-                found.push(decode_event(words, |index| (index == 7).then_some("here")));
+                found.push(decode_event(words, |_, index| (index == 7).then_some("here")));
             });
             prop_assert_eq!(lost, 0);
             let record = Some(record).filter(|_| of_resource);
@@ -414,7 +416,8 @@ mod tests {
                 bytes: bytes.unwrap_or(record.map(|record| record.bytes)),
                 sequence: record.map(|_| sequence),
                 correlation: value.filter(|_| !is_span),
-                marker: marker.then_some("here"),
+                label: (marker && event == EventKind::Create).then_some("here"),
+                marker: (marker && event != EventKind::Create).then_some("here"),
                 result: result.map(|index| PacketResult::ALL[index]),
                 took: span.filter(|_| event == EventKind::Create),
                 lifetime: span.filter(|_| event == EventKind::Destroy),

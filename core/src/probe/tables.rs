@@ -29,8 +29,15 @@ impl Names {
     /// The number of `name`, from 1; `None` if it is new and there is no room.
     pub(crate) fn intern(&self, name: &str) -> Option<u16> {
         let name = as_kept(name);
-        if let Some(place) = self.table.read().places.get(name) {
-            return Some(*place);
+        {
+            let table = self.table.read();
+            if let Some(place) = table.places.get(name) {
+                return Some(*place);
+            }
+            // A full table stays full: names that come and go do not wait for each other.
+            if table.names.len() >= self.limit {
+                return None;
+            }
         }
         let mut table = self.table.write();
         if let Some(place) = table.places.get(name) {

@@ -445,8 +445,8 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
         count_creation(book, local, &record);
         if level == Level::Events {
             let took = new.took.map(|took| Duration::from_nanos(nanos(took)));
-            let event = EventWords::of(|word| words[word], EventKind::Create, created, context);
-            local.emit(book, event.span(took));
+            let event = EventWords::of(|word| words[word], EventKind::Create, created, context).span(took);
+            local.emit(book, new.label.map_or(event, |label| event.name(book.event_label(label))));
         }
         Some(Entry { slot, book })
     });

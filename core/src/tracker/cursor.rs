@@ -1,10 +1,10 @@
 //! Readers of the events.
 
 use super::snapshot::ReadOutcome;
-use crate::probe::Event;
 use crate::probe::book::Book;
 use crate::probe::record::{EVENT_WORDS, decode_event};
 use crate::probe::ring::Follower;
+use crate::probe::{Event, EventKind};
 
 /// One reader of a tracker's events. Several may follow the same rings; each reads all events, or counts them as lost.
 #[derive(Clone, Debug)]
@@ -66,5 +66,47 @@ impl EventCursor {
 
 /// The event that the words hold.
 pub(super) fn decode(book: &Book, words: &[u64; EVENT_WORDS]) -> Event {
-    decode_event(words, |marker| book.markers.get(marker))
+    decode_event(words, |kind, name| match kind {
+        EventKind::Create => book.event_labels.get(name),
+        _ => book.markers.get(name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::book::MAX_EVENT_LABELS;
+    use crate::probe::{Level, Mark, New};
+    use crate::tracker::Tracker;
+
+    #[test]
+    fn creations_carry_their_labels_up_to_a_limit_and_the_others_are_counted() {
+        let tracker = Tracker::builder().level(Level::Events).ring_capacity(1 << 15).build();
+        let probe = tracker.probe();
+        let mut cursor = tracker.events();
+        drop(probe.create(New::buffer(1).label("shadow map")));
+        drop(probe.create(New::buffer(1)));
+        probe.event(Mark::marker("here"));
+        for number in 0..MAX_EVENT_LABELS {
+            drop(probe.create(New::buffer(1).label(&format!("particle {number}"))));
+        }
+        drop(probe.create(New::buffer(1).label("shadow map")));
+        let mut events = Vec::new();
+        cursor.read(&mut events);
+        let names: Vec<_> = events.iter().map(|event| (event.event, event.label, event.marker)).collect();
+        assert_eq!(
+            names[..6],
+            [
+                (EventKind::Create, Some("shadow map"), None),
+                (EventKind::Destroy, None, None),
+                (EventKind::Create, None, None),
+                (EventKind::Destroy, None, None),
+                (EventKind::Marker, None, Some("here")),
+                (EventKind::Create, Some("particle 0"), None),
+            ]
+        );
+        let labelled = events.iter().filter(|event| event.label.is_some()).count();
+        assert_eq!(labelled, MAX_EVENT_LABELS + 1, "the first 4,096 different ones, and one of them again");
+        assert_eq!(tracker.totals().overflows.event_labels, 1);
+    }
 }

@@ -268,6 +268,7 @@ impl Tracker {
             owners: load(&overflows.owners),
             lanes: load(&overflows.lanes),
             labels: load(&overflows.labels),
+            event_labels: load(&overflows.event_labels),
             markers: load(&overflows.markers),
             sites: load(&overflows.sites),
             bytes: load(&overflows.bytes),

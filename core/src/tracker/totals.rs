@@ -152,6 +152,8 @@ pub struct OverflowTotals {
     pub lanes: u64,
     /// Labels not kept.
     pub labels: u64,
+    /// Creations whose event does not carry its label, as there were too many different ones. The resource has it.
+    pub event_labels: u64,
     /// Marker names not kept.
     pub markers: u64,
     /// Creation sites not kept.

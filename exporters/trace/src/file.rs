@@ -63,7 +63,7 @@ pub struct TraceFile {
 }
 
 impl TraceFile {
-    /// Begins with what is live and the events from now on. The trace keeps `tracker` until its thread has ended; it leaves
+    /// Begins with what is live, of which it takes a [snapshot](Tracker::snapshot), and the events from now on. The trace keeps `tracker` until its thread has ended; it leaves
     /// the level alone, and there are events only at [`Level::Events`](engine_vitals_core::probe::Level::Events).
     ///
     /// Whole packets of the trace are handed to `writer`, many to a write, and flushed after each reading: it needs no

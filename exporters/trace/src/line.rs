@@ -25,6 +25,9 @@ pub struct EventLine {
     /// The resource: unique within its tracker, never reused, increasing per thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_id: Option<u64>,
+    /// The resource's name for people, to 64 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<&'static str>,
     /// The API's own handle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_handle: Option<u64>,
@@ -94,6 +97,7 @@ impl EventLine {
             event: event.event.name(),
             resource_type: event.resource_kind.map(ResourceKind::name),
             resource_id: event.resource.map(ResourceId::get),
+            label: event.label,
             native_handle: event.native,
             thread_id: event.thread,
             width: event.extent.map(|extent| extent.width),
@@ -159,6 +163,7 @@ mod tests {
         event: "Create",
         resource_type: Some("texture"),
         resource_id: Some(2),
+        label: Some("shadow"),
         native_handle: Some(3),
         thread_id: 4,
         width: Some(5),
@@ -225,6 +230,7 @@ mod tests {
         let bare = EventLine {
             resource_type: None,
             resource_id: None,
+            label: None,
             native_handle: None,
             width: None,
             height: None,

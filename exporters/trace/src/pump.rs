@@ -71,8 +71,11 @@ pub(crate) trait Format: Send + 'static {
     /// Costs one reading's delay.
     const IN_ORDER: bool;
 
-    /// Before the first reading: events from `_at` on will come.
-    fn begin(&mut self, _: &Tracker, _at: Timestamp, _: &mut Vec<u8>) -> io::Result<()> {
+    /// On the thread that starts it: events from `_at` on will come.
+    fn prepare(&mut self, _: &Tracker, _at: Timestamp) {}
+
+    /// Before the first reading.
+    fn begin(&mut self, _: &Tracker, _: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
 
@@ -133,14 +136,14 @@ impl Worker {
         tracker: Arc<Tracker>,
         writer: impl Write + Send + 'static,
         options: Options,
-        format: F,
+        mut format: F,
     ) -> io::Result<Self> {
         let Options { interval, stop_within, on_lost } = options;
         let progress = Arc::<Progress>::default();
         let (stop, stopped) = mpsc::channel::<Infallible>();
         let (ending, ended) = mpsc::channel::<Infallible>();
         let cursor = tracker.events();
-        let began = tracker.clock().now();
+        format.prepare(&tracker, tracker.clock().now());
         let mut pump = Pump {
             cursor,
             tracker,
@@ -152,7 +155,7 @@ impl Worker {
             text: Vec::new(),
         };
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
-            let mut goes_on = pump.guarded(|pump| pump.begin(began));
+            let mut goes_on = pump.guarded(Pump::begin);
             while goes_on {
                 // When the end is asked for, one more reading takes what is left.
                 let last = stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout);
@@ -222,8 +225,8 @@ impl<W: Write, F: Format> Pump<W, F> {
         false
     }
 
-    fn begin(&mut self, at: Timestamp) -> io::Result<()> {
-        self.format.begin(&self.tracker, at, &mut self.text)?;
+    fn begin(&mut self) -> io::Result<()> {
+        self.format.begin(&self.tracker, &mut self.text)?;
         self.hand_over()
     }
 

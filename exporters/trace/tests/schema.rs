@@ -53,7 +53,7 @@ fn every_event_has_its_line() {
     let context = packet.context().with_owner(owner).enter();
     let extent = Extent::new(640, 480).layers(6).scale(1.5);
     let new = New::texture(4096).backend(Backend::D3D12).native(u64::MAX).extent(extent);
-    let mut texture = probe.create(new.took(Duration::from_nanos(12_345)));
+    let mut texture = probe.create(new.label("shadow map").took(Duration::from_nanos(12_345)));
     step();
     drop(context);
     let part = probe.create(New::buffer(64).within(texture.id()));
@@ -94,7 +94,10 @@ fn every_event_has_its_line() {
     let unscaled = without(&with(&texture, &small), &["scale"]);
     let expected = [
         with(&framed, &json!({"ts": base, "event": "Marker", "marker": "packet queued"})),
-        with(&with(&framed, &texture), &json!({"ts": base + 1, "event": "Create", "sequence": 0, "tookUs": 12.345})),
+        with(
+            &with(&framed, &texture),
+            &json!({"ts": base + 1, "event": "Create", "sequence": 0, "tookUs": 12.345, "label": "shadow map"}),
+        ),
         with(&part, &json!({"ts": base + 2, "event": "Create", "sequence": 0})),
         with(&queue, &json!({"ts": base + 2, "event": "Create", "sequence": 0, "bytes": 0})),
         with(&texture, &json!({"ts": base + 3, "event": "Bind", "sequence": 1})),
@@ -227,7 +230,7 @@ proptest! {
             (any::<u64>(), any::<Option<u64>>(), any::<u64>(), proptest::option::of(extents())),
         (owner, packet, lane) in (perhaps(KNOWN.owners.clone()), perhaps(KNOWN.packets.clone()), perhaps(KNOWN.lanes.clone())),
         (bytes, sequence, correlation) in (any::<Option<u64>>(), any::<Option<u32>>(), any::<Option<u64>>()),
-        (marker, result) in (perhaps(WILD), perhaps(PacketResult::ALL)),
+        (label, marker, result) in (perhaps(WILD), perhaps(WILD), perhaps(PacketResult::ALL)),
         (took, lifetime, suballocation) in (spans(), spans(), any::<bool>()),
     ) {
         let mut given = KNOWN.event;
@@ -236,6 +239,7 @@ proptest! {
         given.backend = backend;
         given.resource_kind = kind;
         given.resource = ResourceId::new(resource);
+        given.label = label;
         given.native = native;
         given.thread = thread;
         given.owner = owner.map(|(id, ..)| id);
@@ -275,6 +279,7 @@ proptest! {
             ("event", Some(json!(format!("{event:?}")))),
             ("resourceType", kind.map(|kind| json!(format!("{kind:?}")))),
             ("resourceId", (resource != 0).then(|| json!(resource))),
+            ("label", label.map(|label| json!(label))),
             ("nativeHandle", native.map(|native| json!(native))),
             ("threadId", Some(json!(thread))),
             ("width", extent.map(|extent| json!(extent.width))),

@@ -87,7 +87,7 @@ fn packets_submissions_and_lifetimes_are_what_happened() {
         });
         {
             let _guard = packets[0].context().with_owner(ui).enter();
-            let mut target = probe.create(New::texture(4096).extent(Extent::new(32, 32)));
+            let mut target = probe.create(New::texture(4096).extent(Extent::new(32, 32)).label("half"));
             clock.advance(Duration::from_millis(1));
             target.resize(8192);
             kept.extend((frame % 5 == 0).then(|| probe.create(New::buffer(10))));
@@ -122,7 +122,8 @@ fn packets_submissions_and_lifetimes_are_what_happened() {
                  where a.category = 'packet' and b.category = 'submission' \
                  and extract_arg(b.arg_set_id, 'debug.packet') = a.name";
     let lives = "select t.name kind, h.name heading, count(*) n, sum(dur = -1) open, \
-                 sum(extract_arg(arg_set_id, 'debug.bytes')) bytes, max(extract_arg(arg_set_id, 'debug.owner')) owner \
+                 sum(extract_arg(arg_set_id, 'debug.bytes')) bytes, max(extract_arg(arg_set_id, 'debug.owner')) owner, \
+                 max(extract_arg(arg_set_id, 'debug.label')) label \
                  from slice s join track t on t.id = track_id join track h on h.id = t.parent_id \
                  where category = 'resource' group by 1, 2 order by 1";
     let old =
@@ -162,10 +163,10 @@ fn packets_submissions_and_lifetimes_are_what_happened() {
     assert_eq!(
         rows(&read[5]),
         json!([
-            {"kind": "buffer", "heading": "resources", "n": 1, "open": 0, "bytes": 5, "owner": null},
-            {"kind": "buffer of root_visual", "heading": "resources", "n": 4, "open": 4, "bytes": 40, "owner": "ui"},
-            {"kind": "command_queue", "heading": "resources", "n": 1, "open": 1, "bytes": 0, "owner": null},
-            {"kind": "texture of root_visual", "heading": "resources", "n": 20, "open": 0, "bytes": 20 * 4096, "owner": "ui"},
+            {"kind": "buffer", "heading": "resources", "n": 1, "open": 0, "bytes": 5, "owner": null, "label": "old"},
+            {"kind": "buffer of root_visual", "heading": "resources", "n": 4, "open": 4, "bytes": 40, "owner": "ui", "label": null},
+            {"kind": "command_queue", "heading": "resources", "n": 1, "open": 1, "bytes": 0, "owner": null, "label": null},
+            {"kind": "texture of root_visual", "heading": "resources", "n": 20, "open": 0, "bytes": 20 * 4096, "owner": "ui", "label": "half"},
         ])
     );
     let start = 1_700_000_000_003_000_000_u64;
@@ -225,7 +226,6 @@ fn what_is_lost_is_told_and_what_is_live_is_there_all_the_same() {
     clock.advance(Duration::from_millis(1));
     let bytes = Bytes::default();
     let mut trace = TraceFile::start(Arc::clone(&tracker), bytes.clone(), on_stop()).unwrap();
-    wait_for_header(&bytes);
     drop(gone);
     // Their beginnings are lost.
     let live: Vec<_> = (0..30).map(|_| probe.create(New::texture(1))).collect();
@@ -234,6 +234,7 @@ fn what_is_lost_is_told_and_what_is_live_is_there_all_the_same() {
     for _ in 0..20 {
         probe.event(Mark::marker("noise"));
     }
+    clock.advance(Duration::from_millis(1));
     packet.finish(PacketResult::Presented);
     assert!(trace.stop());
     let produced = tracker.totals().events.produced - 10;
@@ -260,9 +261,54 @@ fn what_is_lost_is_told_and_what_is_live_is_there_all_the_same() {
             {"kind": "texture", "n": 30, "open": 30, "first": start, "unended": 0},
         ])
     );
-    assert_eq!(rows(&read[3]), json!([{"name": "main 1", "dur": 0, "unbegun": 1, "result": "presented"}]));
+    assert_eq!(rows(&read[3]), json!([{"name": "main 1", "dur": 1_000_000, "unbegun": null, "result": "presented"}]));
     assert_eq!(rows(&read[4]), json!([{"events": 8, "lost": produced - 8, "left_out": 0}]));
     drop(live);
+}
+
+/// Packets and submissions that were open at a loss end at their time, since the tracker knows it.
+#[test]
+fn packets_and_submissions_whose_end_is_lost_end_in_time() {
+    let Some(reader) = Reader::find("packets_and_submissions_whose_end_is_lost_end_in_time") else { return };
+    let (tracker, clock) = tracker(16);
+    let probe = tracker.probe();
+    let bytes = Bytes::default();
+    let reading = Options::new().interval(Duration::from_millis(1)).stop_within(GUARD);
+    let mut trace =
+        TraceFile::start(Arc::clone(&tracker), bytes.clone(), TraceOptions::new().reading(reading)).unwrap();
+    let [lost, open] = [1, 2].map(|number| {
+        probe.event(Mark::submit(number));
+        probe.packet(probe.lane("main"))
+    });
+    // Events wait until the clock has gone on.
+    clock.advance(Duration::from_millis(1));
+    until("they are written", || trace.delivered() == 4);
+    clock.advance(Duration::from_millis(1));
+    lost.finish(PacketResult::Failed);
+    probe.event(Mark::complete(1));
+    clock.advance(Duration::from_millis(5));
+    for _ in 0..200_000 {
+        probe.event(Mark::marker("noise"));
+    }
+    clock.advance(Duration::from_millis(1));
+    assert!(trace.stop());
+    assert!(trace.lost() > 0);
+    let path = file("ends.perfetto-trace", &bytes.get());
+    let slices = "select name, dur, extract_arg(arg_set_id, 'debug.result') result, \
+                  extract_arg(arg_set_id, 'debug.outcome') outcome from slice \
+                  where category in ('packet', 'submission') order by name";
+    let read = reader.query(&path, &[FAULTS, slices]);
+    assert_eq!(rows(&read[0]), json!([]));
+    assert_eq!(
+        rows(&read[1]),
+        json!([
+            {"name": "main 1", "dur": 2_000_000, "result": "failed", "outcome": null},
+            {"name": "main 2", "dur": -1, "result": null, "outcome": null},
+            {"name": "submission 1", "dur": 2_000_000, "result": null, "outcome": "completed"},
+            {"name": "submission 2", "dur": -1, "result": null, "outcome": null},
+        ])
+    );
+    drop(open);
 }
 
 #[test]
@@ -341,11 +387,10 @@ fn a_writer_that_fails_ends_the_trace_and_harms_nobody() {
     assert_eq!(Arc::strong_count(&tracker), 1, "it is let go");
 }
 
-/// Until the thread has written what comes before the events.
-fn wait_for_header(bytes: &Bytes) {
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
-    while bytes.get().is_empty() {
-        assert!(start.elapsed() < GUARD, "no header");
+    while !reached() {
+        assert!(start.elapsed() < GUARD, "never: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

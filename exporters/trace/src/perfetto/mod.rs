@@ -9,7 +9,7 @@
 //! - `tracks.rs`: which track a slice lies on
 //! - `figures.rs`: the counters
 //! - `shown.rs`: what is told of a resource, an owner and a packet
-//! - `recorder.rs`: what becomes of each event
+//! - `recorder/`: what becomes of each event
 
 mod figures;
 mod recorder;
@@ -19,3 +19,6 @@ mod tracks;
 mod write;
 
 pub(crate) use recorder::{LeftOut, Recorder};
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ impl Shown {
             created_in: event.packet.filter(|_| event.lifetime.is_none()),
             suballocation: event.suballocation,
         };
-        let mut shown = facts.shown(tracker, created, None);
+        let mut shown = facts.shown(tracker, created, event.label.map(str::to_owned));
         let took = event.took.and_then(|took| u64::try_from(took.as_nanos()).ok());
         shown.args.extend(took.map(|took| number(Arg::TookNanos, took)));
         Some(shown)

@@ -1,5 +1,8 @@
-//! What becomes of each event.
+//! What becomes of each event. `loss.rs` has what becomes of slices whose events were lost.
 
+mod loss;
+
+use self::loss::Gone;
 use super::figures::Figures;
 use super::schema::DebugAnnotation;
 use super::shown::{Shown, extent_args, owner_args, packet_name};
@@ -9,8 +12,8 @@ use crate::pump::Format;
 use engine_vitals_core::probe::{
     Event, EventKind, Lane, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind, Timestamp,
 };
-use engine_vitals_core::tracker::{PacketRecord, Tracker};
-use std::collections::{HashMap, HashSet};
+use engine_vitals_core::tracker::{PacketRecord, ResourceRecord, Tracker};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,14 +44,16 @@ pub(crate) struct Recorder {
     resources: Slices<ResourceId, (ResourceKind, OwnerKind)>,
     figures: Figures,
     began: Timestamp,
+    /// What was live then, until it is written.
+    found: Vec<ResourceRecord>,
     events: u64,
     lost: u64,
     left_out: LeftOut,
     left_out_told: u64,
     /// Since a loss, the live resources were not looked through yet.
     to_reconcile: bool,
-    /// Open slices whose resource was gone then: unless their end comes with the next reading, it was lost.
-    gone: HashSet<ResourceId>,
+    /// Open slices of what had ended then: unless their end comes with the next reading, it was lost.
+    gone: Gone,
 }
 
 /// A submission: the queue, as far as it is known, and the program's number.
@@ -77,12 +82,13 @@ impl Recorder {
             resources: Slices::new(lifetimes),
             figures: Figures::default(),
             began: Timestamp::default(),
+            found: Vec::new(),
             events: 0,
             lost: 0,
             left_out,
             left_out_told: 0,
             to_reconcile: false,
-            gone: HashSet::new(),
+            gone: Gone::default(),
         }
     }
 }
@@ -100,8 +106,14 @@ mod rank {
 impl Format for Recorder {
     const IN_ORDER: bool = true;
 
-    fn begin(&mut self, tracker: &Tracker, at: Timestamp, out: &mut Vec<u8>) -> io::Result<()> {
+    fn prepare(&mut self, tracker: &Tracker, at: Timestamp) {
         self.began = at;
+        self.found = tracker.snapshot().resources;
+        // Later ones have their events.
+        self.found.retain(|record| record.created <= at);
+    }
+
+    fn begin(&mut self, tracker: &Tracker, out: &mut Vec<u8>) -> io::Result<()> {
         write::header(out, self.began)?;
         write::process(out, self.process, program())?;
         write::named_track(out, self.own, self.process, rank::OWN, "engine-vitals")?;
@@ -110,9 +122,8 @@ impl Format for Recorder {
         let version = vec![text(Arg::Version, env!("CARGO_PKG_VERSION"))];
         write::instant(out, self.began.unix_nanos(), self.own, Category::Trace, "trace begins", version)?;
         self.figures.write(tracker, true, out)?;
-        // Later ones have their events.
-        for record in tracker.snapshot().resources.iter().filter(|record| record.created <= at) {
-            if !self.open_resource(Shown::of_record(tracker, record), out)? {
+        for record in std::mem::take(&mut self.found) {
+            if !self.open_resource(Shown::of_record(tracker, &record), out)? {
                 self.leave_out();
             }
         }
@@ -253,42 +264,6 @@ impl Recorder {
         write::begin(out, at, track, Category::Resource, name, None, args)?;
         Ok(Some(track))
     }
-
-    /// After a loss: slices whose resource is gone are ended, and those of resources whose creation was lost begun. The
-    /// end of a resource that is gone may still come with the next reading, so that is waited for.
-    fn reconcile(&mut self, tracker: &Tracker, last: bool, out: &mut Vec<u8>) -> io::Result<()> {
-        self.end_gone(tracker, out)?;
-        if !self.to_reconcile {
-            return Ok(());
-        }
-        let snapshot = tracker.snapshot();
-        if snapshot.contended > 0 && !last {
-            return Ok(());
-        }
-        self.to_reconcile = false;
-        let live: HashSet<_> = snapshot.resources.iter().map(|record| record.id).collect();
-        self.gone.extend(self.resources.ids().filter(|id| !live.contains(id)));
-        for record in &snapshot.resources {
-            if !self.resources.is_open(record.id) {
-                // Without room, its creation was counted as left out or as lost.
-                self.open_resource(Shown::of_record(tracker, record), out)?;
-            }
-        }
-        if last { self.end_gone(tracker, out) } else { Ok(()) }
-    }
-
-    fn end_gone(&mut self, tracker: &Tracker, out: &mut Vec<u8>) -> io::Result<()> {
-        if self.gone.is_empty() {
-            return Ok(());
-        }
-        let now = tracker.clock().now().unix_nanos();
-        for id in std::mem::take(&mut self.gone) {
-            if let Some((track, at)) = self.resources.end(id, now) {
-                write::end(out, at, track, vec![remark(Arg::EndNotRecorded)])?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Packets, submissions, and what has no duration.
@@ -323,8 +298,13 @@ impl Recorder {
         if let Some((track, at)) = self.packets.end(packet, at) {
             return write::end(out, at, track, args);
         }
-        let unknown = Some(remark(Arg::BeginNotRecorded));
-        let Some(track) = self.packet_slice(tracker, packet, at, unknown, out)? else {
+        // The event of its queueing was lost, or there was no room: the tracker may know the time.
+        let queued = self.known_packets.as_ref().and_then(|known| known.get(&packet)).map(|packet| packet.queued);
+        let (began, unknown) = match queued {
+            Some(queued) => (queued.max(self.began).unix_nanos(), None),
+            None => (at, Some(remark(Arg::BeginNotRecorded))),
+        };
+        let Some(track) = self.packet_slice(tracker, packet, began, unknown, out)? else {
             self.leave_out();
             return Ok(());
         };
