@@ -123,6 +123,11 @@ impl Composer {
         self.put(gpu, presenter, to, &[(picture, look)])
     }
 
+    /// Writes the looks of the most layers there can be, for a pass that may never come.
+    pub(crate) fn write(&self, queue: &wgpu::Queue) {
+        queue.write_buffer(&self.looks, 0, &[0; MOST_LAYERS * size_of::<Look>()]);
+    }
+
     fn put(
         &self,
         gpu: Gpu<'_>,

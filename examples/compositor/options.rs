@@ -83,6 +83,8 @@ pub(crate) enum Plant {
     RecreateLoop,
     /// Thumbnails whose targets and queues are never released.
     Leak,
+    /// A stretch in which nothing is drawn, as of a minimised window, but the looks of the layers are written all the same.
+    UnsubmittedWrites,
     /// A target that is destroyed in the packet that has just drawn with it.
     DestroyInUse,
 }

@@ -11,6 +11,8 @@ pub(crate) const FAULTY_CHILD: usize = 2;
 const LOOP_FRAMES: usize = 60;
 /// Thumbnails that a planted leak leaves, one in each of the first steady frames.
 const LEAKED: u64 = 24;
+/// Steady frames of planted writes that nothing submits.
+const UNSUBMITTED_FRAMES: u64 = 60;
 /// Steady frames from one repaint of a child to the next: what moves in between is composed of what is there.
 const REPAINT_EVERY: u64 = 64;
 /// The steady frame in which a planted target is destroyed while it is used.
@@ -41,6 +43,8 @@ pub(crate) struct Step {
     pub(crate) repaint: Option<usize>,
     /// A thumbnail that is never released, by its number.
     pub(crate) leak: Option<u64>,
+    /// The looks of the layers are written, though nothing will be drawn.
+    pub(crate) writes: bool,
     /// The faulty child's target is destroyed after it was drawn with.
     pub(crate) destroy_in_use: bool,
 }
@@ -124,7 +128,10 @@ impl Script {
             return step.clone();
         }
         let steady = frame - self.startup.len() as u64;
+        let writes = self.plant == Plant::UnsubmittedWrites && steady <= UNSUBMITTED_FRAMES;
         Step {
+            fate: if writes { Fate::NoOp } else { Fate::Presented },
+            writes,
             repaint: (steady.is_multiple_of(REPAINT_EVERY)).then_some((steady / REPAINT_EVERY) as usize % CHILDREN),
             leak: (self.plant == Plant::Leak && steady <= LEAKED).then_some(steady),
             destroy_in_use: self.plant == Plant::DestroyInUse && steady == DESTROY_IN_USE,
@@ -132,9 +139,9 @@ impl Script {
         }
     }
 
-    /// Whether a fault is planted in the faulty child.
-    pub(crate) fn fault_in_child(&self) -> bool {
-        matches!(self.plant, Plant::RecreateLoop | Plant::DestroyInUse)
+    /// What is planted.
+    pub(crate) fn plant(&self) -> Plant {
+        self.plant
     }
 
     /// Whether the frame of that number is part of the storm.

@@ -11,7 +11,7 @@ use engine_vitals::probe::{Lane, OwnerKind, Packet};
 use super::composer::{Composer, FORMAT, Layer, Look};
 use super::device::OpenDevice;
 use super::failure::Failure;
-use super::options::Options;
+use super::options::{Options, Plant};
 use super::painter::{Canvas, Gpu, Painter};
 use super::screenshot;
 use super::script::{FAULTY_CHILD, Fate, Layout, Phase, Script, Step};
@@ -164,6 +164,9 @@ impl<P: Painter> Compositor<P> {
             let drawn = self.compose();
             self.in_flight.push_back(drawn);
         }
+        if step.writes {
+            self.write();
+        }
         if step.destroy_in_use {
             self.destroy_in_use();
         }
@@ -248,8 +251,14 @@ impl<P: Painter> Compositor<P> {
         for ((key, name), resizing) in (1..).zip(P::CHILDREN).zip(RESIZING) {
             self.add(Role::Child, key, name, resizing, Because::Start);
         }
-        let faulty = self.visuals.iter().filter(|visual| visual.role == Role::Child).nth(FAULTY_CHILD);
-        if let Some(faulty) = faulty.filter(|_| self.script.fault_in_child()) {
+        let of_role = |role| self.visuals.iter().filter(move |visual| visual.role == role);
+        let faulty = match self.script.plant() {
+            // Thumbnails come later.
+            Plant::None | Plant::Leak => None,
+            Plant::RecreateLoop | Plant::DestroyInUse => of_role(Role::Child).nth(FAULTY_CHILD),
+            Plant::UnsubmittedWrites => of_role(Role::Effect).next(),
+        };
+        if let Some(faulty) = faulty {
             self.truth.planted(&faulty.owner);
         }
     }
@@ -349,6 +358,13 @@ impl<P: Painter> Compositor<P> {
         let (mut workshop, _) = self.workshop();
         let leaked = NativeTarget::new(&mut workshop, &owner, size, Because::Planted);
         self.leaked.push(leaked);
+    }
+
+    /// The planted writes, in the effects' name: wgpu keeps a copy of each until something is submitted.
+    fn write(&self) {
+        if let Some(effects) = self.visuals.iter().find(|visual| visual.role == Role::Effect) {
+            effects.owner.working(|| self.composer.write(&self.open.queue));
+        }
     }
 
     /// The planted misuse: the faulty child's target goes, though the packet under way has drawn with it.
