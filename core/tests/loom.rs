@@ -171,7 +171,7 @@ fn a_ring_delivers_whole_events_in_order_and_counts_the_rest() {
         let ring = Arc::new(Ring::<2>::new(2));
         let producer = {
             let ring = Arc::clone(&ring);
-            thread::spawn(move || (1..=EVENTS).for_each(|event| ring.push(&[event, 10 * event])))
+            thread::spawn(move || (1..=EVENTS).for_each(|event| ring.next().fill(&[event, 10 * event])))
         };
         let mut follower = Follower::default();
         let (mut seen, mut lost) = (Vec::new(), 0);

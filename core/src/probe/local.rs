@@ -11,12 +11,14 @@ use super::kind::ROWS;
 use super::lifetimes::{LifeCounters, RunningBurst};
 use super::owner_rows::{OwnerRow, OwnerRows};
 use super::record::{EVENT_WORDS, EventWords, Record};
-use super::ring::Ring;
+use super::ring::{Place, Ring};
 use super::slot::Slot;
 use super::slots::LOCAL_MOST;
 use super::tally::{Rows, Tally};
+use parking_lot::MutexGuard;
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::panic::Location;
 use std::sync::OnceLock;
@@ -51,57 +53,75 @@ pub(crate) struct Local {
     sites: [(usize, u16); 32],
 }
 
+/// A part of a thread's, and the book that it belongs to.
+type Part = (&'static Book, Local);
+
 thread_local! {
-    static LOCALS: Locals = const { Locals(RefCell::new(Vec::new())) };
+    /// The thread's part in each book that it has reported to, the last used first. Without a destructor, so that it is there for as
+    /// long as the thread is, and to be reached without asking whether it still is.
+    static PARTS: RefCell<ManuallyDrop<Vec<Part>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    /// Gives them back when the thread ends.
+    static END: End = const { End };
 }
 
-/// One thread's part in each book that it has reported to, the last used first.
-struct Locals(RefCell<Vec<(&'static Book, Local)>>);
+struct End;
 
-/// Runs `f` once with the calling thread's part in `book`. `f` must not report to any book.
-#[inline]
-pub(crate) fn with<R>(book: &'static Book, f: impl Fn(&mut Local) -> R) -> R {
-    let done = LOCALS.try_with(|locals| {
-        // Borrowed already: an allocator that reports to a book while we allocate.
-        let mut list = locals.0.try_borrow_mut().ok()?;
-        if !list.first().is_some_and(|(of, _)| std::ptr::eq(*of, book)) {
-            bring_forward(&mut list, book);
-        }
-        let (_, local) = list.first_mut()?;
-        Some(f(local))
-    });
-    match done {
-        Ok(Some(done)) => done,
-        Ok(None) | Err(_) => with_shared(book, &f),
-    }
-}
-
-/// Puts the thread's part in a book first that is not the one it reported to last.
-#[cold]
-fn bring_forward(list: &mut Vec<(&'static Book, Local)>, book: &'static Book) {
-    let place = list.iter().position(|(of, _)| std::ptr::eq(*of, book)).unwrap_or_else(|| {
-        list.push((book, book.adopt_local(thread_number())));
-        list.len() - 1
-    });
-    list.swap(0, place);
-}
-
-/// Runs `f` with the part of threads that have none of their own.
-#[cold]
-fn with_shared<R>(book: &'static Book, f: &dyn Fn(&mut Local) -> R) -> R {
-    let mut shared = book.shared_local();
-    shared.thread = thread_number();
-    f(&mut shared)
-}
-
-impl Drop for Locals {
+impl Drop for End {
     fn drop(&mut self) {
-        for (book, mut local) in self.0.get_mut().drain(..) {
+        // A thread that reports after this takes no part: see `bring_forward`.
+        let parts = PARTS.with(|parts| parts.try_borrow_mut().map(|mut parts| std::mem::take(&mut **parts)));
+        for (book, mut local) in parts.into_iter().flatten() {
             local.fold(book);
             book.give_labels(std::mem::take(&mut local.labels));
             book.return_local(local);
         }
     }
+}
+
+/// Runs `f` with the calling thread's part in `book`. `f` must not report to any book.
+#[inline]
+pub(crate) fn with<R>(book: &'static Book, f: impl FnOnce(&mut Local) -> R) -> R {
+    PARTS.with(|parts| {
+        // Borrowed already: an allocator that reports to a book while we allocate.
+        let mut own = parts.try_borrow_mut().ok();
+        let mut shared;
+        let local = match own.as_deref_mut().and_then(|parts| first(parts, book)) {
+            Some(local) => local,
+            None => {
+                shared = shared_local(book);
+                &mut *shared
+            }
+        };
+        f(local)
+    })
+}
+
+#[inline]
+fn first<'a>(parts: &'a mut Vec<Part>, book: &'static Book) -> Option<&'a mut Local> {
+    let is_first = parts.first().is_some_and(|(of, _)| std::ptr::eq(*of, book));
+    if is_first || bring_forward(parts, book) { parts.first_mut().map(|(_, local)| local) } else { None }
+}
+
+/// Puts the thread's part in a book first that is not the one it reported to last; `false` if the thread is ending and has none.
+#[cold]
+fn bring_forward(parts: &mut Vec<Part>, book: &'static Book) -> bool {
+    if END.try_with(|_| ()).is_err() {
+        return false;
+    }
+    let place = parts.iter().position(|(of, _)| std::ptr::eq(*of, book)).unwrap_or_else(|| {
+        parts.push((book, book.adopt_local(thread_number())));
+        parts.len() - 1
+    });
+    parts.swap(0, place);
+    true
+}
+
+/// The part of threads that have none of their own.
+#[cold]
+fn shared_local(book: &'static Book) -> MutexGuard<'static, Local> {
+    let mut shared = book.shared_local();
+    shared.thread = thread_number();
+    shared
 }
 
 impl Local {
@@ -206,8 +226,20 @@ impl Local {
     /// Offers an event to the thread's ring. The counters come first.
     #[inline]
     pub(crate) fn emit(&mut self, book: &Book, event: EventWords) {
-        let ring = self.shard.ring.get_or_init(|| Ring::new(book.settings.ring_capacity));
-        event.push(ring, self.thread);
+        event.put(self.place(book), self.thread);
+    }
+
+    /// Offers the next event of the resource in `slot`: one that has no number yet.
+    #[inline]
+    pub(crate) fn emit_next(&mut self, book: &Book, slot: &Slot, event: EventWords) {
+        let (place, thread) = (self.place(book), self.thread);
+        // Taken last, since every load behind it waits for it: other processors have to hear of it.
+        event.sequence(slot.next_sequence()).put(place, thread);
+    }
+
+    #[inline]
+    fn place(&self, book: &Book) -> Place<'static, EVENT_WORDS> {
+        self.shard.ring.get_or_init(|| Ring::new(book.settings.ring_capacity)).next()
     }
 
     /// Bytes that the part takes beside its shard.

@@ -3,7 +3,7 @@
 use super::clock::nanos;
 use super::event::{Event, EventKind};
 use super::kind::{kind_row, owner_row};
-use super::ring::Ring;
+use super::ring::Place;
 use super::{Backend, Context, Extent, Lane, OwnerId, PacketId, PacketResult, ResourceId, ResourceKind, Timestamp};
 use std::time::Duration;
 
@@ -244,13 +244,13 @@ impl EventWords {
 
     /// Puts the event into a thread's ring. Of an event without native handle and extent, the last words are left as they are.
     #[inline]
-    pub(crate) fn push(mut self, ring: &Ring<EVENT_WORDS>, thread: u64) {
+    pub(crate) fn put(mut self, place: Place<'_, EVENT_WORDS>, thread: u64) {
         self.0[Self::THREAD] = thread;
         // Each of these lengths is known where the words are copied.
         if self.0[Self::META] & (Record::NATIVE | Record::EXTENT) == 0 {
-            ring.push(&self.0[..EVENT_HOT_WORDS]);
+            place.fill(&self.0[..EVENT_HOT_WORDS]);
         } else {
-            ring.push(&self.0);
+            place.fill(&self.0);
         }
     }
 }
@@ -310,7 +310,7 @@ pub(super) fn extent(size: u64, depth: u64) -> Extent {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ring::Follower;
+    use super::super::ring::{Follower, Ring};
     use super::*;
     use crate::probe::book::MAX_BYTES;
     use proptest::prelude::*;
@@ -393,8 +393,8 @@ mod tests {
 
             let ring = Ring::new(2);
             // What an event does not write keeps what one before it left there.
-            (0..2).for_each(|_| ring.push(&[u64::MAX; EVENT_WORDS]));
-            words.push(&ring, thread);
+            (0..2).for_each(|_| ring.next().fill(&[u64::MAX; EVENT_WORDS]));
+            words.put(ring.next(), thread);
             let mut found = Vec::new();
             let lost = Follower::at(2).drain(&ring, |words| {
                 found.push(decode_event(words, |_, index| (index == 7).then_some("here")));

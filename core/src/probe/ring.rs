@@ -22,13 +22,11 @@ impl<const N: usize> Ring<N> {
         Self { head: AtomicU64::new(0), cells: (0..capacity).map(|_| SeqCell::new()).collect() }
     }
 
-    /// Offers one entry: its first `words.len()` words; the others are left as an earlier entry had them. The caller is the only
-    /// producer.
+    /// Where the next entry goes. The caller is the only producer.
     #[inline]
-    pub(crate) fn push(&self, words: &[u64]) {
+    pub(crate) fn next(&self) -> Place<'_, N> {
         let position = own(&self.head);
-        self.cell(position).write_as(version_of(position), words);
-        self.head.store(position + 1, Ordering::Release);
+        Place { head: &self.head, position, cell: self.cell(position) }
     }
 
     /// Entries produced so far.
@@ -51,6 +49,23 @@ impl<const N: usize> Ring<N> {
     fn cell(&self, position: u64) -> &SeqCell<N> {
         // The length is a power of two, so the mask stays within the slice.
         &self.cells[position as usize & (self.cells.len() - 1)]
+    }
+}
+
+/// The place of the next entry, while none is made.
+#[derive(Debug)]
+pub(crate) struct Place<'a, const N: usize> {
+    head: &'a AtomicU64,
+    position: u64,
+    cell: &'a SeqCell<N>,
+}
+
+impl<const N: usize> Place<'_, N> {
+    /// Makes the entry: its first `words.len()` words; the others are left as an earlier entry had them.
+    #[inline]
+    pub(crate) fn fill(self, words: &[u64]) {
+        self.cell.write_as(version_of(self.position), words);
+        self.head.store(self.position + 1, Ordering::Release);
     }
 }
 

@@ -50,7 +50,7 @@ impl Ticket {
         if level == Level::Events && book.touch_lists() {
             let context = Context::current().with_packet(packet);
             local::with(book, |local| {
-                local.emit(book, resource_event(slot, EventKind::Bind, book.now(), context));
+                local.emit_next(book, slot, event_of(slot, EventKind::Bind, book.now(), context));
             });
         }
     }
@@ -63,7 +63,7 @@ impl Ticket {
         } else if slot.touch(touches.packet) {
             check_use(book, slot, touches.packet);
             if let Some((local, time, context)) = &mut touches.events {
-                local.emit(touches.book, resource_event(slot, EventKind::Bind, *time, *context));
+                local.emit_next(book, slot, event_of(slot, EventKind::Bind, *time, *context));
             }
         }
     }
@@ -148,7 +148,8 @@ impl Ticket {
                 local.move_live(book, bytes, old.bytes);
             }
             if level == Level::Events {
-                local.emit(book, resource_event(slot, EventKind::ResizeRebuild, book.now(), Context::current()));
+                let event = event_of(slot, EventKind::ResizeRebuild, book.now(), Context::current());
+                local.emit_next(book, slot, event);
             }
         });
     }
@@ -179,7 +180,8 @@ impl Ticket {
     /// An event of this resource, if it is one of `book`'s.
     pub(super) fn event(&self, book: &'static Book, kind: EventKind, time: Timestamp) -> Option<EventWords> {
         let entry = self.0.filter(|entry| std::ptr::eq(entry.book, book))?;
-        Some(resource_event(entry.slot, kind, time, Context::current()))
+        let event = event_of(entry.slot, kind, time, Context::current());
+        Some(event.sequence(entry.slot.next_sequence()))
     }
 }
 
@@ -234,7 +236,7 @@ impl Entry {
     fn tell(self, kind: EventKind) {
         let Self { slot, book } = self;
         local::with(book, move |local| {
-            local.emit(book, resource_event(slot, kind, book.now(), Context::current()));
+            local.emit_next(book, slot, event_of(slot, kind, book.now(), Context::current()));
         });
     }
 
@@ -245,8 +247,8 @@ impl Entry {
         local::with(book, |local| {
             local.shard.tally(book.settings.passing, &record, Tally::rebuild);
             if level == Level::Events {
-                let event = resource_event(slot, EventKind::ResizeRebuild, book.now(), Context::current());
-                local.emit(book, event.extent(extent));
+                let event = event_of(slot, EventKind::ResizeRebuild, book.now(), Context::current());
+                local.emit_next(book, slot, event.extent(extent));
             }
         });
     }
@@ -322,7 +324,7 @@ impl Entry {
                 local.move_live(book, 0, record.bytes);
             }
             if level == Level::Events {
-                let event = EventWords::of(|word| slot.word(word), EventKind::Destroy, now, context);
+                let event = event_of(slot, EventKind::Destroy, now, context);
                 local.emit(book, event.sequence(slot.last_sequence()).span(Some(lifetime)));
             }
             if record.kind.is_in(book.settings.followed) {
@@ -489,10 +491,8 @@ fn keep_links(book: &Book, slot: &Slot, links: &[ResourceId]) -> bool {
     true
 }
 
-/// The resource's next event.
+/// An event of the resource in `slot`, without its number.
 #[inline]
-fn resource_event(slot: &Slot, kind: EventKind, time: Timestamp, context: Context) -> EventWords {
-    let event = EventWords::of(|word| slot.word(word), kind, time, context);
-    // Last, since what follows waits for it: it is the one step here that other processors have to hear of.
-    event.sequence(slot.next_sequence())
+fn event_of(slot: &Slot, kind: EventKind, time: Timestamp, context: Context) -> EventWords {
+    EventWords::of(|word| slot.word(word), kind, time, context)
 }
