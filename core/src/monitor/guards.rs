@@ -1,4 +1,4 @@
-//! Runs the guards over a tracker: reads what they look at, and tells what they warn of.
+//! Runs the guards over a tracker: reads what they look at, and logs what they warn of.
 
 use crate::analysis::guards::{Guard, GuardInput, GuardSettings, Guards, Warning};
 use crate::log::warning;
@@ -16,10 +16,10 @@ impl GuardWatch {
         Self { guards: Guards::new(settings), owners: Vec::new() }
     }
 
-    /// Looks if a window has passed, and logs what is to be told. `totals` were just read.
-    pub(super) fn update(&mut self, tracker: &Tracker, totals: &Totals) {
+    /// Looks if a window has passed, and gives what is to be told. `totals` were just read.
+    pub(super) fn update(&mut self, tracker: &Tracker, totals: &Totals) -> Vec<Warning> {
         if !self.guards.due(totals.time) {
-            return;
+            return Vec::new();
         }
         tracker.owner_totals(&mut self.owners);
         let input = GuardInput {
@@ -33,9 +33,7 @@ impl GuardWatch {
             lives: &|| tracker.lives().ended,
             owner: &|owner| tracker.owner(owner),
         };
-        for warning in self.guards.step(&input) {
-            warning!("{warning}");
-        }
+        self.guards.step(&input).collect()
     }
 
     pub(super) fn warnings(&self) -> Vec<Warning> {
@@ -44,5 +42,12 @@ impl GuardWatch {
 
     pub(super) fn raised(&self, guard: Guard) -> u64 {
         self.guards.raised(guard)
+    }
+}
+
+/// Logs warnings. No lock is held: whoever takes the log may ask the monitor.
+pub(super) fn tell(warnings: &[Warning]) {
+    for warning in warnings {
+        warning!("{warning}");
     }
 }

@@ -12,7 +12,9 @@ impl GuardWatch {
         Self
     }
 
-    pub(super) fn update(&mut self, _: &Tracker, _: &Totals) {}
+    pub(super) fn update(&mut self, _: &Tracker, _: &Totals) -> Vec<Warning> {
+        Vec::new()
+    }
 
     pub(super) fn warnings(&self) -> Vec<Warning> {
         Vec::new()
@@ -22,3 +24,6 @@ impl GuardWatch {
         0
     }
 }
+
+/// Nothing.
+pub(super) fn tell(_: &[Warning]) {}

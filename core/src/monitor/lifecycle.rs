@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::guards::GuardWatch;
+use super::guards::{self, GuardWatch};
 use crate::analysis::guards::{Guard, GuardSettings, Warning};
 use crate::analysis::{Analyzer, Answers, Detail, LifecycleTelemetry, Observation, Rules, Window, queue_reuse_ratio};
 use crate::contract::{
@@ -279,13 +279,13 @@ impl ResourceMonitor for LifecycleResourceMonitor {
     }
 
     fn update(&self) {
-        let startup_ended = {
+        let (startup_ended, warnings) = {
             let mut state = self.state.lock();
             let startup_ended = state.read(&self.tracker);
             take_over(&self.lifetimes, &state.totals.lifetimes);
-            self.guards.lock().update(&self.tracker, &state.totals);
-            startup_ended
+            (startup_ended, self.guards.lock().update(&self.tracker, &state.totals))
         };
+        guards::tell(&warnings);
         if startup_ended {
             self.tell();
         }
@@ -356,7 +356,8 @@ impl ResourceMonitor for LifecycleResourceMonitor {
         }
         let totals = &state.totals;
         let device = totals.device();
-        row.push(device.live_bytes()).push(device.pending_bytes()).push(device.rebuilds);
+        let rebuilds = device.rebuilds + totals.suballocations().rebuilds;
+        row.push(device.live_bytes()).push(device.pending_bytes()).push(rebuilds);
         let packets = totals.packets();
         row.push(packets.queued);
         for result in RESULTS {
