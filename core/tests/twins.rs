@@ -13,7 +13,7 @@ use std::time::Duration;
 fn engine(probe: Probe) -> Ticket {
     let owner = probe.owner_named(OwnerKind::ROOT_VISUAL, 1, "window");
     let lane = probe.lane("surface");
-    let packet = probe.packet(lane);
+    let packet = probe.packet(lane).with_command(7);
     let _frame = packet.context().with_owner(owner).enter();
     let here = Context::current();
     std::thread::scope(|scope| {
@@ -30,8 +30,15 @@ fn engine(probe: Probe) -> Ticket {
     probe.touching(packet.id(), |touches| touches.touch(&target));
     target.resize_to(1600, Extent::new(20, 20));
     target.resize(1200);
+    target.resize_requested();
+    target.reused();
+    let links: Vec<_> = target.id().into_iter().collect();
+    drop(probe.create(New::of(ResourceKind::TEXTURE_VIEW, 0).descriptor(1).links(&links).without_site()));
     probe.staged(100);
     probe.event(Mark::submit(1));
+    probe.staged_into(&target, 28);
+    probe.event_without_site(Mark::Submit { correlation: 2, queue: Some(&block), command_buffers: &[&within] });
+    probe.event(Mark::Abandoned { correlation: 2 });
     probe.event(Mark::Bind { resource: &target });
     probe.event(Mark::Unbind { resource: &target });
     probe.event(Mark::ResizeRebuild { target: &target, extent: None });
@@ -56,12 +63,19 @@ struct Figures {
     completed: u64,
     resources: usize,
     events: u64,
+    /// Owners, packets, submissions, lives, tenths of a second, misuses.
+    written_down: [usize; 6],
 }
 
 fn read(tracker: &Tracker, delivered: u64) -> Figures {
     let mut totals = tracker.totals();
     tracker.read_totals(&mut totals);
     assert_eq!(totals.inconsistencies, 0);
+    let mut owners = Vec::new();
+    tracker.owner_totals(&mut owners);
+    assert_eq!((tracker.oldest_in_flight(), tracker.unsubmitted()), (None, None));
+    assert_eq!((tracker.pool_candidates().len(), tracker.pool_candidate_bytes()), (0, 0));
+    assert!(tracker.lives().missed == 0 && tracker.misuses().total == 0);
     Figures {
         created: totals.device().created + totals.suballocations().created,
         live_bytes: totals.device().live_bytes(),
@@ -69,6 +83,15 @@ fn read(tracker: &Tracker, delivered: u64) -> Figures {
         completed: totals.submissions.completed,
         resources: tracker.snapshot().resources.len(),
         events: delivered,
+        written_down: [
+            owners.len(),
+            tracker.packets(10).len(),
+            tracker.submissions(10).len(),
+            tracker.lives().ended.len(),
+            // The clock is the system's: there may be two.
+            tracker.bursts().len().min(1),
+            tracker.misuses().records.len(),
+        ],
     }
 }
 
@@ -82,6 +105,11 @@ fn the_same_source_in_both_configurations() {
         .lane_capacity(4)
         .label_capacity(10)
         .user_kind_capacity(4)
+        .packet_capacity(16)
+        .short_lived(1, Duration::ZERO)
+        .followed_kinds(&[ResourceKind::MEMORY_BLOCK])
+        .passing_kinds(&[ResourceKind::TEXTURE_VIEW])
+        .panic_on_misuse(true)
         .clock(Clock::system())
         .build();
     tracker.set_level(Level::Events);
@@ -97,14 +125,33 @@ fn the_same_source_in_both_configurations() {
     if cfg!(feature = "telemetry") {
         assert_eq!(tracker.level(), Level::Events);
         assert!(tracker.touch_lists() && target.id().is_some());
-        let expected = Figures { created: 4, live_bytes: 1200, dropped: 1, completed: 1, resources: 1, events: 21 };
+        let expected = Figures {
+            created: 5,
+            live_bytes: 1200,
+            dropped: 1,
+            completed: 1,
+            resources: 1,
+            events: 26,
+            written_down: [1, 2, 2, 1, 1, 0],
+        };
         assert_eq!(figures, expected, "{events:#?}");
+        assert_eq!(tracker.followed_kinds(), [ResourceKind::MEMORY_BLOCK]);
+        assert_eq!(tracker.passing_kinds(), [ResourceKind::TEXTURE_VIEW]);
+        assert!(tracker.started() <= tracker.clock().now());
         assert_eq!(tracker.lane_name(tracker.probe().lane("surface")), Some("surface"));
         assert_eq!(size_of::<Ticket>(), 16);
     } else {
         assert_eq!(tracker.level(), Level::Off);
         assert!(!tracker.touch_lists() && target.id().is_none());
-        let expected = Figures { created: 0, live_bytes: 0, dropped: 0, completed: 0, resources: 0, events: 0 };
+        let expected = Figures {
+            created: 0,
+            live_bytes: 0,
+            dropped: 0,
+            completed: 0,
+            resources: 0,
+            events: 0,
+            written_down: [0; 6],
+        };
         assert_eq!(figures, expected);
         assert_eq!((size_of::<Probe>(), size_of::<Ticket>(), size_of::<Context>()), (0, 0, 0));
     }
