@@ -129,7 +129,7 @@ fn tests(shell: &Shell) -> Result<()> {
         let call = shell.cargo(["test", "--workspace", "--no-fail-fast", "--features", features]);
         with_adapter_rule(call.args(targets))
     };
-    run("engine-vitals/vulkan", &[])?;
+    run("engine-vitals/vulkan,engine-vitals/log", &[])?;
     // What only the injection of faults adds.
     let with_faults = "engine-vitals/vulkan,engine-vitals/fault";
     run(with_faults, &["--lib", "--test", "fault", "--test", "instrument"])?;
@@ -137,7 +137,10 @@ fn tests(shell: &Shell) -> Result<()> {
 }
 
 fn tests_off(shell: &Shell) -> Result<()> {
-    with_adapter_rule(shell.cargo(["test", "--package", "engine-vitals", "--no-default-features", "--no-fail-fast"]))
+    for package in ["engine-vitals-core", "engine-vitals"] {
+        with_adapter_rule(shell.cargo(["test", "--package", package, "--no-default-features", "--no-fail-fast"]))?;
+    }
+    Ok(())
 }
 
 /// In CI a test that finds no adapter, or no reader of traces, fails instead of being skipped.
