@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use engine_vitals::analysis::guards::{GuardSettings, Warning};
@@ -41,21 +42,31 @@ fn settings() -> GuardSettings {
 impl Program {
     /// On the noop backend, and on the machine's adapter if there is one.
     fn on_both(test: &str) -> Vec<Self> {
-        let mut noop = wgpu::InstanceDescriptor::new_without_display_handle();
-        noop.backends = wgpu::Backends::NOOP;
-        noop.backend_options.noop = wgpu::NoopBackendOptions { enable: true, ..Default::default() };
         let mut real = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         real.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-        let real = Self::open("real", real);
+        let real = Self::open("real", real, 0);
         if real.is_none() {
             support::skipped_without_adapter(test);
         }
-        Self::open("noop", noop).into_iter().chain(real).collect()
+        [Self::on_noop(0)].into_iter().chain(real).collect()
     }
 
-    fn open(name: &'static str, descriptor: wgpu::InstanceDescriptor) -> Option<Self> {
-        let vitals =
-            Vitals::builder().without_server().level(Level::Counters).touch_lists(true).guards(settings()).start();
+    /// On the noop backend, with a backtrace of every so-manieth creation.
+    fn on_noop(backtraces_every: u32) -> Self {
+        let mut noop = wgpu::InstanceDescriptor::new_without_display_handle();
+        noop.backends = wgpu::Backends::NOOP;
+        noop.backend_options.noop = wgpu::NoopBackendOptions { enable: true, ..Default::default() };
+        Self::open("noop", noop, backtraces_every).unwrap()
+    }
+
+    fn open(name: &'static str, descriptor: wgpu::InstanceDescriptor, backtraces_every: u32) -> Option<Self> {
+        let vitals = Vitals::builder().without_server().level(Level::Counters).touch_lists(true).guards(settings());
+        let every = NonZeroU32::new(backtraces_every);
+        let vitals = vitals.instrument(move |instrument, _| match every {
+            Some(every) => instrument.backtraces_every(every),
+            None => instrument,
+        });
+        let vitals = vitals.start();
         let instance = vitals.wrap(wgpu::Instance::new(descriptor));
         let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).ok()?;
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
@@ -183,6 +194,24 @@ fn a_buffer_kept_of_each_frame_is_growth() {
         is_of_the_culprit(&program, &warning, "growth");
         assert_eq!(warning.resource, Some("buffer"), "{warning}");
     }
+}
+
+#[test]
+fn a_leak_of_wgpu_objects_is_named_with_its_line_where_backtraces_are_sampled() {
+    let program = Program::on_noop(1);
+    let mut kept = Vec::new();
+    let warning = program.first_raised(|program| {
+        program.frame(&mut |program, _| kept.push(buffer(&program.device, "leaked")));
+        program.poll();
+        std::thread::sleep(Duration::from_millis(2));
+    });
+    is_of_the_culprit(&program, &warning, "growth");
+    let site = warning.site.unwrap();
+    assert!(site.contains("tests/guards.rs:") && warning.text.contains(&site), "{}", warning.text);
+    // The innermost frame of the program's own is the call of wgpu's method.
+    let line: usize = site.split(':').nth(1).unwrap().parse().unwrap();
+    let source = include_str!("guards.rs").lines().nth(line - 1).unwrap();
+    assert_eq!(source.trim(), "device.create_buffer(&wgpu::BufferDescriptor {", "{site}");
 }
 
 #[test]

@@ -87,6 +87,11 @@ impl Instrumentation {
         self.backtrace(resource).and_then(|backtrace| super::site::site(&backtrace))
     }
 
+    /// Backtraces of creations are taken.
+    pub(crate) fn takes_backtraces(&self) -> bool {
+        self.world.backtraces.every > 0
+    }
+
     /// What everything that is wrapped shares.
     pub(super) fn world(&self) -> Arc<World> {
         Arc::clone(&self.world)

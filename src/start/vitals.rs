@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use engine_vitals_core::analysis::guards::Warning;
+use engine_vitals_core::analysis::guards::{self, Warning};
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry};
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::memory;
@@ -220,9 +220,16 @@ impl Vitals {
 
     /// What the guards have warned of (docs/GUARDS.md): the last 64 warnings, one for each guard and subject, the last raised at the end.
     /// With the feature `log` they are logged, too.
+    ///
+    /// Sites of wgpu's objects are those of sampled backtraces, where
+    /// [`backtraces_every`](crate::instrument::InstrumentationBuilder::backtraces_every) takes them.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        self.lifecycle.warnings()
+        let mut warnings = self.lifecycle.warnings();
+        if takes_backtraces(&self.instrumentation) {
+            guards::locate(&mut warnings, &self.tracker, |id| self.instrumentation.site(id));
+        }
+        warnings
     }
 
     /// Everything that the tracker knows now: resources with what they refer to, the last packets, the course of the run. It writes
@@ -331,6 +338,17 @@ impl Drop for Vitals {
         for id in &self.registered {
             self.registry.unregister(id);
         }
+    }
+}
+
+/// Whether some creations' backtraces are kept.
+fn takes_backtraces(instrumentation: &Instrumentation) -> bool {
+    #[cfg(feature = "instrument")]
+    return instrumentation.takes_backtraces();
+    #[cfg(not(feature = "instrument"))]
+    {
+        let _ = instrumentation;
+        false
     }
 }
 

@@ -20,6 +20,8 @@ mod finding;
 #[cfg(feature = "telemetry")]
 mod growth;
 mod guard;
+#[cfg(feature = "telemetry")]
+mod locate;
 mod settings;
 #[cfg(feature = "telemetry")]
 mod step;
@@ -31,9 +33,12 @@ mod warning;
 
 pub use guard::Guard;
 pub use settings::GuardSettings;
-#[cfg(feature = "telemetry")]
-pub use step::{GuardInput, Guards};
 pub use warning::{Figure, OwnerName, Warning};
+#[cfg(feature = "telemetry")]
+pub use {
+    locate::locate,
+    step::{GuardInput, Guards},
+};
 
 /// How many of the released ones lived shorter than `span`, at least: however the lives were spread, no more of them can have been longer
 /// than the sum of all has room for.
