@@ -12,7 +12,7 @@ use engine_vitals::gpu::FrameTimer;
 use engine_vitals::monitor::MemoryResourceMonitor;
 use engine_vitals::probe::Mark;
 use engine_vitals::registry::BackgroundUpdater;
-use engine_vitals::{Context, DeviceWatch, New, OwnerKind, Registry, Ticket, TrackingAllocator};
+use engine_vitals::{Context, DeviceWatch, New, OwnerKind, Registry, Ticket, TrackingAllocator, assert_no_leaks};
 
 /// Counts what the twins allocate.
 struct Counting;
@@ -51,6 +51,12 @@ fn nothing_is_allocated_opened_or_kept() {
     drop(guard);
     assert_eq!(vitals.tracker().totals().device().live(), 0);
     drop(ticket);
+    assert!(
+        vitals.leaks().is_empty()
+            && vitals.tracker().snapshot().diff(&vitals.tracker().snapshot(), vitals.tracker()).is_empty()
+    );
+    vitals.dump().write_json(std::io::sink()).unwrap();
+    assert_eq!(assert_no_leaks!(probe, poll = || (), { 42 }), 42);
     assert_eq!(vitals.url(), None);
     vitals.begin_shutdown();
     assert_eq!(vitals.report(), None);

@@ -1,5 +1,6 @@
 //! The thresholds.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::probe::ResourceKind;
@@ -34,7 +35,7 @@ pub struct GuardSettings {
     pub storm_per_packet: f64,
     /// `recreate_loop`, `destroy_storm`: kinds that are costly to make, of which fewer are a storm, and one window is enough for a loop. Their
     /// lives are written down one by one ([`followed_kinds`](crate::tracker::TrackerBuilder::followed_kinds)). Queues, devices, surfaces and native targets by default.
-    pub costly_kinds: Vec<ResourceKind>,
+    pub costly_kinds: Cow<'static, [ResourceKind]>,
     /// `destroy_storm`: resources of one costly kind released after less than a window, at least: 16 per window by default.
     pub costly_storm_count: u64,
     /// `destroy_storm`: and more than so many of them per presented packet: 1 by default. Also where no packet was presented.
@@ -79,13 +80,13 @@ impl Default for GuardSettings {
             lasting_windows: 3,
             storm_count: 64,
             storm_per_packet: 8.0,
-            costly_kinds: vec![
+            costly_kinds: Cow::Borrowed(&[
                 ResourceKind::COMMAND_QUEUE,
                 ResourceKind::NATIVE_TARGET,
                 ResourceKind::QUEUE,
                 ResourceKind::SURFACE,
                 ResourceKind::DEVICE,
-            ],
+            ]),
             costly_storm_count: 16,
             costly_storm_per_packet: 1.0,
             growth_windows: 30,
