@@ -109,7 +109,8 @@ pub struct WindowReport {
     pub recreate_loops: Vec<RecreateLoop>,
     /// More owners that did.
     pub recreate_loops_left_out: u64,
-    /// The tenths of a second with most resources destroyed, most of all first.
+    /// The tenths of a second with most resources destroyed, most of all first; of the newest 1,024 of the run in which anything was
+    /// created or destroyed ([`Tracker::bursts`](crate::tracker::Tracker::bursts)), so that a long window knows its last minutes.
     pub destroy_bursts: Vec<DestroyBurst>,
     /// How many queues and targets were destroyed, by kind and reason.
     pub reasons: Vec<ReasonFigures>,

@@ -126,7 +126,7 @@ fn bucket_of(opened: u64, now: Timestamp) -> u32 {
     u32::try_from(now.unix_nanos().saturating_sub(opened) / BURST_NANOS).unwrap_or(u32::MAX)
 }
 
-/// The buckets of all threads that are over, and beyond the newest a count of those no longer kept.
+/// The newest buckets of all threads that are over.
 #[derive(Debug, Default)]
 pub(crate) struct BurstLog(Mutex<Buckets>);
 
