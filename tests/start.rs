@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine_vitals::analysis::Dump;
 use engine_vitals::contract::Value;
 use engine_vitals::gpu::TimestampSupport;
 use engine_vitals::monitor::GpuFrameMonitor;
@@ -55,6 +56,34 @@ fn monitors_of_the_default_registry_are_shown_when_it_is_given() {
     drop(vitals);
     let left: Vec<_> = registry.monitors().iter().map(|monitor| monitor.monitor_id()).collect();
     assert_eq!(left, ["mine"], "the standard monitors are taken out again");
+}
+
+#[test]
+fn the_dump_is_on_the_page_while_the_program_runs() {
+    let vitals = vitals();
+    let _buffer = vitals.probe().create(New::buffer(4_096).label("vertices"));
+    vitals.frame();
+    let url = vitals.url().unwrap();
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body.to_owned()
+    };
+    let served = Dump::read_json(get("/dump.json").as_bytes(), 1 << 20).unwrap();
+    let taken = vitals.dump();
+    assert_eq!((&served.run, &served.resources), (&taken.run, &taken.resources));
+    assert_eq!(served.resources[0].label.as_deref(), Some("vertices"));
+    assert_eq!(
+        served.packets.iter().map(|packet| packet.result.as_deref()).collect::<Vec<_>>(),
+        [Some("presented"), None]
+    );
+    assert!(get("/dump.txt").contains("\"vertices\""));
+    assert!(get("/").contains("/dump.txt"));
 }
 
 #[test]
