@@ -165,9 +165,12 @@ fn snapshots(effort: Effort) -> Vec<Row> {
         let rounds = alternate(effort, &mut subjects);
         for (index, subject) in subjects.iter().enumerate() {
             let row = Row::new(GROUP, case, subject.name, "ns", rounds.value(index));
-            let row = if index == 0 { row } else { row.against(LIVE[0].0, rounds.ratio(index, 0)) };
-            // A thousand lie in the nearest caches, and a million in none: linear, to within that.
-            rows.push(if again && index > 0 { row.at_most(2.0) } else { row });
+            // A thousand lie in the nearest caches. Between sizes that lie in none of them it is linear.
+            rows.push(match index {
+                0 => row,
+                3 if again => row.against(LIVE[2].0, rounds.ratio(index, 2)).at_most(1.25),
+                _ => row.against(LIVE[0].0, rounds.ratio(index, 0)),
+            });
         }
     }
     rows
