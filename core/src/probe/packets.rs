@@ -39,6 +39,9 @@ pub(crate) struct Entry {
     pub(crate) after: Option<(u64, u64)>,
 }
 
+// What `TrackerBuilder::packet_capacity` says that each takes.
+const _: () = assert!(size_of::<Entry>() <= 128);
+
 impl Packets {
     /// Queues a packet, and keeps it and the `most - 1` before it.
     pub(crate) fn queue(&self, lane: Lane, most: usize, now: Timestamp, lives: (u64, u64)) -> PacketId {

@@ -82,7 +82,7 @@ impl TrackerBuilder {
         self
     }
 
-    /// Packets kept of each lane, 144 bytes each, 1,048,576 at most; 256 by default. Their counts are exact beyond that.
+    /// Packets kept of each lane, 128 bytes each, 1,048,576 at most; 256 by default. Their counts are exact beyond that.
     pub fn packet_capacity(mut self, packets: usize) -> Self {
         self.settings.packets = packets.clamp(1, 1 << 20);
         self

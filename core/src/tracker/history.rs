@@ -14,7 +14,7 @@ use crate::probe::tally::Pass;
 use crate::probe::{Counts, OwnerId, PacketId, ResourceId, Timestamp};
 
 impl Tracker {
-    /// What each owner has made and released, in the order of their introduction; fills in `owners`. Costs some 20 ns per
+    /// What each owner has made and released, in the order of their introduction; fills in `owners`. Costs 20 to 100 ns per
     /// owner and thread that has reported.
     pub fn owner_totals(&self, owners: &mut Vec<OwnerTotals>) {
         let book = self.book;

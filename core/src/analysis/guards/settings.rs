@@ -60,7 +60,7 @@ pub struct GuardSettings {
     /// `never_polled`: how long a submission may be in flight when none has ever been found completed, though no more is submitted: 30 s by
     /// default. A program that waits for a result without polling waits for ever.
     pub first_completion_within: Duration,
-    /// Owners that are compared: 65,536 by default, 96 bytes each. Those beyond are counted by `Guards::unguarded`.
+    /// Owners that are compared: 65,536 by default, some 240 bytes each. Those beyond are counted by `Guards::unguarded`.
     pub owners: usize,
     /// Warnings raised in one window by one guard, each of another subject, the gravest first: 16 by default. Further ones are counted by
     /// `Guards::suppressed`.
