@@ -6,7 +6,7 @@ use crate::probe::{Clock, Level, MAX_USER_RESOURCE_KINDS, ResourceKind};
 use std::time::Duration;
 
 /// How a [`Tracker`] is made. The limits bound its memory; what goes beyond them is counted in
-/// [`Totals::overflows`].
+/// [`Totals::overflows`](super::Totals::overflows).
 #[derive(Clone, Debug)]
 #[must_use = "build() makes the tracker"]
 pub struct TrackerBuilder {

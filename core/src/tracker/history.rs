@@ -52,7 +52,7 @@ impl Tracker {
     }
 
     /// The newest `n` packets of all lanes together, by the time of their queueing. As many as
-    /// [`TrackerBuilder::packet_capacity`] are kept of each lane.
+    /// [`TrackerBuilder::packet_capacity`](super::TrackerBuilder::packet_capacity) are kept of each lane.
     #[must_use]
     pub fn packets(&self, n: usize) -> Vec<PacketRecord> {
         let entries: Vec<_> = self.book.lanes.iter().flat_map(|packets| packets.newest(n)).collect();
