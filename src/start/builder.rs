@@ -50,7 +50,8 @@ pub struct Builder {
     pub(super) update_every: Option<Duration>,
     pub(super) serve: Serve,
     pub(super) instrument: Option<Instrument>,
-    pub(super) guards: GuardSettings,
+    /// `None` for the defaults, which are made where guards look.
+    pub(super) guards: Option<GuardSettings>,
 }
 
 /// Choices about the instrumentation.
@@ -240,7 +241,7 @@ impl Builder {
     /// # drop(vitals);
     /// ```
     pub fn guards(mut self, settings: GuardSettings) -> Self {
-        self.guards = settings;
+        self.guards = Some(settings);
         self
     }
 

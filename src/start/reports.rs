@@ -20,10 +20,14 @@ impl Reports {
         let writing: Arc<Mutex<Option<JoinHandle<()>>>> = Arc::default();
         let slot = Arc::clone(&writing);
         lifecycle.on_startup(move |report| {
-            let text = report.startup.to_string();
-            // Whoever reads our stderr may be slow: the frame does not wait for that.
+            let text: Arc<str> = report.startup.to_string().into();
+            // Whoever reads our stderr may be slow: the frame does not wait for that, unless there are no threads.
             let writer = std::thread::Builder::new().name("vitals-report".to_owned());
-            *slot.lock() = writer.spawn(move || write(&text)).ok();
+            let theirs = Arc::clone(&text);
+            match writer.spawn(move || write(&theirs)) {
+                Ok(writing) => *slot.lock() = Some(writing),
+                Err(_) => write(&text),
+            }
         });
         Self { writing }
     }

@@ -82,7 +82,7 @@ impl Vitals {
         let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
         let rules = std::mem::take(&mut builder.rules);
         let lifecycle = LifecycleResourceMonitor::with_rules(Arc::clone(&tracker), "lifecycle", rules);
-        let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.clone()));
+        let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.take().unwrap_or_default()));
         let reports = report.then(|| Reports::of(&lifecycle));
 
         let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 6] = [
