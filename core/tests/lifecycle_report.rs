@@ -5,14 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine_vitals_core::analysis::{DestroyReason, LifecycleTelemetry, Rules, StartupEnd, Window, WindowReport};
+use engine_vitals_core::analysis::{
+    Analyzer, Answers, DestroyReason, Detail, LifecycleTelemetry, Observation, Rules, StartupEnd, Window, WindowReport,
+};
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use engine_vitals_core::probe::{
     Clock, Context, Lane, Level, ManualClock, Mark, New, OwnerId, OwnerKind, Packet, PacketResult, Probe, ResourceKind,
     Ticket, Timestamp,
 };
-use engine_vitals_core::tracker::Tracker;
+use engine_vitals_core::tracker::{Totals, Tracker};
 use proptest::prelude::*;
 
 const FRAME: Duration = Duration::from_millis(10);
@@ -227,6 +229,32 @@ fn the_startup_is_told_too_if_a_report_that_is_asked_for_sees_its_end_first() {
     }
     program.frame(PacketResult::Presented);
     assert_eq!(tells.try_iter().collect::<Vec<_>>(), [Some(StartupEnd::Stable)]);
+}
+
+#[test]
+fn what_ends_while_a_window_is_closed_belongs_to_the_next_in_figures_and_list() {
+    let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1_000_000_000_000));
+    let tracker = Tracker::builder().clock(clock).build();
+    let [first, second] = [1, 2].map(|bytes| tracker.probe().create(New::of(ResourceKind::COMMAND_QUEUE, bytes)));
+    drop(first);
+    hand.advance(FRAME);
+    let totals = tracker.totals();
+    // Another thread, between the reading of the counters and that of the lives.
+    hand.advance(FRAME);
+    drop(second);
+    let detail = |totals: &Totals| {
+        let now = Observation::of(totals, &tracker.passing_kinds(), &tracker.followed_kinds());
+        Detail::of(now, totals, Vec::new(), tracker.lives(), tracker.bursts())
+    };
+    let mut analyzer = Analyzer::new(Rules::default(), tracker.started());
+    analyzer.shutdown(|| detail(&totals));
+    let mut answers = Answers::default();
+    answers.detail = detail(&tracker.totals());
+    let report = analyzer.report(&answers, |owner| tracker.owner(owner));
+    for (window, bytes) in report.windows().zip([1, 2]) {
+        let listed: Vec<_> = window.destroyed_resources.iter().map(|queue| queue.bytes).collect();
+        assert_eq!((window.destroyed, listed, window.destroyed_resources_left_out), (1, vec![bytes], 0));
+    }
 }
 
 #[test]

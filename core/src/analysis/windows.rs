@@ -161,13 +161,15 @@ impl Detail {
             .last()
             .copied()
             .filter(|last| observation.time.since(last.from).is_none_or(|passed| passed < Burst::SPAN));
+        // Ended by another thread after the counters were read: they are the next window's.
+        let later = lives.ended.iter().rev().take_while(|life| life.released > observation.time).count();
         let edge = Edge {
             observation,
             kinds: totals.kinds().map(|(kind, _)| (kind, counts_of(totals, kind))).collect(),
             owner_kinds: totals.owner_kinds().map(|(kind, _)| (kind, owner_kind(kind))).collect(),
             owners,
             lifetimes: totals.lifetimes.clone(),
-            lives: lives.missed + lives.ended.len() as u64,
+            lives: lives.missed + (lives.ended.len() - later) as u64,
             running,
         };
         Self { edge, lives, bursts }
@@ -192,9 +194,9 @@ pub(super) struct Span {
 impl Span {
     fn between(window: Window, begin: Arc<Edge>, end: Detail, open: bool) -> Self {
         let Detail { edge: end, lives, bursts } = end;
-        let before = begin.lives.saturating_sub(lives.missed);
-        let skipped = usize::try_from(before).unwrap_or(usize::MAX);
-        let lives: Vec<_> = lives.ended.into_iter().skip(skipped).collect();
+        let place = |edge: &Edge| usize::try_from(edge.lives.saturating_sub(lives.missed)).unwrap_or(usize::MAX);
+        let (from, until) = (place(&begin), place(&end));
+        let lives: Vec<_> = lives.ended.into_iter().take(until).skip(from).collect();
         let lives_missed = (end.lives - begin.lives.min(end.lives)).saturating_sub(lives.len() as u64);
         let bursts = bursts_since(begin.running, begin.observation.time, bursts);
         Self { window, begin, end: Arc::new(end), lives, lives_missed, bursts, open }
