@@ -13,6 +13,8 @@ use engine_vitals::analysis::Dump;
 use engine_vitals::contract::Value;
 use engine_vitals::gpu::TimestampSupport;
 use engine_vitals::monitor::GpuFrameMonitor;
+#[cfg(feature = "trace")]
+use engine_vitals::probe::Level;
 use engine_vitals::registry::Snapshot;
 use engine_vitals::{Context, New, StandardMonitor, Vitals};
 
@@ -224,4 +226,24 @@ fn what_start_returns_may_be_shared_between_threads() {
     shared::<engine_vitals::DeviceWatch>();
     shared::<engine_vitals::prometheus::Exporter>();
     shared::<engine_vitals::Ticket>();
+}
+
+#[test]
+#[cfg(feature = "trace")]
+fn a_trace_file_is_written_until_the_end_and_one_that_cannot_be_is_a_notice() {
+    let file = support::scratch("start.perfetto-trace");
+    let vitals = Vitals::builder().without_server().trace_file(&file).start();
+    assert_eq!(vitals.tracker().level(), Level::Events);
+    drop(vitals.probe().create(New::buffer(8).label("a name in the trace")));
+    vitals.frame();
+    drop(vitals);
+    let trace = std::fs::read(&file).unwrap();
+    let holds = |text: &str| trace.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(holds("a name in the trace") && holds("lane main") && holds("trace ends"));
+
+    let vitals = Vitals::builder().without_server().trace_file(file.join("below a file")).start();
+    assert_eq!(vitals.tracker().level(), Level::Counters, "no trace, no events");
+    let notices = vitals.notices();
+    assert!(notices.iter().any(|notice| notice.starts_with("no trace:")), "{notices:?}");
+    vitals.frame();
 }
