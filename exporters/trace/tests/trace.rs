@@ -1,5 +1,5 @@
 //! The trace as a reader that is not ours sees it: Perfetto's trace processor counts what happened.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod reader;
 

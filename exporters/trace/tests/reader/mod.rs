@@ -36,8 +36,11 @@ impl Reader {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(answers.len(), statements.len());
-        let rows = answers.into_iter().map(|rows| serde_json::from_value(rows.clone()).map_err(|_| rows));
-        rows.map(|rows| rows.unwrap_or_else(|error| panic!("{error}"))).collect()
+        let rows = |answer: Value| {
+            assert!(answer.is_array(), "{answer}");
+            serde_json::from_value(answer).unwrap()
+        };
+        answers.into_iter().map(rows).collect()
     }
 }
 
