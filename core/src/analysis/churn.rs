@@ -174,11 +174,14 @@ impl Storms {
     /// The next step's counters of followed kinds.
     pub(super) fn step(&mut self, now: Timestamp, followed: Churn) {
         let seen = followed.since(self.before);
-        if !self.raging && seen.created >= self.threshold && seen.destroyed >= self.threshold {
+        let passed = now.since(self.from);
+        // Where nobody looked for several seconds, as many times more are needed.
+        let threshold = self.threshold.saturating_mul(passed.map_or(1, |passed| passed.as_secs().max(1)));
+        if !self.raging && seen.created >= threshold && seen.destroyed >= threshold {
             self.raging = true;
             self.total += u64::from(!self.raged);
         }
-        if now.since(self.from).is_some_and(|passed| passed >= Self::SPAN) {
+        if passed.is_some_and(|passed| passed >= Self::SPAN) {
             (self.raged, self.raging) = (self.raging, false);
             (self.from, self.before) = (now, followed);
         }
@@ -239,11 +242,13 @@ mod tests {
             (30, 12, 6), // a calm second
             (31, 15, 9), // a storm of its own
             (41, 15, 9),
+            (141, 44, 38), // 29 in ten seconds that nobody looked at: fewer than 3 in each
+            (241, 74, 68), // 30
         ] {
             storms.step(at(tenths), Churn::new(created, destroyed));
             counts.push(storms.total());
         }
-        assert_eq!(counts, [0, 1, 1, 1, 1, 1, 2, 2]);
+        assert_eq!(counts, [0, 1, 1, 1, 1, 1, 2, 2, 2, 3]);
     }
 
     /// Every step is kept, and the newest from which enough packets were presented is looked for.
