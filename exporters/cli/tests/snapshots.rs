@@ -74,7 +74,7 @@ fn a_snapshot_is_shown_by_kind_by_owner_and_by_size() {
     let shown = printed(&run(&["inspect", text(&files.after), "--graph", "--packets", "--timeline", "--top", "2"]), 0);
     assert!(shown.contains("resource graph\nroot_visual 1 \"ui\": 4 resources, 7.00 MiB\n"), "{shown}");
     assert!(shown.contains("  and 2 more\n"), "{shown}");
-    assert!(shown.contains("created and released since the start\n"), "{shown}");
+    assert!(shown.contains("created and released since the start, without passing kinds"), "{shown}");
 }
 
 #[test]

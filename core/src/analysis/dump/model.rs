@@ -298,7 +298,8 @@ pub struct Touch {
 pub struct Timeline {
     /// Length of a slice in nanoseconds.
     pub slice_ns: u64,
-    /// Slices in which resources were created or released, by time.
+    /// Slices in which resources were created or released, by time; without the kinds that every frame makes by its nature
+    /// ([`TrackerBuilder::passing_kinds`](crate::tracker::TrackerBuilder::passing_kinds)), here and in the packets' counts.
     pub slices: Vec<Slice>,
     /// Lives that have ended of the kinds that are followed one by one, by their end.
     pub lives: Vec<Life>,

@@ -332,7 +332,7 @@ impl Display for Course<'_> {
                 format!("{} {}", bar(slice.created, "+"), bar(slice.released, "-")).trim().to_owned(),
             ]);
         }
-        let title = "created and released since the start";
+        let title = "created and released since the start, without passing kinds (views, command buffers and the like)";
         section(f, title, &table, timeline.slices.len().saturating_sub(MOST_SLICES))?;
         let mut table = Table::new([
             ("kind", Side::Left),
