@@ -3,7 +3,7 @@
 
 use engine_vitals_core::probe::{
     Clock, Context, EventKind, Extent, Level, ManualClock, Mark, New, OwnerKind, PacketResult, Probe, ResourceKind,
-    Timestamp,
+    Ticket, Timestamp,
 };
 use engine_vitals_core::tracker::{Burst, MisuseKind, PASSING_KINDS, Tracker, TrackerBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,9 +46,39 @@ fn owners_are_counted_by_key_across_threads_and_without_passing_kinds() {
         .map(|owner| (owner.owner, owner.counts.created, owner.counts.released, owner.counts.created_bytes))
         .collect();
     assert_eq!(counted, [(one, 2, 2, 110), (two, 1, 1, 20)]);
+    assert_eq!(owners.iter().map(|owner| owner.remade).collect::<Vec<_>>(), [0, 0], "nothing was made after a release");
     assert_eq!(owners[0].kind, Some(ResourceKind::TEXTURE), "the last released");
     assert_eq!(owners[0].site.unwrap().line(), line);
     assert_eq!(tracker.totals().device().created, 3 + PASSING_KINDS.len() as u64);
+}
+
+#[test]
+fn what_is_made_after_a_release_is_made_again_and_a_teardown_is_not() {
+    let (tracker, probe, _) = tracker(|builder| builder);
+    let owner = probe.owner(OwnerKind::ROOT_VISUAL, 1);
+    let _guard = Context::current().with_owner(owner).enter();
+    let remade = || {
+        let mut owners = Vec::new();
+        tracker.owner_totals(&mut owners);
+        owners[0].remade
+    };
+    let make = || probe.create(New::native_target(1));
+    let loaded: Vec<_> = (0..20).map(|_| make()).collect();
+    let mut target = make();
+    for _ in 0..5 {
+        drop(std::mem::replace(&mut target, Ticket::EMPTY));
+        target = make();
+    }
+    assert_eq!(remade(), 5);
+    for _ in 0..5 {
+        // Made before the one in its place goes: the first of these follows no release.
+        target = make();
+    }
+    assert_eq!(remade(), 9);
+    drop((loaded, target));
+    assert_eq!(remade(), 9, "a teardown");
+    drop(make());
+    assert_eq!(remade(), 10);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(crate) fn write_report(vitals: &Vitals, path: &Path) -> Result<(), Failure> 
 fn leaks(vitals: &Vitals) -> Vec<Value> {
     let leaks = Leaks::find(vitals.tracker());
     let mut alike: BTreeMap<_, (u64, u64)> = BTreeMap::new();
-    for resource in leaks.resources.iter().chain(&leaks.standing) {
+    for resource in &leaks.resources {
         let what = (&*resource.kind, resource.owner.as_deref(), resource.site.as_deref(), resource.label.as_deref());
         let (bytes, count) = alike.entry(what).or_default();
         *bytes += resource.held_bytes();

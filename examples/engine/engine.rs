@@ -58,6 +58,11 @@ impl Engine {
         })
     }
 
+    /// What is released from here on belongs to the teardown.
+    pub(crate) fn begin_shutdown(&self) {
+        self.vitals.begin_shutdown();
+    }
+
     /// Frames rendered so far.
     pub(crate) fn frames(&self) -> u64 {
         self.frames

@@ -66,6 +66,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         screenshot::write(engine.device(), engine.queue(), engine.renderer().picture(), path)?;
         println!("wrote {}", path.display());
     }
+    engine.begin_shutdown();
     Ok(())
 }
 

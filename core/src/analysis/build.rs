@@ -15,7 +15,7 @@ use super::report::{
 };
 use super::windows::{Analyzer, Detail, Span, StartupEnd, Window};
 use crate::probe::{Counts, Lane, OwnerId, OwnerKind, PacketId, ResourceId, ResourceKind, Timestamp};
-use crate::tracker::{LaneTotals, LifeRecord, Owner, PacketRecord, PoolCandidate, ResourceRecord};
+use crate::tracker::{LaneTotals, LifeRecord, Owner, OwnerTotals, PacketRecord, PoolCandidate, ResourceRecord};
 
 /// What a report is made of beside an [`Analyzer`]: the tracker's answers at about one moment.
 #[derive(Debug, Default)]
@@ -180,7 +180,12 @@ impl<F: Fn(OwnerId) -> Option<Owner>> Writer<'_, F> {
     /// nature it is.
     fn loops(&self, span: &Span, owners: &[OwnerChurn], presented: u64) -> (Vec<RecreateLoop>, u64) {
         let rules = self.analyzer.rules();
-        let remade = |owner: &OwnerChurn| owner.counts.created.min(owner.counts.released);
+        let replaced = |owner: OwnerId| {
+            let lives = span.lives.iter().filter(|life| life.owner == Some(owner));
+            lives.filter(|life| self.replaced.contains_key(&life.id)).count() as u64
+        };
+        // One that is made before what it replaces goes follows no release yet.
+        let remade = |owner: &OwnerChurn| owner.remade.max(replaced(owner.id));
         let suspected = |owner: &&OwnerChurn| {
             let remade = remade(owner);
             remade >= rules.remade.max(1)
@@ -190,10 +195,6 @@ impl<F: Fn(OwnerId) -> Option<Owner>> Writer<'_, F> {
         let mut loops: Vec<_> = owners.iter().filter(suspected).collect();
         loops.sort_by_key(|owner| std::cmp::Reverse(remade(owner)));
         let left_out = loops.len().saturating_sub(rules.top) as u64;
-        let replaced = |owner: OwnerId| {
-            let lives = span.lives.iter().filter(|life| life.owner == Some(owner));
-            lives.filter(|life| self.replaced.contains_key(&life.id)).count() as u64
-        };
         let listed = loops.into_iter().take(rules.top).map(|owner| RecreateLoop {
             owner: self.owner_name(owner.id),
             remade: remade(owner),
@@ -287,25 +288,30 @@ impl<F: Fn(OwnerId) -> Option<Owner>> Writer<'_, F> {
 struct OwnerChurn {
     id: OwnerId,
     counts: Counts,
+    remade: u64,
     kind: Option<ResourceKind>,
     site: Option<&'static Location<'static>>,
 }
 
-/// The owners that created or destroyed: those first that did most of both, since what is only made (a renderer's pipelines) or only
+/// The owners that created or destroyed: those first that made most again, then those that did most of both, since what is only made (a renderer's pipelines) or only
 /// destroyed is no churn to be rid of. Then the busiest, then by bytes, then by age.
 fn owners(span: &Span) -> Vec<OwnerChurn> {
-    let before: HashMap<_, _> = span.begin.owners.iter().map(|owner| (owner.owner, owner.counts)).collect();
-    let since = |owner: &crate::tracker::OwnerTotals| OwnerChurn {
-        id: owner.owner,
-        counts: before.get(&owner.owner).map_or(owner.counts, |before| owner.counts.since(before)),
-        kind: owner.kind,
-        site: owner.site,
+    let before: HashMap<_, _> = span.begin.owners.iter().map(|owner| (owner.owner, owner)).collect();
+    let since = |owner: &OwnerTotals| {
+        let before = before.get(&owner.owner);
+        OwnerChurn {
+            id: owner.owner,
+            counts: before.map_or(owner.counts, |before| owner.counts.since(&before.counts)),
+            remade: owner.remade - before.map_or(0, |before| before.remade),
+            kind: owner.kind,
+            site: owner.site,
+        }
     };
     let mut owners: Vec<_> =
         span.end.owners.iter().map(since).filter(|owner| owner.counts.created + owner.counts.released > 0).collect();
-    owners.sort_by_key(|OwnerChurn { counts, id, .. }| {
+    owners.sort_by_key(|OwnerChurn { counts, remade, id, .. }| {
         let Counts { created, released, created_bytes, .. } = *counts;
-        (std::cmp::Reverse((created.min(released), created + released, created_bytes)), *id)
+        (std::cmp::Reverse((*remade, created.min(released), created + released, created_bytes)), *id)
     });
     owners
 }

@@ -26,7 +26,7 @@ pub struct Rules {
     /// Queues, targets, surfaces and devices (the tracker's followed kinds) destroyed in a second, and as many created, that make a
     /// recreate storm: 10 by default.
     pub storm: u64,
-    /// Resources that one owner destroyed and made again in a window, from which on a recreate loop is suspected: 8 by default.
+    /// Resources that one owner made again in a window after it had destroyed others, from which on a recreate loop is suspected: 8 by default.
     /// Owners of the kind [`TRANSIENT`](crate::probe::OwnerKind::TRANSIENT) are never suspected.
     pub remade: u64,
     /// Entries of a report's lists of the greatest: 10 by default.

@@ -15,13 +15,8 @@ use web_time::Instant;
 const MOST: usize = 50;
 
 /// Kinds of which a program has a few for as long as it runs.
-const STANDING: [ResourceKind; 5] = [
-    ResourceKind::DEVICE,
-    ResourceKind::QUEUE,
-    ResourceKind::COMMAND_QUEUE,
-    ResourceKind::SURFACE,
-    ResourceKind::PIPELINE_CACHE,
-];
+const STANDING: [ResourceKind; 4] =
+    [ResourceKind::DEVICE, ResourceKind::QUEUE, ResourceKind::SURFACE, ResourceKind::PIPELINE_CACHE];
 
 /// The resources that are not released at the end of a program: what it leaked, or has not dropped yet.
 ///

@@ -262,7 +262,8 @@ pub struct Others {
 pub struct RecreateLoop {
     /// The owner.
     pub owner: OwnerName,
-    /// Resources that it destroyed and made again: the smaller of both counts.
+    /// Resources that it made again after it had destroyed others, one for one, by the thread that had destroyed them; at least the
+    /// replaced queues and targets.
     pub remade: u64,
     /// Of these, queues and targets that were seen to be replaced by one of their kind.
     pub replaced: u64,

@@ -157,7 +157,7 @@ fn write_contributors(f: &mut fmt::Formatter<'_>, window: &WindowReport) -> fmt:
             site.as_deref().map_or_else(none, plain),
         ]);
     }
-    write_table(f, "Top churn contributors, by what they made and destroyed again", &table)?;
+    write_table(f, "Top churn contributors, by what they made again", &table)?;
     let others = window.other_contributors;
     if others.owners > 0 {
         let owners = counted(others.owners, "more owner", "more owners");

@@ -18,6 +18,8 @@ pub(crate) struct OwnerRow {
     pub(crate) tally: Tally,
     /// The last resource's kind and creation site; bit 63 says that there is one, bit 62 that it was released.
     last: AtomicU64,
+    /// Creations that followed a release which no other creation had followed.
+    remade: AtomicU64,
 }
 
 const ANY: u64 = 1 << 63;
@@ -61,6 +63,11 @@ impl OwnerRows {
         }
     }
 
+    /// What was made again on this thread by the owner at that index.
+    pub(crate) fn remade(&self, index: usize) -> u64 {
+        self.at(index).map_or(0, |row| row.remade.load(Ordering::Acquire))
+    }
+
     /// The last resource of the owner at that index: its kind, its site, and whether it was released.
     pub(crate) fn last(&self, index: usize) -> Option<(ResourceKind, u16, bool)> {
         let last = self.at(index)?.last.load(Ordering::Relaxed);
@@ -79,12 +86,16 @@ impl OwnerRows {
 
 impl OwnerRow {
     fn new() -> Self {
-        Self { tally: Tally::new(), last: AtomicU64::new(0) }
+        Self { tally: Tally::new(), last: AtomicU64::new(0), remade: AtomicU64::new(0) }
     }
 
     /// Notes that a resource of that kind and site was created, unless one was released before.
     #[inline]
     pub(crate) fn note_created(&self, kind: ResourceKind, site: u16) {
+        let remade = own(&self.remade);
+        if remade < self.tally.own_released() {
+            self.remade.store(remade + 1, Ordering::Release);
+        }
         if own(&self.last) & RELEASED == 0 {
             self.note(kind, site, ANY);
         }

@@ -70,6 +70,12 @@ impl Tally {
         add(&self.created_bytes, bytes, Ordering::Relaxed);
     }
 
+    /// Resources released on this row, for its one writer.
+    #[inline]
+    pub(crate) fn own_released(&self) -> u64 {
+        own(&self.released)
+    }
+
     /// A resource leaves live: the first of handle drop, explicit destruction and release.
     #[inline]
     pub(crate) fn leave_live(&self, bytes: u64) {

@@ -22,6 +22,7 @@ impl Tracker {
         owners.extend(book.owners.all().map(|owner| OwnerTotals {
             owner,
             counts: Counts::default(),
+            remade: 0,
             kind: None,
             site: None,
         }));
@@ -40,6 +41,7 @@ impl Tracker {
             }
             book.with_shards(|shards| {
                 for (index, owner) in (first..).zip(owners) {
+                    owner.remade = shards.iter().map(|shard| shard.owners.remade(index)).sum();
                     let last = shards.iter().filter_map(|shard| shard.owners.last(index));
                     if let Some((kind, site, _)) = last.max_by_key(|(_, _, released)| *released) {
                         owner.kind = Some(kind);

@@ -106,6 +106,9 @@ pub struct OwnerTotals {
     pub owner: OwnerId,
     /// Its counts. Bytes of suballocations are in them: they are not part of any device total.
     pub counts: Counts,
+    /// Resources that it made after it had released others, one for one, by the thread that released them: at least so many were
+    /// made again.
+    pub remade: u64,
     /// The kind of the resource that it released last, or made last if it has released none.
     pub kind: Option<ResourceKind>,
     /// Where that resource was made.

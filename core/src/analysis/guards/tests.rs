@@ -63,6 +63,7 @@ impl Told {
             .map(|(owner, counts)| OwnerTotals {
                 owner: *owner,
                 counts: *counts,
+                remade: 0,
                 kind: Some(ResourceKind::TEXTURE),
                 site: Some(site),
             })
