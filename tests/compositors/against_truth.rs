@@ -289,7 +289,7 @@ fn clean_seeds_raise_nothing(program: &Program, test: &str, seeds: std::ops::Ran
     // They wait for the time to pass, most of the time: some at once.
     for some in seeds.chunks(10) {
         let clean = |seed: &str| {
-            let arguments = [&PACED[..], &["--frames", "40", "--seed", seed]].concat();
+            let arguments = [&PACED[..], &["--frames", "66", "--seed", seed]].concat();
             let Some((_, report)) = program.report(&format!("{test}-{seed}"), &arguments) else { return };
             assert!(report.warnings.is_empty(), "seed {seed}: {:?}", report.warnings);
             assert!(report.leaks.is_empty(), "seed {seed}: {:?}", report.leaks);

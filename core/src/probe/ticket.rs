@@ -17,7 +17,7 @@ use std::time::Duration;
 ///
 /// A ticket of a probe that is off, or that found the tracker full, is empty: it has no id and does nothing.
 /// All methods may be called from any thread. Dropping a ticket in a thread-local destructor or while the program ends is
-/// fine.
+/// fine, but where the tracker was asked to panic on misuse: a panic there ends the program.
 #[must_use = "dropping the ticket releases the resource"]
 pub struct Ticket(Option<Entry>);
 
