@@ -85,7 +85,6 @@ fn record(steps: &[Step], ring: usize, room: usize) -> (Vec<u8>, Left) {
             Step::Finish(which) if !packets.is_empty() => {
                 packets.swap_remove(which % packets.len()).finish(PacketResult::Presented);
             }
-            Step::Release(_) | Step::Finish(_) | Step::SubmitAgain(_) | Step::Complete(_) => {}
             Step::Submit => {
                 next_number += 1;
                 submissions.push(next_number);
@@ -101,6 +100,7 @@ fn record(steps: &[Step], ring: usize, room: usize) -> (Vec<u8>, Left) {
             Step::Mark => probe.event(Mark::marker("here")),
             Step::Wait(micros) => hand.advance(Duration::from_micros(micros)),
             Step::Read => read(false),
+            Step::Release(_) | Step::Finish(_) | Step::SubmitAgain(_) | Step::Complete(_) => {}
         }
     }
     read(true);
