@@ -18,12 +18,12 @@
 //! # How it flows
 //!
 //! ```text
-//!  PRODUCE                        KEEP        READ         FIGURES            SHOW
+//!  PRODUCE                        KEEP        UNDERSTAND    READ         FIGURES            SHOW
 //!
-//!  instrument, your code ─▶ probe ─▶ tracker ─┐
-//!  memory   TrackingAllocator ────────────────┼─▶ monitor ─▶ registry ─▶ outputs ─▶ exporters
-//!  gpu      frame timer, submissions ─────────┤               (table)    metrics    Prometheus, JSON lines
-//!  vram     wgpu's allocator, the system ─────┘                          facade
+//!  instrument, your code ─▶ probe ─▶ tracker ─▶ analysis ─┐
+//!  memory   TrackingAllocator ────────────────────────────┼─▶ monitor ─▶ registry ─▶ outputs ─▶ exporters
+//!  gpu      frame timer, submissions ─────────────────────┤               (table)    metrics    Prometheus, JSON lines,
+//!  vram     wgpu's allocator, the system ─────────────────┘                          facade     Perfetto
 //! ```
 //!
 //! Data flows to the right only. A producer knows its [`Probe`] and nothing to the right of it; monitors read what was reported and other
@@ -34,7 +34,7 @@
 //! - [`start()`], [`Vitals`]: the one call that sets everything up
 //! - [`instrument`]: track every wgpu object of every crate through one wrapped instance
 //! - [`probe`]: report resources, frames and submissions; [`tracker`]: read them: totals, snapshots, events
-//! - [`analysis`]: what they mean: dumps, differences, leaks; [`assert_no_leaks!`] for tests
+//! - [`analysis`]: what they mean: churn, windows, guards, dumps, differences, leaks; [`assert_no_leaks!`] for tests
 //! - [`memory`]: the [`TrackingAllocator`] and what the system says of the process
 //! - [`gpu`]: times on the GPU, submissions, adapter facts; [`vram`]: what wgpu's allocator says
 //! - [`contract`]: the monitor traits, their reports, and how a monitor of your own describes its figures

@@ -8,7 +8,7 @@
 //!
 //! - [`contract`]: the monitor traits, their reports, the description of a metric
 //! - [`probe`]: the write side of the book of resources; [`tracker`]: its read side
-//! - [`analysis`]: what its answers mean: differences, leaks, churn, graphs, reports
+//! - [`analysis`]: what its answers mean: churn, windows, guards, graphs, differences, leaks, reports
 //! - [`memory`]: the tracking allocator, process and system memory
 //! - [`monitor`]: the standard monitors
 //! - [`registry`]: runs monitors, keeps their figures in one table, hands it to outputs
