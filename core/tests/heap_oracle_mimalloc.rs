@@ -20,6 +20,7 @@ fn main() {
     heap::assert_equal_to_the_byte("at the start of main");
     heap::run("totals_equal_an_oracle_to_the_byte", || heap::totals_equal_the_oracle(operations, seed));
     heap::run("live_bytes_are_never_negative", || heap::live_is_never_negative(operations));
+    heap::run("more_threads_than_shards_are_counted_to_the_byte", heap::more_threads_than_shards);
     heap::in_one_order();
     heap::reset_peaks();
     heap::run("the_exact_peak_is_the_true_peak", || {

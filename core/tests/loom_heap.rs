@@ -18,7 +18,7 @@ mod allocator {
 use allocator::PeakMode;
 use counters::{Counters, Shard, Total};
 use loom::sync::Arc;
-use loom::sync::atomic::{self, AtomicBool, AtomicI64, AtomicU64, Ordering};
+use loom::sync::atomic::{self, AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 
 const LARGE_ALLOCATION_BYTES: usize = 100;
@@ -26,19 +26,60 @@ const FOLD_BYTES: i64 = 4;
 
 /// Counters with two shards.
 fn heap() -> Arc<Counters<2>> {
-    let shard = || Shard {
-        small_allocations: AtomicU64::new(0),
-        small_bytes: AtomicU64::new(0),
-        large_allocations: AtomicU64::new(0),
-        large_bytes: AtomicU64::new(0),
-        deallocations: AtomicU64::new(0),
-        deallocated_bytes: AtomicU64::new(0),
-        reallocations: AtomicU64::new(0),
-        failures: AtomicU64::new(0),
-        unfolded: AtomicI64::new(0),
-    };
-    let total = Total { live: AtomicI64::new(0), peak: AtomicI64::new(0) };
-    Arc::new(Counters { shards: [shard(), shard()], total })
+    Arc::new(Counters {
+        shards: [Shard::default(), Shard::default()],
+        shared: Shard::default(),
+        used: AtomicUsize::new(0),
+        total: Total::default(),
+    })
+}
+
+/// A thread that begins, counts and ends.
+struct Thread<'a> {
+    heap: &'a Counters<2>,
+    shard: &'a Shard,
+    own: bool,
+}
+
+impl<'a> Thread<'a> {
+    fn begin(heap: &'a Counters<2>) -> Self {
+        let own = heap.claim();
+        Self { heap, shard: own.unwrap_or(&heap.shared), own: own.is_some() }
+    }
+
+    fn without_a_shard(heap: &'a Counters<2>) -> Self {
+        Self { heap, shard: &heap.shared, own: false }
+    }
+
+    fn allocate(&self, size: usize) {
+        if !self.shard.counts_allocated(size) {
+            self.heap.allocated(self.shard, size, PeakMode::Bounded);
+        }
+    }
+
+    fn deallocate(&self, size: usize) {
+        if !self.shard.counts_deallocated(size) {
+            self.heap.deallocated(self.shard, size, PeakMode::Bounded);
+        }
+    }
+
+    fn reallocate(&self, old: usize, new: usize) {
+        if !self.shard.counts_reallocated(old, new) {
+            self.heap.reallocated(self.shard, old, new, PeakMode::Bounded);
+        }
+    }
+
+    fn allocate_exact(&self, size: usize) {
+        self.heap.allocated(self.shard, size, PeakMode::Exact);
+    }
+}
+
+impl Drop for Thread<'_> {
+    fn drop(&mut self) {
+        if self.own {
+            self.heap.release(self.shard);
+        }
+    }
 }
 
 /// Blocks and bytes allocated and freed.
@@ -48,7 +89,7 @@ fn balance(heap: &Counters<2>) -> ((u64, u64), (u64, u64)) {
     (allocated, (sums.deallocations, sums.deallocated_bytes))
 }
 
-/// A block goes to another thread, which grows and frees it, while a third reads.
+/// A block goes to another thread, which grows and frees it, while a third reads. Both may begin during the reading.
 #[test]
 fn a_reader_never_sees_more_freed_than_allocated() {
     loom::model(|| {
@@ -57,16 +98,19 @@ fn a_reader_never_sees_more_freed_than_allocated() {
         let maker = {
             let (heap, handed_over) = (Arc::clone(&heap), Arc::clone(&handed_over));
             thread::spawn(move || {
-                heap.allocated(0, 1, PeakMode::Bounded);
+                let thread = Thread::begin(&heap);
+                thread.allocate(1);
                 handed_over.store(true, Ordering::Release);
+                std::mem::forget(thread);
             })
         };
         let taker = {
             let heap = Arc::clone(&heap);
             thread::spawn(move || {
                 if handed_over.load(Ordering::Acquire) {
-                    heap.reallocated(1, 1, 2, PeakMode::Bounded);
-                    heap.deallocated(1, 2, PeakMode::Bounded);
+                    let thread = Thread::without_a_shard(&heap);
+                    thread.reallocate(1, 2);
+                    thread.deallocate(2);
                 }
             })
         };
@@ -77,42 +121,105 @@ fn a_reader_never_sees_more_freed_than_allocated() {
     });
 }
 
-/// Two threads count in one shard, so that their folds meet: nothing is lost, and the totals are exact.
+/// As above, the short way, where the taker frees in the shard that the maker has left.
+#[test]
+fn a_reader_never_sees_more_freed_than_allocated_in_a_shard_that_changes_hands() {
+    loom::model(|| {
+        let heap = heap();
+        let other = {
+            let heap = Arc::clone(&heap);
+            thread::spawn(move || {
+                Thread::begin(&heap).allocate(1);
+                let thread = Thread::begin(&heap);
+                thread.deallocate(1);
+                std::mem::forget(thread);
+            })
+        };
+        let (allocated, freed) = balance(&heap);
+        assert!(freed.0 <= allocated.0 && freed.1 <= allocated.1, "{freed:?} of {allocated:?}");
+        other.join().unwrap();
+        assert_eq!(balance(&heap), ((1, 1), (1, 1)));
+    });
+}
+
+/// A thread may take over another's shard as soon as it is released: it goes on from the other's figures.
+#[test]
+fn no_count_is_lost_when_a_shard_changes_hands() {
+    loom::model(|| {
+        let heap = heap();
+        // One of the two shards is taken for good.
+        std::mem::forget(Thread::begin(&heap));
+        let threads = [1, 2].map(|size| {
+            let heap = Arc::clone(&heap);
+            thread::spawn(move || {
+                let thread = Thread::begin(&heap);
+                thread.allocate(size);
+                thread.deallocate(size);
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(balance(&heap), ((2, 3), (2, 3)));
+        heap.reset_peak(None);
+        assert_eq!(heap.peak(), 0);
+    });
+}
+
+/// Two threads fold: nothing is lost, and the totals are exact.
 #[test]
 fn no_byte_is_lost_between_a_shard_and_the_total() {
     loom::model(|| {
         let heap = heap();
         let threads = [3, 4].map(|size| {
             let heap = Arc::clone(&heap);
-            thread::spawn(move || heap.allocated(0, size, PeakMode::Bounded))
-        });
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        heap.failed(1);
-        assert_eq!((balance(&heap), heap.sums().failures), (((2, 7), (0, 0)), 1));
-        assert!(heap.peak().abs_diff(7) <= FOLD_BYTES.unsigned_abs());
-        heap.reset_peak();
-        assert_eq!(heap.peak(), 7);
-    });
-}
-
-/// Two threads allocate and free in one shard: no count is lost.
-#[test]
-fn no_count_is_lost_in_a_shared_shard() {
-    loom::model(|| {
-        let heap = heap();
-        let threads = [0, 1].map(|_| {
-            let heap = Arc::clone(&heap);
             thread::spawn(move || {
-                heap.allocated(0, 1, PeakMode::Bounded);
-                heap.deallocated(0, 1, PeakMode::Bounded);
+                let thread = Thread::begin(&heap);
+                thread.allocate(size);
+                std::mem::forget(thread);
             })
         });
         for thread in threads {
             thread.join().unwrap();
         }
-        assert_eq!(balance(&heap), ((2, 2), (2, 2)));
+        heap.failed(&heap.shared);
+        assert_eq!((balance(&heap), heap.sums().failures), (((2, 7), (0, 0)), 1));
+        assert!(heap.peak().abs_diff(7) <= 2 * 2 * FOLD_BYTES.unsigned_abs());
+        heap.reset_peak(None);
+        assert_eq!(heap.peak(), 7);
+    });
+}
+
+/// Two threads do the same in the shared shard at once: no count is lost.
+fn twice_in_the_shared_shard(before: impl Fn(&Thread<'_>), work: fn(&Thread<'_>)) -> Arc<Counters<2>> {
+    let heap = heap();
+    before(&Thread::without_a_shard(&heap));
+    let threads = [(); 2].map(|()| {
+        let heap = Arc::clone(&heap);
+        thread::spawn(move || work(&Thread::without_a_shard(&heap)))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    heap
+}
+
+#[test]
+fn no_allocation_is_lost_in_the_shared_shard() {
+    loom::model(|| {
+        let heap = twice_in_the_shared_shard(|_| {}, |thread| thread.allocate(1));
+        assert_eq!((balance(&heap), heap.peak()), (((2, 2), (0, 0)), 2));
+    });
+}
+
+#[test]
+fn no_freeing_is_lost_in_the_shared_shard() {
+    loom::model(|| {
+        let allocate = |thread: &Thread<'_>| [1, 1].into_iter().for_each(|size| thread.allocate(size));
+        let heap = twice_in_the_shared_shard(allocate, |thread| thread.deallocate(1));
+        assert_eq!((balance(&heap), heap.peak()), (((2, 2), (2, 2)), 2));
+        heap.reset_peak(None);
+        assert_eq!(heap.peak(), 0);
     });
 }
 
@@ -123,12 +230,16 @@ fn an_exact_peak_misses_nothing() {
         let heap = heap();
         let threads = [1, 2].map(|size| {
             let heap = Arc::clone(&heap);
-            thread::spawn(move || heap.allocated(size, size, PeakMode::Exact))
+            thread::spawn(move || {
+                let thread = Thread::begin(&heap);
+                thread.allocate_exact(size);
+                std::mem::forget(thread);
+            })
         });
         for thread in threads {
             thread.join().unwrap();
         }
-        heap.deallocated(0, 2, PeakMode::Exact);
+        heap.deallocated(&heap.shared, 2, PeakMode::Exact);
         assert_eq!(heap.peak(), 3);
     });
 }
@@ -138,16 +249,19 @@ fn an_exact_peak_misses_nothing() {
 fn a_reset_keeps_the_peak_of_who_counts_meanwhile() {
     loom::model(|| {
         let heap = heap();
-        heap.allocated(0, 50, PeakMode::Exact);
-        heap.deallocated(0, 50, PeakMode::Exact);
+        let own = heap.claim().unwrap();
+        heap.allocated(own, 50, PeakMode::Exact);
+        heap.deallocated(own, 50, PeakMode::Exact);
         let counting = {
             let heap = Arc::clone(&heap);
             thread::spawn(move || {
-                heap.allocated(1, 7, PeakMode::Exact);
-                heap.allocated(1, 2, PeakMode::Exact);
+                let thread = Thread::begin(&heap);
+                thread.allocate_exact(7);
+                thread.allocate_exact(2);
+                std::mem::forget(thread);
             })
         };
-        heap.reset_peak();
+        heap.reset_peak(Some(own));
         counting.join().unwrap();
         assert_eq!(heap.peak(), 9);
     });

@@ -1,28 +1,42 @@
-//! The arithmetic of the heap totals: sharded counters and the peak.
+//! The arithmetic of the heap totals: counters of single writers, and the peak.
 //!
-//! Pure of statics and thread-locals, and built from struct literals alone, so that the loom models compile this very file over loom's
-//! atomics, with limits of their own: what comes from `super` is whatever the including module says.
+//! Pure of statics and thread-locals, so that the loom models compile this very file over loom's atomics, with limits of their own: what
+//! comes from `super` is whatever the including module says.
+//!
+//! A thread claims a shard, is the only one to write to it until it releases it, and so needs no locked instruction: a load, an addition
+//! and a store. Readers add up all shards. A thread that has no shard counts in the shared one, with locked additions: slower, as exact.
+//!
+//! The common case is kept to two additions and one comparison. What is rare (a large block, a fold, no shard, an exact peak) takes
+//! the long way, which all pass the one comparison by: a shard's limits lie where its next fold may be due, and at 0 where there is no
+//! short way.
 
 use super::allocator::PeakMode;
-use super::atomic::{AtomicI64, AtomicU64, Ordering};
+use super::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use super::{FOLD_BYTES, LARGE_ALLOCATION_BYTES};
 
-/// The counters of the threads that share an index. On a cache line pair of its own.
-#[repr(align(128))]
+/// The counters of one thread at a time, on a cache line pair of their own. What the short ways need is on the first line.
+#[derive(Default)]
+#[repr(C, align(128))]
 pub(super) struct Shard {
     pub(super) small_allocations: AtomicU64,
     pub(super) small_bytes: AtomicU64,
-    pub(super) large_allocations: AtomicU64,
-    pub(super) large_bytes: AtomicU64,
+    /// Where `small_bytes` must take the long way. At most [`FOLD_BYTES`] ahead, so that it stops every large block too.
+    pub(super) small_limit: AtomicU64,
     pub(super) deallocations: AtomicU64,
     pub(super) deallocated_bytes: AtomicU64,
+    /// Where `deallocated_bytes` must take the long way.
+    pub(super) deallocated_limit: AtomicU64,
     pub(super) reallocations: AtomicU64,
+    /// Net bytes that are in the total.
+    pub(super) folded: AtomicI64,
+    pub(super) large_allocations: AtomicU64,
+    pub(super) large_bytes: AtomicU64,
     pub(super) failures: AtomicU64,
-    /// Net bytes that are not in the total yet.
-    pub(super) unfolded: AtomicI64,
+    pub(super) claimed: AtomicBool,
 }
 
 /// The live bytes of the process as one number, and the highest that it has been.
+#[derive(Default)]
 #[repr(align(128))]
 pub(super) struct Total {
     /// Signed: one shard may hand in what was freed before another hands in what was allocated.
@@ -30,9 +44,13 @@ pub(super) struct Total {
     pub(super) peak: AtomicI64,
 }
 
-/// All that is counted. `N` is a power of two.
+/// All that is counted.
 pub(super) struct Counters<const N: usize> {
     pub(super) shards: [Shard; N],
+    /// For threads that have no shard of their own. Its limits stay 0.
+    pub(super) shared: Shard,
+    /// Shards that have ever been claimed: the first so many.
+    pub(super) used: AtomicUsize,
     pub(super) total: Total,
 }
 
@@ -49,52 +67,132 @@ pub(super) struct Sums {
     pub(super) failures: u64,
 }
 
-impl<const N: usize> Counters<N> {
-    /// A block of `size` bytes was handed out.
-    #[inline]
-    pub(super) fn allocated(&self, shard: usize, size: usize, mode: PeakMode) {
-        let shard = &self.shards[shard & (N - 1)];
-        let (count, _) = shard.class_of(size);
-        count.fetch_add(1, Ordering::Relaxed);
-        self.add_bytes(shard, size, 0, mode);
+/// The short ways. Only for who has claimed the shard, or where its limits are 0.
+impl Shard {
+    /// Counts a block of `size` bytes that was handed out, or tells that it must take the long way.
+    #[inline(always)]
+    pub(super) fn counts_allocated(&self, size: usize) -> bool {
+        let bytes = self.small_bytes.load(Ordering::Relaxed).wrapping_add(size as u64);
+        if bytes >= self.small_limit.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.small_bytes.store(bytes, Ordering::Relaxed);
+        add_alone(&self.small_allocations, 1, Ordering::Relaxed);
+        true
     }
 
-    /// A block of `size` bytes is about to go back.
-    #[inline]
-    pub(super) fn deallocated(&self, shard: usize, size: usize, mode: PeakMode) {
-        let shard = &self.shards[shard & (N - 1)];
-        // Release, here and for the bytes below: see `sums`.
-        shard.deallocations.fetch_add(1, Ordering::Release);
-        shard.deallocated_bytes.fetch_add(size as u64, Ordering::Release);
+    /// Counts a block of `size` bytes that is about to go back, or tells that it must take the long way.
+    #[inline(always)]
+    pub(super) fn counts_deallocated(&self, size: usize) -> bool {
+        let bytes = self.deallocated_bytes.load(Ordering::Relaxed).wrapping_add(size as u64);
+        if bytes >= self.deallocated_limit.load(Ordering::Relaxed) {
+            return false;
+        }
+        // Release, here as everywhere that frees: see `sums`.
+        self.deallocated_bytes.store(bytes, Ordering::Release);
+        add_alone(&self.deallocations, 1, Ordering::Release);
+        true
+    }
+
+    /// Counts that a block of `old` bytes has become one of `new` bytes, or tells that it must take the long way.
+    #[inline(always)]
+    pub(super) fn counts_reallocated(&self, old: usize, new: usize) -> bool {
+        let allocated = self.small_bytes.load(Ordering::Relaxed).wrapping_add(new as u64);
+        let deallocated = self.deallocated_bytes.load(Ordering::Relaxed).wrapping_add(old as u64);
+        if allocated >= self.small_limit.load(Ordering::Relaxed)
+            || deallocated >= self.deallocated_limit.load(Ordering::Relaxed)
+        {
+            return false;
+        }
+        self.small_bytes.store(allocated, Ordering::Relaxed);
+        self.deallocated_bytes.store(deallocated, Ordering::Release);
+        add_alone(&self.reallocations, 1, Ordering::Relaxed);
+        true
+    }
+
+    /// Net bytes that are not in the total yet: less than twice [`FOLD_BYTES`], either way.
+    fn unfolded(&self) -> i64 {
+        let freed = self.deallocated_bytes.load(Ordering::Acquire);
+        let allocated = self.small_bytes.load(Ordering::Relaxed).wrapping_add(self.large_bytes.load(Ordering::Relaxed));
+        allocated.wrapping_sub(freed).cast_signed().wrapping_sub(self.folded.load(Ordering::Relaxed))
+    }
+
+    /// The count and the bytes of the size class.
+    fn class_of(&self, size: usize) -> (&AtomicU64, &AtomicU64) {
+        if size >= LARGE_ALLOCATION_BYTES {
+            (&self.large_allocations, &self.large_bytes)
+        } else {
+            (&self.small_allocations, &self.small_bytes)
+        }
+    }
+}
+
+/// Adds where nobody else writes.
+#[inline(always)]
+fn add_alone(counter: &AtomicU64, value: u64, order: Ordering) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(value), order);
+}
+
+impl<const N: usize> Counters<N> {
+    /// A shard of the caller's own, until it is given to [`release`](Self::release); `None` while all are claimed.
+    pub(super) fn claim(&self) -> Option<&Shard> {
+        let (index, shard) = self.shards.iter().enumerate().find(|(_, shard)| {
+            // Acquire, from `release`: what the last owner counted is seen and gone on from.
+            shard.claimed.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        })?;
+        self.used.fetch_max(index + 1, Ordering::Relaxed);
+        self.set_limits(shard);
+        Some(shard)
+    }
+
+    /// Moves the shard's bytes to the total and lets another thread have it. The caller must not count in it any more.
+    pub(super) fn release(&self, shard: &Shard) {
+        self.fold(shard);
+        shard.claimed.store(false, Ordering::Release);
+    }
+
+    /// The long way: a block of `size` bytes was handed out.
+    pub(super) fn allocated(&self, shard: &Shard, size: usize, mode: PeakMode) {
+        let (count, bytes) = shard.class_of(size);
+        self.add(shard, count, 1, Ordering::Relaxed);
+        self.add(shard, bytes, size as u64, Ordering::Relaxed);
+        self.change_live(shard, size as i64, mode);
+    }
+
+    /// The long way: a block of `size` bytes is about to go back.
+    pub(super) fn deallocated(&self, shard: &Shard, size: usize, mode: PeakMode) {
+        self.add(shard, &shard.deallocations, 1, Ordering::Release);
+        self.add(shard, &shard.deallocated_bytes, size as u64, Ordering::Release);
         self.change_live(shard, (size as i64).wrapping_neg(), mode);
     }
 
-    /// A block of `old` bytes has become one of `new` bytes.
-    #[inline]
-    pub(super) fn reallocated(&self, shard: usize, old: usize, new: usize, mode: PeakMode) {
-        let shard = &self.shards[shard & (N - 1)];
-        shard.reallocations.fetch_add(1, Ordering::Relaxed);
-        self.add_bytes(shard, new, old, mode);
+    /// The long way: a block of `old` bytes has become one of `new` bytes.
+    pub(super) fn reallocated(&self, shard: &Shard, old: usize, new: usize, mode: PeakMode) {
+        let (_, bytes) = shard.class_of(new);
+        self.add(shard, &shard.reallocations, 1, Ordering::Relaxed);
+        self.add(shard, bytes, new as u64, Ordering::Relaxed);
+        self.add(shard, &shard.deallocated_bytes, old as u64, Ordering::Release);
+        self.change_live(shard, (new as i64).wrapping_sub(old as i64), mode);
     }
 
     /// The inner allocator refused.
-    #[cold]
-    pub(super) fn failed(&self, shard: usize) {
-        self.shards[shard & (N - 1)].failures.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn failed(&self, shard: &Shard) {
+        self.add(shard, &shard.failures, 1, Ordering::Relaxed);
     }
 
     /// What was counted up to now: exact when nothing is being counted; while threads count, no sum ever lies below an earlier one and
     /// no more is freed than was allocated.
     ///
     /// The freed are read before the allocated. A block is counted as allocated before its address is handed out, and its freeing, by
-    /// whatever thread, is counted with Release after that; who reads the freeing with Acquire must then see the allocation.
+    /// whatever thread, is counted with Release after that; who reads the freeing with Acquire must then see the allocation, and the
+    /// number of shards that it lies within.
     pub(super) fn sums(&self) -> Sums {
         let mut sums = Sums::default();
-        for shard in &self.shards {
+        for shard in self.used() {
             sums.deallocations += shard.deallocations.load(Ordering::Acquire);
             sums.deallocated_bytes += shard.deallocated_bytes.load(Ordering::Acquire);
         }
-        for shard in &self.shards {
+        for shard in self.used() {
             sums.small_allocations += shard.small_allocations.load(Ordering::Relaxed);
             sums.small_bytes += shard.small_bytes.load(Ordering::Relaxed);
             sums.large_allocations += shard.large_allocations.load(Ordering::Relaxed);
@@ -110,51 +208,65 @@ impl<const N: usize> Counters<N> {
         u64::try_from(self.total.peak.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Starts the peak anew from what is live now.
-    pub(super) fn reset_peak(&self) {
-        let unfolded =
-            self.shards.iter().fold(0_i64, |sum, shard| sum.wrapping_add(shard.unfolded.swap(0, Ordering::Relaxed)));
-        self.total.restart(unfolded);
+    /// Starts the peak anew from what is live now. `own` is the caller's shard, if it has one.
+    pub(super) fn reset_peak(&self, own: Option<&Shard>) {
+        if let Some(shard) = own {
+            self.fold(shard);
+        }
+        // What other threads have not folded is theirs to fold; it is only read.
+        self.total.restart(|| self.used().fold(0_i64, |sum, shard| sum.wrapping_add(shard.unfolded())));
     }
 
-    /// Counts the bytes of an allocation, or of a reallocation from `freed` bytes.
-    #[inline]
-    fn add_bytes(&self, shard: &Shard, allocated: usize, freed: usize, mode: PeakMode) {
-        let (_, bytes) = shard.class_of(allocated);
-        bytes.fetch_add(allocated as u64, Ordering::Relaxed);
-        if freed != 0 {
-            shard.deallocated_bytes.fetch_add(freed as u64, Ordering::Release);
-        }
-        self.change_live(shard, (allocated as i64).wrapping_sub(freed as i64), mode);
+    /// The shared shard and those that have ever been claimed.
+    fn used(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().take(self.used.load(Ordering::Relaxed)).chain([&self.shared])
     }
 
-    #[inline]
-    fn change_live(&self, shard: &Shard, change: i64, mode: PeakMode) {
-        if mode == PeakMode::Exact {
-            self.total.apply(change);
-            return;
-        }
-        let unfolded = shard.unfolded.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
-        if unfolded >= FOLD_BYTES || unfolded <= -FOLD_BYTES {
-            self.total.apply(shard.unfolded.swap(0, Ordering::Relaxed));
-        }
+    fn is_shared(&self, shard: &Shard) -> bool {
+        std::ptr::eq(shard, &self.shared)
     }
-}
 
-impl Shard {
-    /// The count and the bytes of the size class.
-    #[inline]
-    fn class_of(&self, size: usize) -> (&AtomicU64, &AtomicU64) {
-        if size >= LARGE_ALLOCATION_BYTES {
-            (&self.large_allocations, &self.large_bytes)
+    fn add(&self, shard: &Shard, counter: &AtomicU64, value: u64, order: Ordering) {
+        if self.is_shared(shard) {
+            counter.fetch_add(value, order);
         } else {
-            (&self.small_allocations, &self.small_bytes)
+            add_alone(counter, value, order);
         }
+    }
+
+    fn change_live(&self, shard: &Shard, change: i64, mode: PeakMode) {
+        if self.is_shared(shard) {
+            shard.folded.fetch_add(change, Ordering::Relaxed);
+            self.total.apply(change);
+        } else if mode == PeakMode::Exact {
+            shard.folded.store(shard.folded.load(Ordering::Relaxed).wrapping_add(change), Ordering::Relaxed);
+            self.total.apply(change);
+        } else {
+            if shard.unfolded().unsigned_abs() >= FOLD_BYTES.unsigned_abs() {
+                self.fold(shard);
+            }
+            self.set_limits(shard);
+        }
+    }
+
+    /// Moves the net bytes of the caller's own shard to the total.
+    fn fold(&self, shard: &Shard) {
+        let unfolded = shard.unfolded();
+        shard.folded.store(shard.folded.load(Ordering::Relaxed).wrapping_add(unfolded), Ordering::Relaxed);
+        self.total.apply(unfolded);
+    }
+
+    /// The short ways are open for another [`FOLD_BYTES`] each.
+    ///
+    /// What is unfolded is now less than that, either way, so that it stays less than twice that.
+    fn set_limits(&self, shard: &Shard) {
+        let from = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed).wrapping_add(FOLD_BYTES.unsigned_abs());
+        shard.small_limit.store(from(&shard.small_bytes), Ordering::Relaxed);
+        shard.deallocated_limit.store(from(&shard.deallocated_bytes), Ordering::Relaxed);
     }
 }
 
 impl Total {
-    #[inline]
     fn apply(&self, change: i64) {
         let live = self.live.fetch_add(change, Ordering::AcqRel).wrapping_add(change);
         // A peak that only grows may be read stale: `fetch_max` decides. After a reset it has shrunk: see `restart`.
@@ -163,14 +275,14 @@ impl Total {
         }
     }
 
-    /// Applies the change and makes the live bytes the peak.
+    /// Makes the live bytes the peak, with those that are not in the total.
     ///
     /// No peak of a thread that counts meanwhile is lost. Either its `live` RMW comes after ours, acquires from it, and its peak check sees
     /// at least our 0; or it comes before ours, which then includes it.
-    fn restart(&self, change: i64) {
+    fn restart(&self, unfolded: impl Fn() -> i64) {
         self.peak.swap(0, Ordering::Acquire);
-        let live = self.live.fetch_add(change, Ordering::AcqRel).wrapping_add(change);
-        self.peak.fetch_max(live, Ordering::Release);
+        let live = self.live.fetch_add(0, Ordering::AcqRel);
+        self.peak.fetch_max(live.wrapping_add(unfolded()), Ordering::Release);
     }
 }
 
@@ -185,93 +297,132 @@ mod tests {
 
     fn counters() -> Counters<4> {
         Counters {
-            shards: std::array::from_fn(|_| Shard {
-                small_allocations: AtomicU64::new(0),
-                small_bytes: AtomicU64::new(0),
-                large_allocations: AtomicU64::new(0),
-                large_bytes: AtomicU64::new(0),
-                deallocations: AtomicU64::new(0),
-                deallocated_bytes: AtomicU64::new(0),
-                reallocations: AtomicU64::new(0),
-                failures: AtomicU64::new(0),
-                unfolded: AtomicI64::new(0),
-            }),
-            total: Total { live: AtomicI64::new(0), peak: AtomicI64::new(0) },
+            shards: std::array::from_fn(|_| Shard::default()),
+            shared: Shard::default(),
+            used: AtomicUsize::new(0),
+            total: Total::default(),
+        }
+    }
+
+    /// What a thread does: the short way where it is open.
+    impl Counters<4> {
+        fn allocate(&self, shard: &Shard, size: usize, mode: PeakMode) {
+            if mode == PeakMode::Exact || !shard.counts_allocated(size) {
+                self.allocated(shard, size, mode);
+            }
+        }
+
+        fn deallocate(&self, shard: &Shard, size: usize, mode: PeakMode) {
+            if mode == PeakMode::Exact || !shard.counts_deallocated(size) {
+                self.deallocated(shard, size, mode);
+            }
+        }
+
+        fn reallocate(&self, shard: &Shard, old: usize, new: usize, mode: PeakMode) {
+            if mode == PeakMode::Exact || !shard.counts_reallocated(old, new) {
+                self.reallocated(shard, old, new, mode);
+            }
         }
     }
 
     #[test]
     fn a_block_is_large_from_one_mebibyte_on() {
         let counters = counters();
-        for size in [LARGE - 1, LARGE, LARGE + 1] {
-            counters.allocated(0, size, PeakMode::Bounded);
+        for shard in [counters.claim().unwrap(), &counters.shared] {
+            for size in [LARGE - 1, LARGE, LARGE + 1] {
+                counters.allocate(shard, size, PeakMode::Bounded);
+            }
         }
         let sums = counters.sums();
-        assert_eq!((sums.small_allocations, sums.small_bytes), (1, LARGE as u64 - 1));
-        assert_eq!((sums.large_allocations, sums.large_bytes), (2, 2 * LARGE as u64 + 1));
+        assert_eq!((sums.small_allocations, sums.small_bytes), (2, 2 * (LARGE as u64 - 1)));
+        assert_eq!((sums.large_allocations, sums.large_bytes), (4, 2 * (2 * LARGE as u64 + 1)));
     }
 
     #[test]
     fn a_reallocation_moves_bytes_and_counts_as_neither() {
         let counters = counters();
-        counters.allocated(0, SMALL, PeakMode::Bounded);
-        counters.reallocated(1, SMALL, LARGE, PeakMode::Bounded);
-        counters.reallocated(2, LARGE, SMALL + 1, PeakMode::Bounded);
+        let shards = [(); 4].map(|()| counters.claim().unwrap());
+        counters.allocate(shards[0], SMALL, PeakMode::Bounded);
+        counters.reallocate(shards[1], SMALL, LARGE, PeakMode::Bounded);
+        counters.reallocate(shards[2], LARGE, SMALL + 1, PeakMode::Bounded);
+        counters.reallocate(shards[2], SMALL + 1, SMALL + 2, PeakMode::Bounded);
         let expected = Sums {
             small_allocations: 1,
-            small_bytes: 2 * SMALL as u64 + 1,
+            small_bytes: 3 * SMALL as u64 + 3,
             large_bytes: LARGE as u64,
-            deallocated_bytes: (SMALL + LARGE) as u64,
-            reallocations: 2,
+            deallocated_bytes: (2 * SMALL + 1 + LARGE) as u64,
+            reallocations: 3,
             ..Sums::default()
         };
         assert_eq!(counters.sums(), expected);
-        counters.deallocated(3, SMALL + 1, PeakMode::Bounded);
+        counters.deallocate(shards[3], SMALL + 2, PeakMode::Bounded);
         let sums = counters.sums();
         assert_eq!(sums.deallocations, 1);
         assert_eq!(sums.small_bytes + sums.large_bytes, sums.deallocated_bytes);
     }
 
     #[test]
-    fn any_number_finds_a_shard() {
+    fn each_claims_another_shard_and_a_released_one_goes_on_from_its_figures() {
         let counters = counters();
-        for shard in [0, 3, 4, 63, usize::MAX] {
-            counters.allocated(shard, SMALL, PeakMode::Bounded);
+        let shards = [(); 4].map(|()| counters.claim().unwrap());
+        assert!(counters.claim().is_none());
+        for shard in shards {
+            counters.allocate(shard, SMALL, PeakMode::Bounded);
             counters.failed(shard);
         }
-        assert_eq!((counters.sums().small_allocations, counters.sums().failures), (5, 5));
+        counters.allocate(&counters.shared, SMALL, PeakMode::Bounded);
+        counters.release(shards[2]);
+        let again = counters.claim().unwrap();
+        assert!(std::ptr::eq(again, shards[2]));
+        counters.deallocate(again, SMALL, PeakMode::Bounded);
+        let sums = counters.sums();
+        assert_eq!((sums.small_allocations, sums.deallocations, sums.failures), (5, 1, 4));
     }
 
     #[test]
     fn bytes_reach_the_total_at_the_fold_and_not_before() {
         let counters = counters();
-        counters.allocated(0, FOLD_BYTES as usize - 1, PeakMode::Bounded);
+        let shard = counters.claim().unwrap();
+        counters.allocate(shard, FOLD_BYTES as usize - 1, PeakMode::Bounded);
         assert_eq!(counters.peak(), 0);
-        counters.allocated(0, 1, PeakMode::Bounded);
+        counters.allocate(shard, 1, PeakMode::Bounded);
         assert_eq!(counters.peak(), FOLD_BYTES as u64);
-        counters.deallocated(0, FOLD_BYTES as usize, PeakMode::Bounded);
+        counters.deallocate(shard, FOLD_BYTES as usize, PeakMode::Bounded);
         assert_eq!(counters.total.live.load(Ordering::Relaxed), 0);
         assert_eq!(counters.peak(), FOLD_BYTES as u64);
     }
 
     #[test]
+    fn bytes_reach_the_total_at_once_in_the_shared_shard_and_at_the_end_of_a_thread() {
+        let counters = counters();
+        counters.allocate(&counters.shared, SMALL, PeakMode::Bounded);
+        assert_eq!(counters.peak(), SMALL as u64);
+        let shard = counters.claim().unwrap();
+        counters.allocate(shard, 1, PeakMode::Bounded);
+        counters.release(shard);
+        assert_eq!(counters.peak(), SMALL as u64 + 1);
+    }
+
+    #[test]
     fn a_reset_starts_the_peak_from_what_is_live_unfolded_bytes_included() {
         let counters = counters();
-        counters.allocated(0, LARGE, PeakMode::Bounded);
-        counters.allocated(1, SMALL, PeakMode::Bounded);
-        counters.deallocated(0, LARGE, PeakMode::Bounded);
+        let shards = [(); 3].map(|()| counters.claim().unwrap());
+        counters.allocate(shards[0], LARGE, PeakMode::Bounded);
+        counters.allocate(shards[1], SMALL, PeakMode::Bounded);
+        counters.deallocate(shards[0], LARGE, PeakMode::Bounded);
         assert_eq!(counters.peak(), LARGE as u64);
-        counters.reset_peak();
+        counters.reset_peak(Some(shards[0]));
         assert_eq!(counters.peak(), SMALL as u64);
-        counters.deallocated(2, SMALL, PeakMode::Bounded);
-        counters.reset_peak();
+        counters.deallocate(shards[2], SMALL, PeakMode::Bounded);
+        counters.reset_peak(None);
         assert_eq!(counters.peak(), 0);
     }
 
-    /// One operation of a random history: which shard, and whether it frees (a block of a random index) or makes one of this size.
+    /// One operation of a random history: who counts, where the last is the shared shard; and whether it frees (a block of a random index)
+    /// or makes one of this size.
     fn history() -> impl Strategy<Value = Vec<(usize, Option<usize>, usize)>> {
-        let size = prop_oneof![1..200_usize, 60_000..70_000_usize, LARGE - 2..LARGE + 2];
-        prop::collection::vec((0..4_usize, prop::option::of(size), any::<usize>()), 0..200)
+        let size = prop_oneof![1..200_usize, 10_000..70_000_usize, LARGE - 2..LARGE + 2];
+        prop::collection::vec((0..5_usize, prop::option::of(size), any::<usize>()), 0..200)
     }
 
     proptest! {
@@ -279,24 +430,43 @@ mod tests {
         #[test]
         fn the_peak_is_exact_or_within_its_bound(history in history(), reset_at in 0..200_usize) {
             let (bounded, exact) = (counters(), counters());
-            let bound = 4 * FOLD_BYTES.unsigned_abs();
+            let mut shards = [&bounded, &exact].map(|counters| {
+                let mut shards: Vec<_> = (0..4).filter_map(|_| counters.claim()).collect();
+                shards.push(&counters.shared);
+                shards
+            });
+            let bound = 4 * 2 * FOLD_BYTES.unsigned_abs();
             let (mut blocks, mut live, mut peak) = (Vec::new(), 0_u64, 0_u64);
-            for (step, (shard, make, pick)) in history.into_iter().enumerate() {
+            for (step, (who, make, pick)) in history.into_iter().enumerate() {
                 if step == reset_at {
-                    bounded.reset_peak();
-                    exact.reset_peak();
+                    bounded.reset_peak(Some(shards[0][0]));
+                    exact.reset_peak(None);
                     peak = live;
+                }
+                if pick % 16 == 0 && who < 4 {
+                    // One thread ends and another begins.
+                    bounded.release(shards[0][who]);
+                    shards[0][who] = bounded.claim().unwrap();
                 }
                 if let Some(size) = make {
                     blocks.push(size);
                     live += size as u64;
-                    bounded.allocated(shard, size, PeakMode::Bounded);
-                    exact.allocated(shard, size, PeakMode::Exact);
+                    bounded.allocate(shards[0][who], size, PeakMode::Bounded);
+                    exact.allocate(shards[1][who], size, PeakMode::Exact);
                 } else if !blocks.is_empty() {
-                    let size = blocks.swap_remove(pick % blocks.len());
-                    live -= size as u64;
-                    bounded.deallocated(shard, size, PeakMode::Bounded);
-                    exact.deallocated(shard, size, PeakMode::Exact);
+                    let index = pick % blocks.len();
+                    let size = blocks.swap_remove(index);
+                    if pick % 3 == 0 {
+                        let new = size / 2 + 1;
+                        blocks.push(new);
+                        live = live - size as u64 + new as u64;
+                        bounded.reallocate(shards[0][who], size, new, PeakMode::Bounded);
+                        exact.reallocate(shards[1][who], size, new, PeakMode::Exact);
+                    } else {
+                        live -= size as u64;
+                        bounded.deallocate(shards[0][who], size, PeakMode::Bounded);
+                        exact.deallocate(shards[1][who], size, PeakMode::Exact);
+                    }
                 }
                 peak = peak.max(live);
                 prop_assert_eq!(exact.peak(), peak);

@@ -1,7 +1,7 @@
 //! The process-wide totals and who counts where.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 
 use super::SHARDS;
 use super::allocator::PeakMode;
@@ -9,29 +9,51 @@ use super::counters::{Counters, Shard, Total};
 use crate::contract::HeapTotals;
 
 static HEAP: Counters<SHARDS> = Counters {
-    shards: [const {
-        Shard {
-            small_allocations: AtomicU64::new(0),
-            small_bytes: AtomicU64::new(0),
-            large_allocations: AtomicU64::new(0),
-            large_bytes: AtomicU64::new(0),
-            deallocations: AtomicU64::new(0),
-            deallocated_bytes: AtomicU64::new(0),
-            reallocations: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            unfolded: AtomicI64::new(0),
-        }
-    }; SHARDS],
+    shards: [const { shard() }; SHARDS],
+    shared: shard(),
+    used: AtomicUsize::new(0),
     total: Total { live: AtomicI64::new(0), peak: AtomicI64::new(0) },
 };
 
-/// Threads that have counted so far.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// Where a thread begins. Its limits stay 0, so that the first that the thread counts takes the long way and finds it a shard.
+static NOT_YET: Shard = shard();
 
 thread_local! {
-    /// One more than the number of this thread among those that count; 0 before it has counted. Without a destructor, so that it can be
-    /// read as long as the thread runs, and initialised at compile time, so that reading it allocates nothing.
-    static THREAD: Cell<usize> = const { Cell::new(0) };
+    /// Where this thread counts. Without a destructor, so that it can be read as long as the thread runs, and initialised at compile
+    /// time, so that reading it allocates nothing.
+    static MINE: Cell<&'static Shard> = const { Cell::new(&NOT_YET) };
+
+    /// Notices that this thread ends.
+    static END: End = const { End };
+}
+
+struct End;
+
+impl Drop for End {
+    /// Whatever this thread counts from here on, in the destructors of other thread-locals, it counts in the shared shard.
+    fn drop(&mut self) {
+        let mine = MINE.replace(&HEAP.shared);
+        if !std::ptr::eq(mine, &HEAP.shared) {
+            HEAP.release(mine);
+        }
+    }
+}
+
+const fn shard() -> Shard {
+    Shard {
+        small_allocations: AtomicU64::new(0),
+        small_bytes: AtomicU64::new(0),
+        small_limit: AtomicU64::new(0),
+        deallocations: AtomicU64::new(0),
+        deallocated_bytes: AtomicU64::new(0),
+        deallocated_limit: AtomicU64::new(0),
+        reallocations: AtomicU64::new(0),
+        folded: AtomicI64::new(0),
+        large_allocations: AtomicU64::new(0),
+        large_bytes: AtomicU64::new(0),
+        failures: AtomicU64::new(0),
+        claimed: AtomicBool::new(false),
+    }
 }
 
 /// Bytes that the heap of this process holds now, as the [`TrackingAllocator`](super::TrackingAllocator) counts them.
@@ -76,38 +98,76 @@ pub fn get_peak_allocated_bytes() -> Option<u64> {
 
 /// Starts the peak anew from the bytes that are live now, for the whole process. No other figure changes.
 pub fn reset_peak() {
-    HEAP.reset_peak();
+    let mine = mine();
+    let own = !std::ptr::eq(mine, &NOT_YET) && !std::ptr::eq(mine, &HEAP.shared);
+    HEAP.reset_peak(own.then_some(mine));
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn allocated(size: usize, mode: PeakMode) {
-    HEAP.allocated(shard(), size, mode);
+    if mode == PeakMode::Exact || !mine().counts_allocated(size) {
+        allocated_the_long_way(size, mode);
+    }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn deallocated(size: usize, mode: PeakMode) {
-    HEAP.deallocated(shard(), size, mode);
+    if mode == PeakMode::Exact || !mine().counts_deallocated(size) {
+        deallocated_the_long_way(size, mode);
+    }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn reallocated(old: usize, new: usize, mode: PeakMode) {
-    HEAP.reallocated(shard(), old, new, mode);
+    if mode == PeakMode::Exact || !mine().counts_reallocated(old, new) {
+        reallocated_the_long_way(old, new, mode);
+    }
 }
 
 #[cold]
 pub(super) fn failed() {
-    HEAP.failed(shard());
+    HEAP.failed(found());
 }
 
-/// The shard of this thread; any shard counts right, one of its own counts fast.
-#[inline]
-fn shard() -> usize {
-    THREAD
-        .try_with(|thread| {
-            if thread.get() == 0 {
-                thread.set(THREADS.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
-            }
-            thread.get().wrapping_sub(1)
-        })
-        .unwrap_or(0)
+#[cold]
+#[inline(never)]
+fn allocated_the_long_way(size: usize, mode: PeakMode) {
+    HEAP.allocated(found(), size, mode);
+}
+
+#[cold]
+#[inline(never)]
+fn deallocated_the_long_way(size: usize, mode: PeakMode) {
+    HEAP.deallocated(found(), size, mode);
+}
+
+#[cold]
+#[inline(never)]
+fn reallocated_the_long_way(old: usize, new: usize, mode: PeakMode) {
+    HEAP.reallocated(found(), old, new, mode);
+}
+
+/// Where this thread counts.
+#[inline(always)]
+fn mine() -> &'static Shard {
+    MINE.try_with(Cell::get).unwrap_or(&HEAP.shared)
+}
+
+/// Where this thread counts, when it has begun to.
+fn found() -> &'static Shard {
+    let mine = mine();
+    if std::ptr::eq(mine, &NOT_YET) { begin() } else { mine }
+}
+
+/// Finds this thread a shard, which is its own until it ends, or the shared one.
+#[inline(never)]
+fn begin() -> &'static Shard {
+    // Until a shard is found, so that the standard library could allocate through this allocator to remember `END`.
+    MINE.set(&HEAP.shared);
+    if END.try_with(|_| ()).is_ok()
+        && let Some(shard) = HEAP.claim()
+    {
+        MINE.set(shard);
+    }
+    mine()
 }

@@ -25,13 +25,13 @@ use std::sync::atomic;
 /// Blocks of this many bytes and more are large.
 pub const LARGE_ALLOCATION_BYTES: usize = 1 << 20;
 
-/// How far the peak may lie from the truth, in bytes, where the allocator does not keep it exactly: 64 shards of up to 64 KiB each.
+/// How far the peak may lie from the truth, in bytes, where the allocator does not keep it exactly: 128 shards of up to 32 KiB each.
 ///
-/// A thread that is preempted within the few instructions that move its shard's bytes to the total adds up to 64 KiB until it resumes.
-pub const PEAK_BOUND_BYTES: u64 = SHARDS as u64 * FOLD_BYTES.unsigned_abs();
+/// A thread that is preempted within the few instructions that move its shard's bytes to the total adds up to 32 KiB until it resumes.
+pub const PEAK_BOUND_BYTES: u64 = SHARDS as u64 * 2 * FOLD_BYTES.unsigned_abs();
 
-/// Number of shards that threads count in. A power of two.
-const SHARDS: usize = 64;
+/// Threads that can count at once without a locked instruction; more of them count in a shard that they share.
+const SHARDS: usize = 128;
 
-/// A shard's net bytes move to the total when they reach this, either way.
-const FOLD_BYTES: i64 = 64 * 1024;
+/// A shard's net bytes move to the total when they are found to have reached this, either way, and never reach twice this.
+const FOLD_BYTES: i64 = 16 * 1024;

@@ -311,6 +311,40 @@ pub(crate) fn live_is_never_negative(operations: u64) -> String {
     format!("{polls} polls beside {pairs} pairs on each of {THREADS} threads")
 }
 
+/// More threads at once than there are shards, each of which frees what another made, and leaves some to a thread-local's destructor.
+pub(crate) fn more_threads_than_shards() -> String {
+    const CROWD: usize = 300;
+    for round in 0..3_u64 {
+        let barrier = Barrier::new(CROWD);
+        let mailbox = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            let one = |seed| {
+                let (barrier, mailbox) = (&barrier, &mailbox);
+                move || {
+                    let mut random = Random(seed);
+                    let block = Block::new(&mut random, false);
+                    LAST_WILL.with_borrow_mut(|blocks| blocks.push(Block::new(&mut random, true)));
+                    mailbox.lock().expect("no panic").push(block);
+                    barrier.wait();
+                    for _ in 0..50 {
+                        Block::new(&mut random, false);
+                    }
+                    let other = mailbox.lock().expect("no panic").pop();
+                    drop(other);
+                }
+            };
+            let threads: Vec<_> = (0..CROWD as u64).map(|thread| scope.spawn(one(round << 32 | thread))).collect();
+            // A scope does not wait for destructors of thread-locals; joining does.
+            for thread in threads {
+                thread.join().expect("a thread of the crowd panicked: see above");
+            }
+        });
+        drop(mailbox);
+        assert_equal_to_the_byte(&format!("after crowd {round}"));
+    }
+    format!("3 crowds of {CROWD} threads")
+}
+
 /// What a reader may rely on while others allocate. Allocates nothing itself.
 fn poll() {
     let first = get_extended_memory_stats().expect("the heap is counted");
