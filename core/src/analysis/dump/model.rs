@@ -356,7 +356,10 @@ pub struct Life {
     pub explicit: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")
+)]
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }
