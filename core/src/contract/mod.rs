@@ -10,11 +10,13 @@
 //! Units are bytes (`u64`) and [`std::time::Duration`]. A figure that is not known is `None`; zero means that zero was measured.
 
 mod figures;
+mod heap;
 mod histogram;
 mod monitor;
 mod reports;
 
 pub use figures::{Figure, FigureKind, Reading, Row, Series, SeriesOverflow, Unit, Value};
+pub use heap::{CallSite, HeapProfile, SizeBucket, SizeHistogram, TagTotals};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use monitor::{
     Cadence, GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitorRef, MonitoredResourceType, ResourceMonitor,
