@@ -72,6 +72,7 @@
 //!   `ENGINE_VITALS_TRACE_FILE=path` a trace that Perfetto opens
 //! - `vulkan`, `dx12`, `metal`: the API's own handles of buffers and textures
 //! - `fault`: faults by a plan (`instrument::fault`), to test how an engine recovers
+//! - `call-sites`: a sample of the places in the program that allocate (`TrackingAllocator::with_call_sites`)
 //! - `log`: warnings through `tracing`
 
 pub mod gpu;
@@ -79,7 +80,9 @@ pub mod instrument;
 pub mod start;
 pub mod vram;
 
-pub use engine_vitals_core::{analysis, assert_no_leaks, contract, memory, monitor, probe, registry, tracker};
+pub use engine_vitals_core::{
+    analysis, assert_no_leaks, contract, heap_scope, memory, monitor, probe, registry, tracker,
+};
 #[cfg(feature = "serve")]
 pub use engine_vitals_prometheus as prometheus;
 #[cfg(feature = "trace")]
@@ -89,7 +92,7 @@ pub use contract::{
     GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitoredResourceType, ResourceMonitor, ResourceUsageReport,
     VramMonitor, VramProvider,
 };
-pub use memory::TrackingAllocator;
+pub use memory::{HeapTag, TrackingAllocator};
 pub use probe::{Context, New, OwnerKind, PacketResult, Probe, ResourceKind, Ticket};
 pub use registry::Registry;
 pub use registry::global::{get_registered_monitor, get_registered_monitors, register_resource_monitor};

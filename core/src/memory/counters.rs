@@ -32,6 +32,10 @@ pub(super) struct Shard {
     pub(super) large_allocations: AtomicU64,
     pub(super) large_bytes: AtomicU64,
     pub(super) failures: AtomicU64,
+    /// The bytes allocated, small and large, at which the next block is sampled; 0 while none is to be.
+    pub(super) sample_at: AtomicU64,
+    /// The state of the generator that draws the distance to the next sample.
+    pub(super) random: AtomicU64,
     pub(super) claimed: AtomicBool,
 }
 
@@ -175,6 +179,48 @@ impl<const N: usize> Counters<N> {
         self.change_live(shard, (new as i64).wrapping_sub(old as i64), mode);
     }
 
+    /// Whether a block of `size` bytes, which is about to be counted the long way, is in the sample. Asked once for each block.
+    ///
+    /// The sample is a Poisson process over the bytes allocated: the distance from one sampled byte to the next is drawn from an
+    /// exponential distribution of this mean, and a block is sampled that holds such a byte. Since that distribution has no memory, it
+    /// may be drawn anew after each sample and for each block of the shared shard.
+    pub(super) fn is_sampled(&self, shard: &Shard, size: usize, mean_interval: u64) -> bool {
+        let size = size as u64;
+        if self.is_shared(shard) {
+            return self.draw(shard, mean_interval) <= size;
+        }
+        let before = shard.small_bytes.load(Ordering::Relaxed).wrapping_add(shard.large_bytes.load(Ordering::Relaxed));
+        let after = before.wrapping_add(size);
+        let due = match shard.sample_at.load(Ordering::Relaxed) {
+            0 => before.wrapping_add(self.draw(shard, mean_interval)),
+            at => at,
+        };
+        let sampled = after >= due;
+        let next = if sampled { after.wrapping_add(self.draw(shard, mean_interval)) } else { due };
+        shard.sample_at.store(next, Ordering::Relaxed);
+        sampled
+    }
+
+    /// A distance, at least 1: from SplitMix64, by inversion.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a random number"
+    )]
+    fn draw(&self, shard: &Shard, mean_interval: u64) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        // Each shard has a sequence of its own: that of its address.
+        let state = shard.random.load(Ordering::Relaxed).wrapping_add(STEP);
+        self.add(shard, &shard.random, STEP, Ordering::Relaxed);
+        let mut mixed = state ^ std::ptr::from_ref(shard).addr() as u64;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let uniform = ((mixed >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+        (-uniform.ln() * mean_interval as f64).ceil().max(1.0) as u64
+    }
+
     /// The inner allocator refused.
     pub(super) fn failed(&self, shard: &Shard) {
         self.add(shard, &shard.failures, 1, Ordering::Relaxed);
@@ -258,10 +304,15 @@ impl<const N: usize> Counters<N> {
 
     /// The short ways are open for another [`FOLD_BYTES`] each.
     ///
-    /// What is unfolded is now less than that, either way, so that it stays less than twice that.
+    /// What is unfolded is now less than that, either way, so that it stays less than twice that. The short way ends sooner where a sample
+    /// is due.
     fn set_limits(&self, shard: &Shard) {
         let from = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed).wrapping_add(FOLD_BYTES.unsigned_abs());
-        shard.small_limit.store(from(&shard.small_bytes), Ordering::Relaxed);
+        let limit = match shard.sample_at.load(Ordering::Relaxed) {
+            0 => from(&shard.small_bytes),
+            due => from(&shard.small_bytes).min(due.saturating_sub(shard.large_bytes.load(Ordering::Relaxed))),
+        };
+        shard.small_limit.store(limit, Ordering::Relaxed);
         shard.deallocated_limit.store(from(&shard.deallocated_bytes), Ordering::Relaxed);
     }
 }

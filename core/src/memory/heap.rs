@@ -8,7 +8,7 @@ use super::allocator::PeakMode;
 use super::counters::{Counters, Shard, Total};
 use crate::contract::HeapTotals;
 
-static HEAP: Counters<SHARDS> = Counters {
+pub(super) static HEAP: Counters<SHARDS> = Counters {
     shards: [const { shard() }; SHARDS],
     shared: shard(),
     used: AtomicUsize::new(0),
@@ -52,6 +52,8 @@ const fn shard() -> Shard {
         large_allocations: AtomicU64::new(0),
         large_bytes: AtomicU64::new(0),
         failures: AtomicU64::new(0),
+        sample_at: AtomicU64::new(0),
+        random: AtomicU64::new(0),
         claimed: AtomicBool::new(false),
     }
 }
@@ -104,57 +106,58 @@ pub fn reset_peak() {
 }
 
 #[inline(always)]
-pub(super) fn allocated(size: usize, mode: PeakMode) {
-    if mode == PeakMode::Exact || !mine().counts_allocated(size) {
-        allocated_the_long_way(size, mode);
+pub(super) fn allocated(size: usize) {
+    if !mine().counts_allocated(size) {
+        allocated_the_long_way(size);
     }
 }
 
 #[inline(always)]
-pub(super) fn deallocated(size: usize, mode: PeakMode) {
-    if mode == PeakMode::Exact || !mine().counts_deallocated(size) {
-        deallocated_the_long_way(size, mode);
+pub(super) fn deallocated(size: usize) {
+    if !mine().counts_deallocated(size) {
+        deallocated_the_long_way(size, PeakMode::Bounded);
     }
 }
 
 #[inline(always)]
-pub(super) fn reallocated(old: usize, new: usize, mode: PeakMode) {
-    if mode == PeakMode::Exact || !mine().counts_reallocated(old, new) {
-        reallocated_the_long_way(old, new, mode);
+pub(super) fn reallocated(old: usize, new: usize) {
+    if !mine().counts_reallocated(old, new) {
+        reallocated_the_long_way(old, new);
     }
 }
 
 #[cold]
+#[inline(never)]
 pub(super) fn failed() {
     HEAP.failed(found());
 }
 
 #[cold]
 #[inline(never)]
-fn allocated_the_long_way(size: usize, mode: PeakMode) {
-    HEAP.allocated(found(), size, mode);
+fn allocated_the_long_way(size: usize) {
+    HEAP.allocated(found(), size, PeakMode::Bounded);
 }
 
 #[cold]
 #[inline(never)]
-fn deallocated_the_long_way(size: usize, mode: PeakMode) {
+pub(super) fn deallocated_the_long_way(size: usize, mode: PeakMode) {
     HEAP.deallocated(found(), size, mode);
 }
 
 #[cold]
 #[inline(never)]
-fn reallocated_the_long_way(old: usize, new: usize, mode: PeakMode) {
-    HEAP.reallocated(found(), old, new, mode);
+fn reallocated_the_long_way(old: usize, new: usize) {
+    HEAP.reallocated(found(), old, new, PeakMode::Bounded);
 }
 
 /// Where this thread counts.
 #[inline(always)]
-fn mine() -> &'static Shard {
+pub(super) fn mine() -> &'static Shard {
     MINE.try_with(Cell::get).unwrap_or(&HEAP.shared)
 }
 
 /// Where this thread counts, when it has begun to.
-fn found() -> &'static Shard {
+pub(super) fn found() -> &'static Shard {
     let mine = mine();
     if std::ptr::eq(mine, &NOT_YET) { begin() } else { mine }
 }

@@ -1,6 +1,5 @@
 //! The twin of `heap` without the feature `telemetry`: counts nothing and knows nothing.
 
-use super::allocator::PeakMode;
 use crate::contract::HeapTotals;
 
 /// `None`: the feature `telemetry` is off.
@@ -23,15 +22,3 @@ pub fn get_peak_allocated_bytes() -> Option<u64> {
 
 /// Does nothing: the feature `telemetry` is off.
 pub fn reset_peak() {}
-
-#[inline(always)]
-pub(super) fn allocated(_size: usize, _mode: PeakMode) {}
-
-#[inline(always)]
-pub(super) fn deallocated(_size: usize, _mode: PeakMode) {}
-
-#[inline(always)]
-pub(super) fn reallocated(_old: usize, _new: usize, _mode: PeakMode) {}
-
-#[inline(always)]
-pub(super) fn failed() {}

@@ -15,15 +15,38 @@ mod heap;
 #[cfg(not(feature = "telemetry"))]
 #[path = "heap_off.rs"]
 mod heap;
+#[cfg(feature = "telemetry")]
+mod note;
 pub mod process;
+#[cfg(feature = "telemetry")]
+mod sites;
+#[cfg(feature = "telemetry")]
+mod switches;
+#[cfg(not(feature = "telemetry"))]
+#[path = "switches_off.rs"]
+mod switches;
+#[cfg(feature = "telemetry")]
+mod tags;
+#[cfg(not(feature = "telemetry"))]
+#[path = "tags_off.rs"]
+mod tags;
+#[cfg(feature = "telemetry")]
+mod tallies;
 
 pub use allocator::TrackingAllocator;
 pub use heap::{get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, reset_peak};
 #[cfg(feature = "telemetry")]
 use std::sync::atomic;
+pub use switches::{get_heap_profile, get_heap_sample_counts, get_size_histogram, heap_tags_revision, read_heap_tags};
+#[doc(hidden)]
+pub use tags::TagOfPlace;
+pub use tags::{HeapScope, HeapTag};
 
 /// Blocks of this many bytes and more are large.
 pub const LARGE_ALLOCATION_BYTES: usize = 1 << 20;
+
+/// Tags that there can be, the three that there always are included.
+pub const MOST_TAGS: usize = 128;
 
 /// How far the peak may lie from the truth, in bytes, where the allocator does not keep it exactly: 128 shards of up to 32 KiB each.
 ///
@@ -35,3 +58,26 @@ const SHARDS: usize = 128;
 
 /// A shard's net bytes move to the total when they are found to have reached this, either way, and never reach twice this.
 const FOLD_BYTES: i64 = 16 * 1024;
+
+/// Charges what this thread allocates, to the end of the enclosing block, to the [`HeapTag`](crate::memory::HeapTag) of this name.
+///
+/// The name is a `&'static str` that is known when compiling. Scopes nest.
+///
+/// ```
+/// use engine_vitals_core::heap_scope;
+///
+/// fn simulate() {
+///     heap_scope!("physics");
+///     let bodies: Vec<u64> = Vec::with_capacity(1_000); // charged to physics
+/// }
+/// # simulate();
+/// ```
+#[macro_export]
+macro_rules! heap_scope {
+    ($name:expr) => {
+        let _heap_scope = {
+            static PLACE: $crate::memory::TagOfPlace = $crate::memory::TagOfPlace::new($name);
+            PLACE.enter()
+        };
+    };
+}
