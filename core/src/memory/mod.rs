@@ -6,6 +6,11 @@
 //!
 //! The totals belong to the process, not to an allocator value: a process has one global allocator, and readers should find its figures
 //! without being handed a reference to it.
+//!
+//! - `allocator`: [`TrackingAllocator`], what it is told to count, and the calls that it passes on
+//! - `counters`, `heap`: the totals: their arithmetic, and the shards of this process's threads
+//! - `tallies`, `switches`: what is counted beside them where it is switched on: their arithmetic, and those of this process
+//! - `note`: what stands behind a block; `tags`: whose it can be; `sites`: where in the program it can be from
 
 mod allocator;
 #[cfg(feature = "telemetry")]
