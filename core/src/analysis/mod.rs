@@ -13,6 +13,7 @@ mod dump;
 #[cfg(feature = "telemetry")]
 mod group;
 pub mod guards;
+mod heap_profile;
 mod lanes;
 #[cfg(feature = "telemetry")]
 mod leaks;
@@ -29,6 +30,7 @@ mod windows;
 pub use build::Answers;
 pub use churn::{Churn, Rules};
 pub use dump::*;
+pub use heap_profile::{TopSite, TopSites};
 pub use lanes::{LaneFigures, Latencies};
 #[cfg(not(feature = "telemetry"))]
 pub use noop::{Diff, LeakCheck, Leaks, diff};

@@ -13,6 +13,7 @@ mod figures;
 mod heap;
 mod histogram;
 mod monitor;
+mod profile;
 mod reports;
 
 pub use figures::{Figure, FigureKind, Reading, Row, Series, SeriesOverflow, Unit, Value};
@@ -22,6 +23,7 @@ pub use monitor::{
     Cadence, GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitorRef, MonitoredResourceType, ResourceMonitor,
     VramMonitor, VramProvider,
 };
+pub use profile::{HeapMeasure, ResolvedFrame, ResolvedProfile, ResolvedSite, SourceLine};
 pub use reports::{
     FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport, ResourceUsageReport,
     VramReport, bytes_to_mb,

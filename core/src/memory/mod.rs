@@ -23,6 +23,7 @@ mod heap;
 #[cfg(feature = "telemetry")]
 mod note;
 pub mod process;
+mod profile;
 #[cfg(feature = "telemetry")]
 mod sites;
 #[cfg(feature = "telemetry")]
