@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 #[cfg(feature = "telemetry")]
 use std::ptr::null_mut;
 
+use super::inner::InnerAllocator;
 #[cfg(feature = "telemetry")]
 use super::note::Note;
 #[cfg(feature = "telemetry")]
@@ -55,7 +56,7 @@ impl TrackingAllocator {
     /// Counts what passes through the system's allocator.
     #[must_use]
     pub const fn system() -> Self {
-        Self::new(System)
+        Self::new(System).with_inner_kind(InnerAllocator::System)
     }
 }
 
@@ -64,6 +65,14 @@ impl<A> TrackingAllocator<A> {
     #[must_use]
     pub const fn new(inner: A) -> Self {
         Self { inner, switches: Switches::NONE }
+    }
+
+    /// Says which allocator the inner one is, so that its own figures can be read ([`inner_allocator`](super::inner_allocator)). Only for
+    /// one that [`new`](Self::new) was given: a wrapper of your own around mimalloc, say. The other constructors say it themselves.
+    #[must_use]
+    pub const fn with_inner_kind(mut self, kind: InnerAllocator) -> Self {
+        self.switches.inner = kind;
+        self
     }
 
     /// Keeps the peak exact to the byte, at the price of two shared atomic operations per call, for which threads contend.
@@ -123,11 +132,12 @@ impl<A> TrackingAllocator<A> {
     }
 }
 
-/// What an allocator does beside counting the totals. Constant in a `static`, so that the compiler leaves out what is off.
+/// What an allocator does beside counting the totals, and which is inside. Constant in a `static`, so that the compiler leaves out what is off.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Switches {
     /// Whether anything is on: what the common case asks.
     any: bool,
+    pub(super) inner: InnerAllocator,
     pub(super) peak: PeakMode,
     pub(super) tags: bool,
     pub(super) sizes: bool,
@@ -136,7 +146,14 @@ pub(super) struct Switches {
 }
 
 impl Switches {
-    const NONE: Self = Self { any: false, peak: PeakMode::Bounded, tags: false, sizes: false, mean_interval: 0 };
+    const NONE: Self = Self {
+        any: false,
+        inner: InnerAllocator::Unknown,
+        peak: PeakMode::Bounded,
+        tags: false,
+        sizes: false,
+        mean_interval: 0,
+    };
 
     /// Whether there is a note behind each block.
     #[cfg(feature = "telemetry")]
@@ -165,7 +182,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
         }
         // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`, which is the inner allocator's.
         let block = unsafe { self.inner.alloc(layout) };
-        count(block, layout)
+        self.count(block, layout)
     }
 
     #[inline]
@@ -176,7 +193,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
         }
         // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc_zeroed`, which is the inner allocator's.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
-        count(block, layout)
+        self.count(block, layout)
     }
 
     #[inline]
@@ -186,7 +203,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
             return unsafe { self.dealloc_switched(block, layout) };
         }
         // Counted first: once the block is free, another thread may be given it, and must not be counted before.
-        heap::deallocated(layout.size());
+        heap::deallocated(layout.size(), self.switches.inner);
         // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`, which is the inner allocator's.
         unsafe { self.inner.dealloc(block, layout) };
     }
@@ -200,23 +217,25 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
         // SAFETY: the caller keeps the contract of `GlobalAlloc::realloc`, which is the inner allocator's.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if moved.is_null() {
-            heap::failed();
+            heap::failed(self.switches.inner);
         } else {
-            heap::reallocated(layout.size(), new_size);
+            heap::reallocated(layout.size(), new_size, self.switches.inner);
         }
         moved
     }
 }
 
 #[cfg(feature = "telemetry")]
-#[inline]
-fn count(block: *mut u8, layout: Layout) -> *mut u8 {
-    if block.is_null() {
-        heap::failed();
-    } else {
-        heap::allocated(layout.size());
+impl<A> TrackingAllocator<A> {
+    #[inline]
+    fn count(&self, block: *mut u8, layout: Layout) -> *mut u8 {
+        if block.is_null() {
+            heap::failed(self.switches.inner);
+        } else {
+            heap::allocated(layout.size(), self.switches.inner);
+        }
+        block
     }
-    block
 }
 
 /// The same with what is switched on.
@@ -232,7 +251,7 @@ impl<A: GlobalAlloc> TrackingAllocator<A> {
     fn alloc_switched(&self, layout: Layout, alloc: impl FnOnce(Layout) -> *mut u8) -> *mut u8 {
         let block = self.outer(layout).map_or(null_mut(), alloc);
         if block.is_null() {
-            heap::failed();
+            heap::failed(self.switches.inner);
             return block;
         }
         let note = switches::allocated(layout.size(), &self.switches);
@@ -264,7 +283,7 @@ impl<A: GlobalAlloc> TrackingAllocator<A> {
         // SAFETY: the block was allocated with the outer layout, and the wanted size is neither 0 nor too large for its alignment.
         let moved = wanted.map_or(null_mut(), |wanted| unsafe { self.inner.realloc(block, outer, wanted.size()) });
         if moved.is_null() {
-            heap::failed();
+            heap::failed(self.switches.inner);
             return moved;
         }
         let note = switches::reallocated(layout.size(), new_size, note, &self.switches);
@@ -335,7 +354,7 @@ mod tests {
     use super::*;
     use crate::contract::HeapTotals;
     use crate::memory::{
-        get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, reset_peak,
+        get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, inner_allocator, reset_peak,
     };
 
     /// Refuses everything.
@@ -407,5 +426,7 @@ mod tests {
         unsafe { exact.dealloc(grown, layout(2 << 20, 1)) };
         assert_eq!(get_peak_allocated_bytes(), telemetry.then_some((2 << 20) + 7));
         assert_eq!(get_currently_allocated_bytes(), telemetry.then_some(0));
+        let first = if telemetry { InnerAllocator::System } else { InnerAllocator::Unknown };
+        assert_eq!(inner_allocator(), first, "the first that was allocated from");
     }
 }

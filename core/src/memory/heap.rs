@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use super::SHARDS;
 use super::allocator::PeakMode;
 use super::counters::{Counters, Shard, Total};
+use super::inner::{self, InnerAllocator};
 use crate::contract::HeapTotals;
 
 pub(super) static HEAP: Counters<SHARDS> = Counters {
@@ -106,48 +107,48 @@ pub fn reset_peak() {
 }
 
 #[inline(always)]
-pub(super) fn allocated(size: usize) {
+pub(super) fn allocated(size: usize, inner: InnerAllocator) {
     if !mine().counts_allocated(size) {
-        allocated_the_long_way(size);
+        allocated_the_long_way(size, inner);
     }
 }
 
 #[inline(always)]
-pub(super) fn deallocated(size: usize) {
+pub(super) fn deallocated(size: usize, inner: InnerAllocator) {
     if !mine().counts_deallocated(size) {
-        deallocated_the_long_way(size, PeakMode::Bounded);
+        deallocated_the_long_way(size, PeakMode::Bounded, inner);
     }
 }
 
 #[inline(always)]
-pub(super) fn reallocated(old: usize, new: usize) {
+pub(super) fn reallocated(old: usize, new: usize, inner: InnerAllocator) {
     if !mine().counts_reallocated(old, new) {
-        reallocated_the_long_way(old, new);
+        reallocated_the_long_way(old, new, inner);
     }
 }
 
 #[cold]
 #[inline(never)]
-pub(super) fn failed() {
-    HEAP.failed(found());
+pub(super) fn failed(inner: InnerAllocator) {
+    HEAP.failed(found(inner));
 }
 
 #[cold]
 #[inline(never)]
-fn allocated_the_long_way(size: usize) {
-    HEAP.allocated(found(), size, PeakMode::Bounded);
+fn allocated_the_long_way(size: usize, inner: InnerAllocator) {
+    HEAP.allocated(found(inner), size, PeakMode::Bounded);
 }
 
 #[cold]
 #[inline(never)]
-pub(super) fn deallocated_the_long_way(size: usize, mode: PeakMode) {
-    HEAP.deallocated(found(), size, mode);
+pub(super) fn deallocated_the_long_way(size: usize, mode: PeakMode, inner: InnerAllocator) {
+    HEAP.deallocated(found(inner), size, mode);
 }
 
 #[cold]
 #[inline(never)]
-fn reallocated_the_long_way(old: usize, new: usize) {
-    HEAP.reallocated(found(), old, new, PeakMode::Bounded);
+fn reallocated_the_long_way(old: usize, new: usize, inner: InnerAllocator) {
+    HEAP.reallocated(found(inner), old, new, PeakMode::Bounded);
 }
 
 /// Where this thread counts.
@@ -157,14 +158,15 @@ pub(super) fn mine() -> &'static Shard {
 }
 
 /// Where this thread counts, when it has begun to.
-pub(super) fn found() -> &'static Shard {
+pub(super) fn found(inner: InnerAllocator) -> &'static Shard {
     let mine = mine();
-    if std::ptr::eq(mine, &NOT_YET) { begin() } else { mine }
+    if std::ptr::eq(mine, &NOT_YET) { begin(inner) } else { mine }
 }
 
 /// Finds this thread a shard, which is its own until it ends, or the shared one.
 #[inline(never)]
-fn begin() -> &'static Shard {
+fn begin(inner: InnerAllocator) -> &'static Shard {
+    inner::is_inside(inner);
     // Until a shard is found, so that the standard library could allocate through this allocator to remember `END`.
     MINE.set(&HEAP.shared);
     if END.try_with(|_| ()).is_ok()

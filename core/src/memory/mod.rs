@@ -10,6 +10,7 @@
 //! - `allocator`: [`TrackingAllocator`], what it is told to count, and the calls that it passes on
 //! - `counters`, `heap`: the totals: their arithmetic, and the shards of this process's threads
 //! - `tallies`, `switches`: what is counted beside them where it is switched on: their arithmetic, and those of this process
+//! - `inner`: which allocator is inside, and what it says of its own memory
 //! - `note`: what stands behind a block; `tags`: whose it can be; `sites`: where in the program it can be from
 
 mod allocator;
@@ -20,6 +21,7 @@ mod heap;
 #[cfg(not(feature = "telemetry"))]
 #[path = "heap_off.rs"]
 mod heap;
+mod inner;
 #[cfg(feature = "telemetry")]
 mod note;
 pub mod process;
@@ -41,6 +43,7 @@ mod tallies;
 
 pub use allocator::TrackingAllocator;
 pub use heap::{get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, reset_peak};
+pub use inner::{AllocatorMemory, InnerAllocator, inner_allocator};
 #[cfg(feature = "telemetry")]
 use std::sync::atomic;
 pub use switches::{get_heap_profile, get_heap_sample_counts, get_size_histogram, heap_tags_revision, read_heap_tags};

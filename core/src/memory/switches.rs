@@ -124,7 +124,7 @@ pub(super) fn allocated(size: usize, switches: &Switches) -> Note {
 #[inline]
 pub(super) fn deallocated(size: usize, note: Note, switches: &Switches) {
     if switches.peak == PeakMode::Exact || !heap::mine().counts_deallocated(size) {
-        heap::deallocated_the_long_way(size, switches.peak);
+        heap::deallocated_the_long_way(size, switches.peak, switches.inner);
     }
     let (tallies, writer) = here();
     if switches.tags {
@@ -160,7 +160,7 @@ pub(super) fn reallocated(old: usize, new: usize, note: Note, switches: &Switche
 #[cold]
 #[inline(never)]
 fn allocated_the_long_way(size: usize, switches: &Switches) -> u16 {
-    let shard = heap::found();
+    let shard = heap::found(switches.inner);
     let sampled = is_sampled(shard, size, switches);
     HEAP.allocated(shard, size, switches.peak);
     if sampled { sites::sample(size, switches.mean_interval) } else { 0 }
@@ -169,7 +169,7 @@ fn allocated_the_long_way(size: usize, switches: &Switches) -> u16 {
 #[cold]
 #[inline(never)]
 fn reallocated_the_long_way(old: usize, new: usize, switches: &Switches) -> u16 {
-    let shard = heap::found();
+    let shard = heap::found(switches.inner);
     let sampled = is_sampled(shard, new, switches);
     HEAP.reallocated(shard, old, new, switches.peak);
     if sampled { sites::sample(new, switches.mean_interval) } else { 0 }
