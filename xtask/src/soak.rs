@@ -34,9 +34,9 @@ struct Campaign {
 const CAMPAIGNS: &[Campaign] = &[
     Campaign {
         name: "heap",
-        about: "a million random heap operations on 8 threads against an oracle (ENGINE_VITALS_SOAK_OPS: another number)",
+        about: "a billion heap operations on 64 threads that come and go, counted to the byte (ENGINE_VITALS_SOAK_OPS: another number)",
         test: &["--package", "engine-vitals-core", "--test", "heap_oracle", "--test", "heap_oracle_mimalloc"],
-        longer: None,
+        longer: Some(("ENGINE_VITALS_SOAK_OPS", "1000000000")),
     },
     Campaign {
         name: "book",
