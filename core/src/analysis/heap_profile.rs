@@ -7,9 +7,6 @@ use std::path::Path;
 use super::text::{Side, Table, bytes, counted, plain};
 use crate::contract::{HeapMeasure, ResolvedFrame, ResolvedProfile, ResolvedSite, SourceLine};
 
-/// Where the samples are counted whose sites found no place in the table.
-const OTHER: &str = "[call sites beyond the table]";
-
 /// The call sites that hold or allocate the most. As text a table, by its [`Display`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -96,7 +93,7 @@ impl ResolvedProfile {
         for one in &self.sites {
             add(&mut stacks, folded(one), one.site.measured(measure));
         }
-        add(&mut stacks, OTHER.to_owned(), self.other.measured(measure));
+        add(&mut stacks, Self::BEYOND_TABLE.to_owned(), self.other.measured(measure));
         let mut text = String::new();
         for (stack, estimate) in stacks {
             // Writing to a `String` does not fail.
@@ -125,7 +122,7 @@ fn folded(one: &ResolvedSite) -> String {
         }
     }
     if stack.is_empty() {
-        stack.push_str("[no stack]");
+        stack.push_str(ResolvedSite::NO_STACK);
     }
     stack
 }
@@ -143,7 +140,7 @@ fn push_name(stack: &mut String, name: &str) {
 
 impl TopSite {
     fn of(innermost: Option<&SourceLine>, own: Option<&SourceLine>, address: Option<usize>) -> Self {
-        let unnamed = || address.map_or_else(|| "[no stack]".to_owned(), |address| format!("{address:#x}"));
+        let unnamed = || address.map_or_else(|| ResolvedSite::NO_STACK.to_owned(), |address| format!("{address:#x}"));
         let called_from = own.filter(|own| Some(*own) != innermost);
         Self {
             function: innermost.map_or_else(unnamed, |line| line.function.to_string()),
@@ -266,7 +263,7 @@ impl Display for TopSites {
             writeln!(f, "  and {}", counted(self.left_out as u64, "more", "more"))?;
         }
         if self.other > 0 {
-            writeln!(f, "  {} {}", in_words(self.other), OTHER)?;
+            writeln!(f, "  {} {}", in_words(self.other), ResolvedProfile::BEYOND_TABLE)?;
         }
         if self.missed_samples > 0 {
             writeln!(

@@ -65,6 +65,9 @@ pub enum HeapMeasure {
 }
 
 impl ResolvedProfile {
+    /// What stands in place of a stack for the samples whose sites found no place in the table.
+    pub const BEYOND_TABLE: &'static str = "[call sites beyond the table]";
+
     /// A profile of these sites.
     #[must_use]
     pub fn new(mean_interval_bytes: u64, sites: Vec<ResolvedSite>, other: CallSite, missed_samples: u64) -> Self {
@@ -86,6 +89,9 @@ impl ResolvedProfile {
 }
 
 impl ResolvedSite {
+    /// What stands in place of a stack of which no frame is known.
+    pub const NO_STACK: &'static str = "[no stack]";
+
     /// A site with these frames, the innermost first.
     #[must_use]
     pub fn new(site: CallSite, frames: Vec<ResolvedFrame>) -> Self {

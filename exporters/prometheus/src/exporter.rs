@@ -15,7 +15,7 @@ use crate::bridge::Bridge;
 use crate::dump;
 use crate::index::{self, MonitorLine};
 use crate::render::{Labels, family};
-use crate::server::{Config, DumpForm, Limits, Listen, Pages, Server, Stats, host_name};
+use crate::server::{Config, DumpForm, HeapForm, Limits, Listen, Pages, Server, Stats, host_name};
 use crate::ticker::Ticker;
 
 /// The port that is tried first.
@@ -56,6 +56,7 @@ impl Exporter {
             joined: None,
             notices: Box::new(Vec::new),
             dump: None,
+            heap: None,
         }
     }
 
@@ -112,7 +113,11 @@ pub struct ExporterBuilder {
     joined: Option<Arc<dyn Recorder + Send + Sync>>,
     notices: Notices,
     dump: Option<dump::Source>,
+    heap: Option<HeapSource>,
 }
+
+/// Makes the heap's call sites in a form, where there are any.
+type HeapSource = Box<dyn Fn(HeapForm) -> Option<Vec<u8>> + Send + Sync>;
 
 /// Asked for each page: what the page should say beside the monitors' health.
 type Notices = Box<dyn Fn() -> Vec<String> + Send + Sync>;
@@ -201,6 +206,16 @@ impl ExporterBuilder {
         self
     }
 
+    /// Serves the heap's call sites, as this writes them, as `/heap.pb.gz` for pprof, `/heap.folded` and `/heap.txt`. Without it, and where
+    /// it gives `None`, there are no such pages. It is called on a thread that may block, for each request, or once for all that come
+    /// while it runs: the first call may take seconds, and whoever does not wait for that asks again.
+    ///
+    /// They have the names of the program's functions and of its source files: whoever may read the figures may read those too.
+    pub fn heap_profile(mut self, write: impl Fn(HeapForm) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        self.heap = Some(Box::new(write));
+        self
+    }
+
     /// Gives gauges and counters to a recorder that the application already has, too; every second.
     ///
     /// What the `metrics` facade cannot carry (histograms, counters of seconds) is not among them, and a gauge that is
@@ -246,6 +261,7 @@ impl ExporterBuilder {
             app: self.app,
             notices: self.notices,
             dump: self.dump,
+            heap: self.heap,
         });
         let server = Server::start(config, content.clone(), stats).map_err(StartError::Listen)?;
         let mut upkeep =
@@ -327,6 +343,7 @@ struct Content {
     app: Option<(String, String)>,
     notices: Notices,
     dump: Option<dump::Source>,
+    heap: Option<HeapSource>,
 }
 
 impl Pages for Content {
@@ -355,7 +372,7 @@ impl Pages for Content {
             Some((name, version)) => (name.as_str(), Some(version.as_str())),
             None => ("This program", None),
         };
-        index::page(name, version, self.has_dump(), &monitors, &issues).into_bytes()
+        index::page(name, version, self.has_dump(), self.heap.is_some(), &monitors, &issues).into_bytes()
     }
 
     fn has_dump(&self) -> bool {
@@ -364,6 +381,10 @@ impl Pages for Content {
 
     fn dump(&self, form: DumpForm) -> Vec<u8> {
         self.dump.as_ref().map(|source| dump::render(source, form)).unwrap_or_default()
+    }
+
+    fn heap(&self, form: HeapForm) -> Option<Vec<u8>> {
+        self.heap.as_ref().and_then(|write| write(form))
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn page(
     app: &str,
     version: Option<&str>,
     has_dump: bool,
+    has_heap: bool,
     monitors: &[MonitorLine<'_>],
     issues: &[String],
 ) -> String {
@@ -37,13 +38,20 @@ pub(crate) fn page(
         }
         false => "",
     };
+    let heap = match has_heap {
+        true => {
+            " &middot; <a href=\"/heap.txt\">/heap.txt</a> <a href=\"/heap.folded\">/heap.folded</a> \
+             <a href=\"/heap.pb.gz\">/heap.pb.gz</a> call sites of the heap"
+        }
+        false => "",
+    };
     let _ = write!(
         html,
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{app} - Engine Vitals</title>\
          <style>{STYLE}</style></head><body><h1>{app}{version}</h1>\
          <p class=\"sub\">Engine Vitals {}</p>\
-         <p><a href=\"/metrics\">/metrics</a> figures for Prometheus &middot; <a href=\"/healthz\">/healthz</a>{dump}</p>\
+         <p><a href=\"/metrics\">/metrics</a> figures for Prometheus &middot; <a href=\"/healthz\">/healthz</a>{dump}{heap}</p>\
          <table><thead><tr><th>Monitor</th><th>Resource</th><th>State</th></tr></thead><tbody>",
         env!("CARGO_PKG_VERSION")
     );
@@ -100,7 +108,7 @@ mod tests {
     #[test]
     fn names_cannot_become_markup() {
         let line = MonitorLine { id: "<script>", resource: "a&b", state: MonitorState::Failed };
-        let html = page("\"<b>'", Some("1.0"), false, &[line], &["<i>near</i>".to_owned()]);
+        let html = page("\"<b>'", Some("1.0"), false, false, &[line], &["<i>near</i>".to_owned()]);
         assert!(!html.contains("<script>") && !html.contains("<b>") && !html.contains("<i>"), "{html}");
         assert!(html.contains("&lt;script&gt;") && html.contains("a&amp;b") && html.contains("panicked"), "{html}");
         assert!(html.contains("&quot;&lt;b&gt;&#39; 1.0") && html.contains("&lt;i&gt;near"), "{html}");

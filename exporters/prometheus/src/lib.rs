@@ -33,3 +33,4 @@ mod server;
 mod ticker;
 
 pub use exporter::{DEFAULT_PORT, Exporter, ExporterBuilder, StartError};
+pub use server::HeapForm;

@@ -1,5 +1,5 @@
-//! The resource events of engine-vitals in files: as JSON lines, in the schema of `docs/EVENTS.md`, and as a trace that
-//! [Perfetto](https://ui.perfetto.dev) opens, as `docs/TRACE.md` tells.
+//! What engine-vitals knows in files: resource events as JSON lines, in the schema of `docs/EVENTS.md`, and as a trace that
+//! [Perfetto](https://ui.perfetto.dev) opens, as `docs/TRACE.md` tells; the heap's call sites as a profile that pprof opens.
 //!
 //! ```text
 //!  hooks ─▶ rings ─▶ EventCursor ─▶ a thread ─┬─ EventLog ──▶ one object per line ─▶ any io::Write
@@ -8,6 +8,7 @@
 //!
 //! - [`EventLog`] and [`TraceFile`] follow a tracker's events on a thread of their own. Hooks never write and never wait
 //!   for the writer: what it is too slow for is overwritten in the rings, and counted.
+//! - [`write_pprof`] writes a heap profile.
 //! - [`EventLine`] is one event as it is written, and [`write_event`] writes one, for dumps.
 //!
 //! Events are recorded at [`Level::Events`](engine_vitals_core::probe::Level::Events), which whoever makes the tracker
@@ -38,9 +39,11 @@ mod file;
 mod line;
 mod log;
 mod perfetto;
+mod pprof;
 mod pump;
 
 pub use file::{TraceFile, TraceOptions};
 pub use line::{EventLine, write_event};
 pub use log::EventLog;
+pub use pprof::write_pprof;
 pub use pump::Options;

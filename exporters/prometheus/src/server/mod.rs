@@ -49,6 +49,17 @@ pub(crate) enum DumpForm {
     Text,
 }
 
+/// How the heap's call sites are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeapForm {
+    /// `/heap.pb.gz`: pprof's format, compressed with gzip.
+    Pprof,
+    /// `/heap.folded`: folded stacks.
+    Folded,
+    /// `/heap.txt`: a table for people.
+    Text,
+}
+
 /// What the server shows. Called on a thread that may block, never twice at once for the same page.
 pub(crate) trait Pages: Send + Sync + 'static {
     /// `/metrics`, in the Prometheus text format.
@@ -59,6 +70,8 @@ pub(crate) trait Pages: Send + Sync + 'static {
     fn has_dump(&self) -> bool;
     /// `/dump.json` and `/dump.txt`.
     fn dump(&self, form: DumpForm) -> Vec<u8>;
+    /// `/heap.pb.gz`, `/heap.folded` and `/heap.txt`, where they can be had.
+    fn heap(&self, form: HeapForm) -> Option<Vec<u8>>;
 }
 
 /// How much of anything is allowed.

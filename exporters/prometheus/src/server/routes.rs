@@ -17,12 +17,13 @@ use tokio::time::{Instant, timeout};
 use super::coalesce::Coalesced;
 use super::guard::{self, Refusal, Rules};
 use super::stats::Stats;
-use super::{DumpForm, Limits, Pages};
+use super::{DumpForm, HeapForm, Limits, Pages};
 
 /// The content type of the Prometheus text format.
 pub(crate) const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const BINARY: &str = "application/octet-stream";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// Bodies below this are sent as they are: gzip would save less than a packet.
@@ -50,6 +51,7 @@ pub(crate) struct Site {
     metrics: Arc<Coalesced<Page>>,
     index: Arc<Coalesced<Page>>,
     dumps: Option<Dumps>,
+    heap: Heap,
 }
 
 /// The dump in its two forms.
@@ -58,9 +60,17 @@ struct Dumps {
     text: Arc<Coalesced<Page>>,
 }
 
+/// The heap's call sites in their three forms.
+struct Heap {
+    pprof: Arc<Coalesced<Page>>,
+    folded: Arc<Coalesced<Page>>,
+    text: Arc<Coalesced<Page>>,
+}
+
 /// A rendered page, and its compressed form once someone asked for it.
 struct Page {
-    text: Bytes,
+    /// `None` where there is nothing to show.
+    text: Option<Bytes>,
     gzip: OnceCell<Bytes>,
 }
 
@@ -73,6 +83,11 @@ impl Site {
             Coalesced::new(move || Page::new(pages.dump(form)))
         };
         let dumps = pages.has_dump().then(|| Dumps { json: dump(DumpForm::Json), text: dump(DumpForm::Text) });
+        let heap = |form| {
+            let pages = Arc::clone(&pages);
+            Coalesced::new(move || Page::new(pages.heap(form)))
+        };
+        let heap = Heap { pprof: heap(HeapForm::Pprof), folded: heap(HeapForm::Folded), text: heap(HeapForm::Text) };
         Self {
             rules,
             in_flight: Semaphore::new(limits.max_in_flight),
@@ -84,6 +99,7 @@ impl Site {
             }),
             index: Coalesced::new(move || Page::new(for_index.index())),
             dumps,
+            heap,
             limits,
             stats,
         }
@@ -101,6 +117,9 @@ impl Site {
                 ("/", _) => self.page(&self.index, HTML, &request.headers).await,
                 ("/dump.json", Some(dumps)) => self.page(&dumps.json, JSON, &request.headers).await,
                 ("/dump.txt", Some(dumps)) => self.page(&dumps.text, TEXT, &request.headers).await,
+                ("/heap.pb.gz", _) => self.page(&self.heap.pprof, BINARY, &request.headers).await,
+                ("/heap.folded", _) => self.page(&self.heap.folded, TEXT, &request.headers).await,
+                ("/heap.txt", _) => self.page(&self.heap.text, TEXT, &request.headers).await,
                 _ => Err(Refusal::NotFound),
             },
         };
@@ -120,8 +139,10 @@ impl Site {
         let work = async {
             let (page, shared) = page.get().await;
             let page = page.map_err(|_| Refusal::GatherFailed)?;
-            let gzip = page.text.len() >= GZIP_FROM && guard::accepts_gzip(headers);
-            let body = if gzip { page.gzip().await? } else { page.text.clone() };
+            let text = page.text.clone().ok_or(Refusal::NotFound)?;
+            // What is binary is compressed already.
+            let gzip = content_type != BINARY && text.len() >= GZIP_FROM && guard::accepts_gzip(headers);
+            let body = if gzip { page.gzip(text).await? } else { text };
             Ok((body, gzip, shared))
         };
         let (body, gzip, shared) =
@@ -141,14 +162,13 @@ impl Site {
 }
 
 impl Page {
-    fn new(text: Vec<u8>) -> Self {
-        Self { text: Bytes::from(text), gzip: OnceCell::new() }
+    fn new(text: impl Into<Option<Vec<u8>>>) -> Self {
+        Self { text: text.into().map(Bytes::from), gzip: OnceCell::new() }
     }
 
     /// Compressed once, off the server's thread, for all who share the page.
-    async fn gzip(&self) -> Result<Bytes, Refusal> {
+    async fn gzip(&self, text: Bytes) -> Result<Bytes, Refusal> {
         let compress = || async {
-            let text = self.text.clone();
             let packed = spawn_blocking(move || compress(&text)).await;
             packed.ok().and_then(Result::ok).ok_or(Refusal::GatherFailed)
         };

@@ -40,6 +40,12 @@ impl Pages for Held {
         let _ = self.go.lock().recv();
         format!("{form:?}").into_bytes()
     }
+
+    fn heap(&self, form: HeapForm) -> Option<Vec<u8>> {
+        self.asked.lock().send(()).unwrap();
+        let _ = self.go.lock().recv();
+        (form != HeapForm::Text).then(|| format!("{form:?}").into_bytes())
+    }
 }
 
 struct Rig {
@@ -143,6 +149,22 @@ fn all_who_wait_for_a_dump_get_the_one() {
     assert!(rig.asked.try_recv().is_err(), "taken more than once");
     assert!(rest(rig.ask("/dump.txt")).ends_with("\r\n\r\nText"));
     // A dump is no scrape.
+    rig.wait_for("vitals_exporter_scrapes_total 0");
+}
+
+#[test]
+fn all_who_wait_for_a_heap_profile_get_the_one() {
+    let mut rig = Rig::new(Limits::default(), Vec::new());
+    let waiting: Vec<_> = (0..10).map(|_| rig.ask("/heap.pb.gz")).collect();
+    rig.asked.recv_timeout(GUARD).unwrap();
+    rig.wait_for("vitals_exporter_requests_total 10");
+    rig.release();
+    for stream in waiting {
+        assert!(rest(stream).ends_with("\r\n\r\nPprof"));
+    }
+    assert!(rig.asked.try_recv().is_err(), "written more than once");
+    assert!(rest(rig.ask("/heap.folded")).ends_with("\r\n\r\nFolded"));
+    assert_eq!(status(rig.ask("/heap.txt")), "404");
     rig.wait_for("vitals_exporter_scrapes_total 0");
 }
 

@@ -8,7 +8,7 @@ use crate::common::{GUARD, connect, get, is_closed, read_answer, request, send, 
 use engine_vitals_core::analysis::Dump;
 use engine_vitals_core::probe::New;
 use engine_vitals_core::tracker::Tracker;
-use engine_vitals_prometheus::StartError;
+use engine_vitals_prometheus::{HeapForm, StartError};
 
 #[test]
 fn the_pages_are_answered() {
@@ -56,6 +56,41 @@ fn a_dump_is_served_where_there_is_one() {
     assert_eq!((text.status, text.header("content-type")), (200, Some("text/plain; charset=utf-8")));
     assert!(text.text().contains("\"vertices\""), "{}", text.text());
     assert!(ask("/").text().contains("<a href=\"/dump.txt\">"));
+}
+
+#[test]
+fn call_sites_are_served_where_there_are_some() {
+    const PAGES: [(&str, &str); 3] = [
+        ("/heap.pb.gz", "application/octet-stream"),
+        ("/heap.folded", "text/plain; charset=utf-8"),
+        ("/heap.txt", "text/plain; charset=utf-8"),
+    ];
+    let without = start(|builder| builder);
+    let none_yet = start(|builder| builder.heap_profile(|_| None));
+    for (path, _) in PAGES {
+        assert_eq!((get(&without, path).status, get(&none_yet, path).status), (404, 404));
+    }
+    assert!(!get(&without, "/").text().contains("/heap"));
+
+    let body = |form| format!("{form:?} ").repeat(1_000);
+    let write = move |form| Some(body(form).into_bytes());
+    let exporter = start(|builder| builder.bearer_token("s3cret").heap_profile(write));
+    let address = exporter.addresses()[0];
+    let ask = |method, path: &str| send(address, &request(method, path, "Authorization: Bearer s3cret\r\n"));
+    for ((path, content_type), form) in PAGES.into_iter().zip([HeapForm::Pprof, HeapForm::Folded, HeapForm::Text]) {
+        assert_eq!((get(&exporter, path).status, ask("POST", path).status), (401, 405));
+        let evil = format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer s3cret\r\n\r\n");
+        assert_eq!(send(address, evil.as_bytes()).status, 403);
+        let answer = ask("GET", path);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)));
+        assert_eq!(answer.text(), body(form));
+        // What is compressed already is not compressed again.
+        let accepting = "Authorization: Bearer s3cret\r\nAccept-Encoding: gzip\r\n";
+        let encoded = send(address, &request("GET", path, accepting));
+        let expected = (form != HeapForm::Pprof).then_some("gzip");
+        assert_eq!(encoded.header("content-encoding"), expected);
+    }
+    assert!(ask("GET", "/").text().contains("<a href=\"/heap.pb.gz\">"));
 }
 
 #[test]
