@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use engine_vitals_core::analysis::Rules;
 use engine_vitals_core::analysis::guards::GuardSettings;
+use engine_vitals_core::analysis::guards::heap::HeapGuardSettings;
 use engine_vitals_core::probe::{Level, Probe};
 use engine_vitals_core::registry::{Registry, RegistryBuilder};
 use engine_vitals_core::tracker::TrackerBuilder;
@@ -52,6 +53,9 @@ pub struct Builder {
     pub(super) instrument: Option<Instrument>,
     /// `None` for the defaults, which are made where guards look.
     pub(super) guards: Option<GuardSettings>,
+    /// In bytes; 0 for none.
+    pub(super) heap_budget: u64,
+    pub(super) heap_guards: HeapGuardSettings,
 }
 
 /// Choices about the instrumentation.
@@ -242,6 +246,25 @@ impl Builder {
     /// ```
     pub fn guards(mut self, settings: GuardSettings) -> Self {
         self.guards = Some(settings);
+        self
+    }
+
+    /// Bytes that the heap should stay within; none by default, and with 0. It is the capacity of the monitor `heap`, whose health check
+    /// warns at 80 %; each crossing is counted and is one of the [warnings](Vitals::warnings), with the largest tags and those that grow
+    /// fastest ([`MemoryResourceMonitor::with_budget`](engine_vitals_core::monitor::MemoryResourceMonitor::with_budget)).
+    ///
+    /// ```
+    /// let vitals = engine_vitals::Vitals::builder().without_server().heap_budget(512 << 20).start();
+    /// # drop(vitals);
+    /// ```
+    pub fn heap_budget(mut self, bytes: u64) -> Self {
+        self.heap_budget = bytes;
+        self
+    }
+
+    /// When a heap tag counts as growing without end, instead of by the defaults.
+    pub fn heap_guards(mut self, settings: HeapGuardSettings) -> Self {
+        self.heap_guards = settings;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use engine_vitals_core::contract::{ResourceMonitor, VramProvider};
+use engine_vitals_core::memory::HeapTag;
 use engine_vitals_core::monitor::{AdapterMonitor, GpuFrameMonitor, VramResourceMonitor};
 use engine_vitals_core::registry::Registry;
 use parking_lot::Mutex;
@@ -85,6 +86,7 @@ impl DeviceMonitors {
     }
 
     fn around(registry: &Registry, device: &wgpu::Device, provider: Arc<AllocatorReportProvider>) -> Self {
+        let _own = HeapTag::OWN.enter();
         let facts = AdapterFacts::new(&device.adapter_info());
         let weak = Arc::downgrade(&provider) as Weak<dyn VramProvider>;
         let mut monitors = Self { registry: registry.clone(), ids: Vec::new(), _provider: provider };

@@ -6,7 +6,7 @@ use engine_vitals_core::analysis::LifecycleTelemetry;
 use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::contract::VramProvider;
-use engine_vitals_core::monitor::GpuFrameMonitor;
+use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor};
 use engine_vitals_core::probe::{Context, PacketResult, Probe};
 use engine_vitals_core::registry::{Registry, UpdateSummary};
 use engine_vitals_core::tracker::Tracker;
@@ -20,6 +20,7 @@ use crate::instrument::{Adopted, Instrumentation};
 pub struct Vitals {
     registry: Registry,
     tracker: Tracker,
+    heap: OnceLock<Arc<MemoryResourceMonitor>>,
     gpu: OnceLock<Arc<GpuFrameMonitor>>,
 }
 
@@ -30,7 +31,7 @@ impl Vitals {
     }
 
     pub(super) fn with(_: Builder) -> Self {
-        Self { registry: Registry::new(), tracker: Tracker::new(), gpu: OnceLock::new() }
+        Self { registry: Registry::new(), tracker: Tracker::new(), heap: OnceLock::new(), gpu: OnceLock::new() }
     }
 
     /// The instance itself.
@@ -107,6 +108,12 @@ impl Vitals {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// A monitor that nobody runs; made when it is first asked for.
+    #[must_use]
+    pub fn heap_monitor(&self) -> &Arc<MemoryResourceMonitor> {
+        self.heap.get_or_init(|| Arc::new(MemoryResourceMonitor::new("heap")))
     }
 
     /// A monitor that nobody runs; made when it is first asked for.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use engine_vitals_core::memory::HeapTag;
 use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use parking_lot::Mutex;
 
@@ -24,7 +25,10 @@ impl Reports {
             // Whoever reads our stderr may be slow: the frame does not wait for that, unless there are no threads.
             let writer = std::thread::Builder::new().name("vitals-report".to_owned());
             let theirs = Arc::clone(&text);
-            match writer.spawn(move || write(&theirs)) {
+            match writer.spawn(move || {
+                let _own = HeapTag::OWN.enter();
+                write(&theirs);
+            }) {
                 Ok(writing) => *slot.lock() = Some(writing),
                 Err(_) => write(&text),
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine_vitals_core::analysis::guards::{self, Warning};
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry};
 use engine_vitals_core::contract::ResourceMonitor;
-use engine_vitals_core::memory;
+use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
     FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor, ProcessMemoryMonitor,
 };
@@ -46,6 +46,7 @@ pub struct Vitals {
     /// The ids of the standard monitors that are in it.
     registered: Vec<Cow<'static, str>>,
     tracker: Arc<Tracker>,
+    heap: Arc<MemoryResourceMonitor>,
     frames: Arc<FrameMonitor>,
     gpu: Arc<GpuFrameMonitor>,
     lifecycle: Arc<LifecycleResourceMonitor>,
@@ -66,6 +67,7 @@ impl Vitals {
     }
 
     pub(super) fn with(mut builder: Builder) -> Self {
+        let _own = HeapTag::OWN.enter();
         let mut notices = Vec::new();
         let at_exit = AtExit::from_env(&mut notices);
         let report = builder.report | toggles::REPORT.is_on(&mut notices);
@@ -78,6 +80,8 @@ impl Vitals {
         tracker.set_touch_lists(builder.touch_lists);
         let tracker = Arc::new(tracker);
         let registry = builder.registry_given.clone().unwrap_or_else(|| builder.registry.clone().build());
+        let heap = MemoryResourceMonitor::new("heap").with_budget(builder.heap_budget);
+        let heap = Arc::new(heap.with_guards(builder.heap_guards));
         let frames = Arc::new(FrameMonitor::new("frames"));
         let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
         let rules = std::mem::take(&mut builder.rules);
@@ -86,7 +90,7 @@ impl Vitals {
         let reports = report.then(|| Reports::of(&lifecycle));
 
         let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 6] = [
-            (StandardMonitor::Heap, Arc::new(MemoryResourceMonitor::new("heap"))),
+            (StandardMonitor::Heap, heap.clone()),
             (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
             (StandardMonitor::Frames, frames.clone()),
             (StandardMonitor::Gpu, gpu.clone()),
@@ -128,6 +132,7 @@ impl Vitals {
             registry,
             registered,
             tracker,
+            heap,
             frames,
             gpu,
             lifecycle,
@@ -182,6 +187,7 @@ impl Vitals {
 
     /// [`frame`](Self::frame) for a frame with another end than being presented.
     pub fn frame_ended(&self, result: PacketResult) -> UpdateSummary {
+        let _own = HeapTag::OWN.enter();
         self.frames.frame(LANE, self.began.elapsed());
         let probe = self.probe();
         let surface_frames = surface_frames(&self.instrumentation);
@@ -218,7 +224,8 @@ impl Vitals {
         &self.tracker
     }
 
-    /// What the guards have warned of (docs/GUARDS.md): the last 64 warnings, one for each guard and subject, the last raised at the end.
+    /// What the guards have warned of (docs/GUARDS.md, docs/HEAP.md): the last 64 warnings about resources, then the last 64 about the heap,
+    /// one for each guard and subject, the last raised at the end.
     /// With the feature `log` they are logged, too.
     ///
     /// Sites of wgpu's objects are those of sampled backtraces, where
@@ -229,6 +236,7 @@ impl Vitals {
         if takes_backtraces(&self.instrumentation) {
             guards::locate(&mut warnings, &self.tracker, |id| self.instrumentation.site(id));
         }
+        warnings.extend(self.heap.warnings());
         warnings
     }
 
@@ -258,6 +266,13 @@ impl Vitals {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The monitor of the heap: its last report, and the tags that grow without end
+    /// ([`growth_suspects`](MemoryResourceMonitor::growth_suspects)).
+    #[must_use]
+    pub fn heap_monitor(&self) -> &Arc<MemoryResourceMonitor> {
+        &self.heap
     }
 
     /// The monitor of frame times on the GPU, for engines with timers of their own

@@ -70,10 +70,10 @@ fn values(table: &Snapshot) -> Values {
     for (figure, histogram) in table.monitors.iter().flat_map(|monitor| &monitor.histograms) {
         let number = |count: u64| f64::from(u32::try_from(count).expect("few samples"));
         for (bound, count) in &histogram.buckets {
-            let bound = bound.map_or("+Inf".to_owned(), |bound| bound.as_secs_f64().to_string());
+            let bound = bound.map_or("+Inf".to_owned(), |bound| bound.to_string());
             values.insert(sample(figure, "_bucket", Some(bound)), number(*count));
         }
-        values.insert(sample(figure, "_sum", None), histogram.sum.as_secs_f64());
+        values.insert(sample(figure, "_sum", None), histogram.sum);
         values.insert(sample(figure, "_count", None), number(histogram.count));
     }
     values

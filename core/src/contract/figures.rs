@@ -28,7 +28,7 @@ pub enum FigureKind {
     Gauge,
     /// Only grows; its name ends in `_total`.
     Counter,
-    /// A distribution of times; read from the histogram itself, so that it takes no place in a [`Row`].
+    /// A distribution of times or sizes; read from the histogram itself, so that it takes no place in a [`Row`].
     Histogram(Arc<Histogram>),
 }
 
@@ -150,14 +150,15 @@ impl Series {
         self.push(name.into(), unit, help.into(), FigureKind::Counter)
     }
 
-    /// Describes a histogram of times. It takes no place in the [`Row`]: readers read the histogram itself.
+    /// Describes a histogram of times or of sizes; its unit is the histogram's. It takes no place in the [`Row`]: readers read the
+    /// histogram itself.
     pub fn histogram(
         &mut self,
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
         histogram: &Arc<Histogram>,
     ) -> &mut Figure {
-        self.push(name.into(), Unit::Seconds, help.into(), FigureKind::Histogram(Arc::clone(histogram)))
+        self.push(name.into(), histogram.unit(), help.into(), FigureKind::Histogram(Arc::clone(histogram)))
     }
 
     /// How many figures were described and taken.

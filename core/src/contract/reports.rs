@@ -51,6 +51,14 @@ pub struct MemoryReport {
     pub peak_usage_bytes: u64,
     /// Change of the live bytes since the report before this one; negative when memory was given back.
     pub allocation_delta_bytes: i64,
+    /// Change of the live blocks since the report before this one.
+    pub allocation_delta_count: i64,
+    /// Allocations since the report before this one: those of a frame, where a report is made each frame.
+    pub frame_allocations: u64,
+    /// Bytes allocated since the report before this one, by allocations and reallocations.
+    pub frame_allocated_bytes: u64,
+    /// Bytes live that are Engine Vitals' own (the tag `engine-vitals`); `None` where the allocator keeps no tags.
+    pub own_bytes: Option<u64>,
     /// How many reports this monitor has made, this one included.
     pub sample_count: u64,
     /// Allocations over life.
@@ -82,24 +90,31 @@ pub struct MemoryReport {
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people: ratios and mebibytes")]
 impl MemoryReport {
-    /// A report with these totals; the derived ratios are calculated. `None` when nothing was ever allocated.
+    /// A report with these totals, whose changes are those since the totals `before`: the default for a first report. The derived ratios
+    /// are calculated. `None` when nothing was ever allocated, and when either totals are broken.
+    ///
+    /// [`own_bytes`](Self::own_bytes) is left unknown.
     #[must_use]
     pub fn from_totals(
         totals: HeapTotals,
+        before: HeapTotals,
         peak_usage_bytes: u64,
-        allocation_delta_bytes: i64,
         sample_count: u64,
     ) -> Option<Self> {
-        let allocations = totals.large_allocations + totals.small_allocations;
-        let allocated = totals.large_allocation_bytes + totals.small_allocation_bytes;
+        let (allocations, allocated) = (totals.allocations(), totals.allocated_bytes());
         if allocations == 0 || allocated == 0 {
             return None;
         }
-        let live = allocated.checked_sub(totals.deallocated_bytes)?;
+        let change = |now: u64, before: u64| now.wrapping_sub(before).cast_signed();
+        let live = totals.live_bytes()?;
         Some(Self {
             current_usage_bytes: live,
             peak_usage_bytes: peak_usage_bytes.max(live),
-            allocation_delta_bytes,
+            allocation_delta_bytes: change(live, before.live_bytes()?),
+            allocation_delta_count: change(totals.live_allocations()?, before.live_allocations()?),
+            frame_allocations: allocations.checked_sub(before.allocations())?,
+            frame_allocated_bytes: allocated.checked_sub(before.allocated_bytes())?,
+            own_bytes: None,
             sample_count,
             total_allocations: allocations,
             total_deallocations: totals.deallocations,
@@ -126,6 +141,13 @@ impl MemoryReport {
     #[must_use]
     pub fn peak_usage_mb(&self) -> f64 {
         bytes_to_mb(self.peak_usage_bytes)
+    }
+
+    /// Bytes live that are the engine's: all but [`own_bytes`](Self::own_bytes). `None` where the allocator keeps no tags.
+    #[must_use]
+    pub fn engine_usage_bytes(&self) -> Option<u64> {
+        // The two are not of one instant: what others freed between them may be missing from the total.
+        self.own_bytes.map(|own| self.current_usage_bytes.saturating_sub(own))
     }
 
     /// Change since the report before this one in KiB.
@@ -465,7 +487,15 @@ mod tests {
 
     #[test]
     fn a_memory_report_follows_the_formulas() {
-        let report = MemoryReport::from_totals(TOTALS, 5 << 20, -3 << 10, 4).unwrap();
+        // Before: the 3 MiB, and a fourth small block of 3 KiB that went back.
+        let before = HeapTotals {
+            large_allocations: 1,
+            large_allocation_bytes: 3 << 20,
+            small_allocations: 1,
+            small_allocation_bytes: 3 << 10,
+            ..HeapTotals::default()
+        };
+        let report = MemoryReport::from_totals(TOTALS, before, 5 << 20, 4).unwrap();
         // 5.5 MiB allocated, 3.125 MiB freed.
         assert_eq!(report.current_usage_bytes, 2_490_368);
         assert_eq!((report.total_allocations, report.total_deallocations, report.total_reallocations), (5, 1, 1));
@@ -478,21 +508,27 @@ mod tests {
         close(report.large_allocation_percentage(), 40.0);
         close(report.current_usage_mb(), 2.375);
         close(report.peak_usage_mb(), 5.0);
-        close(report.allocation_delta_kb(), -3.0);
+        // 2.375 MiB in 4 blocks, after 3 MiB and 3 KiB in 2.
+        assert_eq!((report.allocation_delta_bytes, report.allocation_delta_count), (-658_432, 2));
+        close(report.allocation_delta_kb(), -643.0);
+        assert_eq!((report.frame_allocations, report.frame_allocated_bytes), (3, (5_632 - 3_075) << 10));
+        assert_eq!((report.own_bytes, report.engine_usage_bytes()), (None, None));
+        let tagged = |own| MemoryReport { own_bytes: Some(own), ..report }.engine_usage_bytes();
+        assert_eq!((tagged(0), tagged(368), tagged(u64::MAX)), (Some(2_490_368), Some(2_490_000), Some(0)));
     }
 
     #[test]
     fn a_peak_never_lies_below_the_live_bytes() {
-        let report = MemoryReport::from_totals(TOTALS, 1, 0, 1).unwrap();
+        let report = MemoryReport::from_totals(TOTALS, HeapTotals::default(), 1, 1).unwrap();
         assert_eq!(report.peak_usage_bytes, report.current_usage_bytes);
     }
 
     #[test]
     fn there_is_no_report_of_nothing_and_none_of_broken_counts() {
-        assert_eq!(MemoryReport::from_totals(HeapTotals::default(), 0, 0, 1), None);
+        assert_eq!(MemoryReport::from_totals(HeapTotals::default(), HeapTotals::default(), 0, 1), None);
         let broken = HeapTotals { deallocated_bytes: TOTALS.allocated_bytes() + 1, deallocations: 6, ..TOTALS };
         assert_eq!((broken.live_bytes(), broken.live_allocations()), (None, None));
-        assert_eq!(MemoryReport::from_totals(broken, 0, 0, 1), None);
+        assert_eq!(MemoryReport::from_totals(broken, HeapTotals::default(), 0, 1), None);
         let all_freed = HeapTotals { deallocated_bytes: TOTALS.allocated_bytes(), deallocations: 5, ..TOTALS };
         assert_eq!((all_freed.live_bytes(), all_freed.live_allocations()), (Some(0), Some(0)));
     }
@@ -501,7 +537,7 @@ mod tests {
     fn fragmentation_has_four_degrees_and_unknown() {
         let status = |ratio| {
             let totals = HeapTotals { fragmentation_ratio: ratio, ..TOTALS };
-            MemoryReport::from_totals(totals, 0, 0, 1).unwrap().fragmentation_status()
+            MemoryReport::from_totals(totals, HeapTotals::default(), 0, 1).unwrap().fragmentation_status()
         };
         let degrees = [0.0, 0.099, 0.1, 0.299, 0.3, 0.599, 0.6, 1.0].map(|ratio| status(Some(ratio)));
         assert_eq!(degrees, ["Low", "Low", "Moderate", "Moderate", "High", "High", "Critical", "Critical"]);

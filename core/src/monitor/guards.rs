@@ -1,7 +1,10 @@
-//! Runs the guards over a tracker: reads what they look at, and logs what they warn of.
+//! Runs the guards over a tracker and over the heap: gives them what they look at, and logs what they warn of.
 
+use crate::analysis::guards::heap::{GrowthSuspect, HeapGuardSettings, HeapGuards, HeapInput};
 use crate::analysis::guards::{Guard, GuardInput, GuardSettings, Guards, Warning};
+use crate::contract::{HeapTotals, MemoryReport, TagTotals};
 use crate::log::warning;
+use crate::probe::Clock;
 use crate::tracker::{OwnerTotals, Totals, Tracker};
 
 /// Guards over one tracker, with the memory of their reading.
@@ -34,6 +37,52 @@ impl GuardWatch {
             owner: &|owner| tracker.owner(owner),
         };
         self.guards.step(&input).collect()
+    }
+
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        self.guards.warnings()
+    }
+
+    pub(super) fn raised(&self, guard: Guard) -> u64 {
+        self.guards.raised(guard)
+    }
+}
+
+/// The heap's guards, with their clock.
+#[derive(Debug)]
+pub(super) struct HeapWatch {
+    guards: HeapGuards,
+    clock: Clock,
+}
+
+impl HeapWatch {
+    pub(super) fn new(settings: HeapGuardSettings, budget: Option<u64>) -> Self {
+        Self { guards: HeapGuards::new(settings, budget), clock: Clock::system() }
+    }
+
+    /// Looks at what was just read, and gives what is to be told. Without tags the heap is one.
+    pub(super) fn update(&mut self, totals: &HeapTotals, report: &MemoryReport, tags: &[TagTotals]) -> Vec<Warning> {
+        let whole = [TagTotals {
+            name: "heap",
+            allocations: totals.allocations(),
+            allocated_bytes: totals.allocated_bytes(),
+            deallocations: totals.deallocations,
+            deallocated_bytes: totals.deallocated_bytes,
+        }];
+        self.guards.step(&HeapInput {
+            time: self.clock.now(),
+            live_bytes: report.current_usage_bytes,
+            peak_bytes: report.peak_usage_bytes,
+            tags: if tags.is_empty() { &whole } else { tags },
+        })
+    }
+
+    pub(super) fn growth_suspects(&self) -> Vec<GrowthSuspect> {
+        self.guards.growth_suspects().to_vec()
+    }
+
+    pub(super) fn budget_crossings(&self) -> Option<u64> {
+        self.guards.budget_crossings()
     }
 
     pub(super) fn warnings(&self) -> Vec<Warning> {

@@ -335,7 +335,7 @@ impl ResourceMonitor for LifecycleResourceMonitor {
         series
             .counter("vitals_label_overflow_total", Unit::Count, "Names, labels or series refused for want of room")
             .label("table", "names");
-        for guard in Guard::ALL {
+        for guard in Guard::ALL.into_iter().filter(|guard| !guard.is_of_heap()) {
             series
                 .counter("vitals_guard_warnings_total", Unit::Count, "Windows and subjects that a guard has warned of")
                 .label("guard", guard.name());
@@ -380,7 +380,7 @@ impl ResourceMonitor for LifecycleResourceMonitor {
             .push(totals.overflows.resources)
             .push(totals.overflows.names());
         let guards = self.guards.lock();
-        for guard in Guard::ALL {
+        for guard in Guard::ALL.into_iter().filter(|guard| !guard.is_of_heap()) {
             row.push(guards.raised(guard));
         }
         drop(guards);

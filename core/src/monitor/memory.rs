@@ -1,34 +1,94 @@
 //! The heap of this process.
 
+mod figures;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use self::figures::{
+    describe_frame, describe_heap, describe_samples, describe_tag, record_frame, record_heap, record_samples,
+    record_tag,
+};
+use super::guards::{self, HeapWatch};
+use crate::analysis::guards::heap::{GrowthSuspect, HeapGuardSettings};
+use crate::analysis::guards::{Guard, Warning};
 use crate::contract::{
-    HeapTotals, MemoryMonitor, MemoryReport, MonitorRef, MonitoredResourceType, ResourceMonitor, ResourceUsageReport,
-    Row, Series, Unit,
+    HeapTotals, Histogram, MemoryMonitor, MemoryReport, MonitorRef, MonitoredResourceType, ResourceMonitor,
+    ResourceUsageReport, Row, Series, SizeHistogram, TagTotals, Unit,
 };
 use crate::memory;
 
-/// Reports what the [`TrackingAllocator`](crate::memory::TrackingAllocator) counts.
+/// The buckets of sizes that are exported: up to 16 bytes, and each power of two up to 1 GiB.
+const EXPORTED_SIZES: std::ops::RangeInclusive<usize> = 4..=30;
+
+/// Reports what the [`TrackingAllocator`](crate::memory::TrackingAllocator) counts, and warns of what should not be: a heap above its
+/// budget, and tags that grow without end.
 ///
-/// While none is the global allocator, its report is `None` and its figures are absent. Its usage report gives the live bytes and their
-/// peak; a heap has no capacity of its own.
+/// While none is the global allocator, its report is `None` and its figures are absent; so are those of tags and of sizes where the
+/// allocator does not keep them. Its usage report gives the live bytes, their peak, and as capacity the [budget](Self::with_budget), if
+/// there is one.
 ///
 /// The totals and the peak are the process's: two monitors show the same, and [`reset_peak_usage`](MemoryMonitor::reset_peak_usage)
-/// resets the one peak. The count of reports and the change since the last report are each monitor's own.
+/// resets the one peak. The count of reports and the changes since the last report are each monitor's own.
 #[derive(Debug)]
 pub struct MemoryResourceMonitor {
     id: Cow<'static, str>,
+    sizes: Arc<Histogram>,
+    settings: HeapGuardSettings,
+    budget: Option<u64>,
     state: Mutex<State>,
 }
 
 impl MemoryResourceMonitor {
-    /// A monitor with this name.
+    /// A monitor with this name and no budget.
     #[must_use]
     pub fn new(id: impl Into<Cow<'static, str>>) -> Self {
-        Self { id: id.into(), state: Mutex::new(State::default()) }
+        let settings = HeapGuardSettings::default();
+        let bounds: Vec<_> = EXPORTED_SIZES.filter_map(SizeHistogram::upper_bytes).collect();
+        Self {
+            id: id.into(),
+            sizes: Arc::new(Histogram::of_bytes(bounds)),
+            state: Mutex::new(State::new(settings, None)),
+            settings,
+            budget: None,
+        }
+    }
+
+    /// The same monitor with a budget in bytes; 0 is none.
+    ///
+    /// The budget is the capacity of the usage report, so that the registry's health check looks at it. Each time that the heap crosses it
+    /// is counted (`vitals_soft_budget_crossings_total`) and warned of, with the largest tags and those that grow fastest. A heap that
+    /// wavers there has crossed it once: only when it has fallen below 95 % can it cross anew. A spike between two updates is seen too, by
+    /// the peak: within the peak's bound, and unless the peak was higher before.
+    #[must_use]
+    pub fn with_budget(self, bytes: u64) -> Self {
+        let budget = Some(bytes).filter(|&bytes| bytes > 0);
+        let state = Mutex::new(State::new(self.settings, budget));
+        Self { budget, state, ..self }
+    }
+
+    /// The same monitor with other thresholds of growth than the defaults.
+    #[must_use]
+    pub fn with_guards(self, settings: HeapGuardSettings) -> Self {
+        let state = Mutex::new(State::new(settings, self.budget));
+        Self { settings, state, ..self }
+    }
+
+    /// The tags that grow without end, those that gained most first; as of the last window ([`HeapGuardSettings::window`]) that has ended.
+    /// Where the allocator keeps no tags, the heap as a whole is followed, as `heap`.
+    #[must_use]
+    pub fn growth_suspects(&self) -> Vec<GrowthSuspect> {
+        self.state.lock().watch.growth_suspects()
+    }
+
+    /// What was warned of: the last 64 warnings, one for each guard and tag, the last raised at the end.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.state.lock().watch.warnings()
     }
 }
 
@@ -46,7 +106,7 @@ impl ResourceMonitor for MemoryResourceMonitor {
         ResourceUsageReport::new(
             report.map(|report| report.current_usage_bytes),
             report.map(|report| report.peak_usage_bytes),
-            None,
+            self.budget,
         )
     }
 
@@ -54,73 +114,40 @@ impl ResourceMonitor for MemoryResourceMonitor {
         self.update_memory_stats();
     }
 
+    fn description_revision(&self) -> u64 {
+        self.state.lock().tags.len() as u64
+    }
+
     fn describe(&self, series: &mut Series) {
-        const CLASS: &str = "size_class";
-        series.gauge("vitals_heap_bytes", Unit::Bytes, "Bytes live on the heap");
-        series.gauge(
-            "vitals_heap_peak_bytes",
-            Unit::Bytes,
-            "The most bytes live on the heap at once since the start or the last reset",
-        );
-        series.gauge("vitals_heap_live_allocations", Unit::Count, "Blocks live on the heap");
-        series.gauge(
-            "vitals_heap_fragmentation_ratio",
-            Unit::Ratio,
-            "Share of the allocator's resident memory that is not allocated, from the allocator's own figures",
-        );
-        series.gauge(
-            "vitals_heap_efficiency_ratio",
-            Unit::Ratio,
-            "Bytes live as a share of the bytes allocated over life",
-        );
-        for class in ["small", "large"] {
+        describe_heap(series);
+        describe_frame(series);
+        describe_samples(series);
+        for guard in Guard::ALL.into_iter().filter(|guard| guard.is_of_heap()) {
             series
-                .counter(
-                    "vitals_heap_allocations_total",
-                    Unit::Count,
-                    "Blocks allocated; large ones have 1 MiB and more",
-                )
-                .label(CLASS, class);
+                .counter("vitals_guard_warnings_total", Unit::Count, "Windows and subjects that a guard has warned of")
+                .label("guard", guard.name());
         }
-        for class in ["small", "large"] {
-            series
-                .counter(
-                    "vitals_heap_allocated_bytes_total",
-                    Unit::Bytes,
-                    "Bytes allocated, by reallocations too, in blocks of this class; large ones have 1 MiB and more",
-                )
-                .label(CLASS, class);
+        series.histogram(
+            "vitals_heap_allocation_size_bytes",
+            "Sizes that blocks were given, by allocations and by reallocations",
+            &self.sizes,
+        );
+        for tag in &self.state.lock().tags {
+            describe_tag(series, tag.name);
         }
-        series.counter("vitals_heap_deallocations_total", Unit::Count, "Blocks deallocated");
-        series.counter(
-            "vitals_heap_deallocated_bytes_total",
-            Unit::Bytes,
-            "Bytes deallocated, by reallocations too (their old size)",
-        );
-        series.counter("vitals_heap_reallocations_total", Unit::Count, "Blocks reallocated");
-        series.counter(
-            "vitals_heap_failed_allocations_total",
-            Unit::Count,
-            "Allocations and reallocations that the allocator refused",
-        );
     }
 
     fn record(&self, row: &mut Row<'_>) {
         let state = self.state.lock();
-        let (Some(totals), report) = (state.totals, state.report) else { return };
-        row.push(report.map(|report| report.current_usage_bytes))
-            .push(report.map(|report| report.peak_usage_bytes))
-            .push(totals.live_allocations())
-            .push(totals.fragmentation_ratio)
-            .push(report.map(|report| report.allocation_efficiency))
-            .push(totals.small_allocations)
-            .push(totals.large_allocations)
-            .push(totals.small_allocation_bytes)
-            .push(totals.large_allocation_bytes)
-            .push(totals.deallocations)
-            .push(totals.deallocated_bytes)
-            .push(totals.reallocations)
-            .push(totals.failed_allocations);
+        record_heap(row, &state);
+        record_frame(row, state.report, self.budget, state.totals.and(state.watch.budget_crossings()));
+        record_samples(row, state.samples);
+        for guard in Guard::ALL.into_iter().filter(|guard| guard.is_of_heap()) {
+            row.push(state.totals.map(|_| state.watch.raised(guard)));
+        }
+        for tag in &state.tags {
+            record_tag(row, tag);
+        }
     }
 
     fn view(self: Arc<Self>) -> Option<MonitorRef> {
@@ -134,10 +161,17 @@ impl MemoryMonitor for MemoryResourceMonitor {
     }
 
     fn update_memory_stats(&self) {
-        let mut state = self.state.lock();
-        // The peak second: it is then no older than the live bytes that it is compared with.
-        let totals = memory::get_extended_memory_stats();
-        state.step(totals, memory::get_peak_allocated_bytes());
+        let warnings = {
+            let mut state = self.state.lock();
+            let totals = memory::get_extended_memory_stats();
+            // The peak second: it is then no older than the live bytes that it is compared with.
+            let peak = memory::get_peak_allocated_bytes();
+            memory::read_heap_tags(&mut state.tags);
+            state.samples = memory::get_heap_sample_counts();
+            take_over(&self.sizes, memory::get_size_histogram(), totals);
+            state.step(totals, peak)
+        };
+        guards::tell(&warnings);
     }
 
     fn reset_peak_usage(&self) {
@@ -145,123 +179,62 @@ impl MemoryMonitor for MemoryResourceMonitor {
     }
 }
 
-/// What the last update has read.
-#[derive(Debug, Default)]
+/// What the last update has read, and what came of it.
+#[derive(Debug)]
 struct State {
     totals: Option<HeapTotals>,
+    /// In the order of their appearance, which is that of the described figures. Empty where the allocator keeps none.
+    tags: Vec<TagTotals>,
     report: Option<MemoryReport>,
+    /// The totals of the last report.
+    reported: HeapTotals,
     /// Reports made.
-    samples: u64,
+    reports: u64,
+    /// Blocks sampled for call sites, and missed.
+    samples: Option<(u64, u64)>,
+    watch: HeapWatch,
 }
 
 impl State {
-    /// Makes the next report. The change that the first one gives is since nothing was allocated.
-    fn step(&mut self, totals: Option<HeapTotals>, peak: Option<u64>) {
-        let last = self.report.map_or(0, |report| report.current_usage_bytes);
+    fn new(settings: HeapGuardSettings, budget: Option<u64>) -> Self {
+        Self {
+            totals: None,
+            tags: Vec::new(),
+            report: None,
+            reported: HeapTotals::default(),
+            reports: 0,
+            samples: None,
+            watch: HeapWatch::new(settings, budget),
+        }
+    }
+
+    /// Makes the next report and has the guards look; gives what is to be told. The changes that the first report gives are since
+    /// nothing was allocated.
+    fn step(&mut self, totals: Option<HeapTotals>, peak: Option<u64>) -> Vec<Warning> {
         self.totals = totals;
         self.report = totals.zip(peak).and_then(|(totals, peak)| {
-            let change = totals.live_bytes()?.wrapping_sub(last).cast_signed();
-            MemoryReport::from_totals(totals, peak, change, self.samples + 1)
+            let mut report = MemoryReport::from_totals(totals, self.reported, peak, self.reports + 1)?;
+            report.own_bytes = self.tags.iter().find(|tag| tag.name == OWN).and_then(TagTotals::live_bytes);
+            self.reported = totals;
+            Some(report)
         });
-        self.samples += u64::from(self.report.is_some());
+        self.reports += u64::from(self.report.is_some());
+        let Some((totals, report)) = totals.zip(self.report) else { return Vec::new() };
+        self.watch.update(&totals, &report, &self.tags)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::Value;
-
-    const TOTALS: HeapTotals = HeapTotals {
-        large_allocations: 1,
-        large_allocation_bytes: 2 << 20,
-        small_allocations: 3,
-        small_allocation_bytes: 600,
-        deallocations: 2,
-        deallocated_bytes: 500,
-        reallocations: 1,
-        failed_allocations: 4,
-        fragmentation_ratio: None,
-    };
-
-    fn described() -> Vec<String> {
-        let mut series = Series::with_cap(100);
-        MemoryResourceMonitor::new("heap").describe(&mut series);
-        let (figures, overflow) = series.finish();
-        assert_eq!(overflow, Default::default());
-        figures
-            .into_iter()
-            .map(|figure| {
-                let figure = figure.unwrap();
-                let labels: Vec<_> = figure.labels.iter().map(|(name, value)| format!("{{{name}={value}}}")).collect();
-                format!("{}{}", figure.name, labels.concat())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_report_gives_the_change_since_the_one_before() {
-        let mut state = State::default();
-        state.step(Some(TOTALS), Some(3 << 20));
-        let first = state.report.unwrap();
-        assert_eq!(first.current_usage_bytes, (2 << 20) + 100);
-        assert_eq!((first.allocation_delta_bytes, first.sample_count), ((2 << 20) + 100, 1));
-
-        let freed = HeapTotals { deallocations: 3, deallocated_bytes: 500 + (2 << 20), ..TOTALS };
-        state.step(Some(freed), Some(3 << 20));
-        let second = state.report.unwrap();
-        assert_eq!((second.current_usage_bytes, second.peak_usage_bytes), (100, 3 << 20));
-        assert_eq!((second.allocation_delta_bytes, second.sample_count), (-(2 << 20), 2));
-    }
-
-    #[test]
-    fn without_an_allocator_that_counts_there_is_no_report_and_no_figure() {
-        let monitor = MemoryResourceMonitor::new("heap");
-        monitor.state.lock().step(None, None);
-        assert_eq!(monitor.get_memory_report(), None);
-        assert_eq!(monitor.get_usage_report(), ResourceUsageReport::default());
-        let mut values = vec![Some(Value::U64(7)); described().len()];
-        monitor.record(&mut Row::new(&mut values));
-        assert!(values.iter().all(Option::is_none));
-        assert_eq!(monitor.state.lock().samples, 0);
-    }
-
-    #[test]
-    fn freed_beyond_the_allocated_is_absent_and_not_zero() {
-        let mut state = State::default();
-        state.step(Some(HeapTotals { deallocated_bytes: 3 << 20, ..TOTALS }), Some(0));
-        assert_eq!(state.report, None);
-    }
-
-    #[test]
-    fn every_figure_is_described_and_written_in_that_order() {
-        let monitor = MemoryResourceMonitor::new("heap");
-        monitor.state.lock().step(Some(TOTALS), Some(3 << 20));
-        let names = described();
-        let mut values = vec![None; names.len()];
-        let mut row = Row::new(&mut values);
-        monitor.record(&mut row);
-        assert_eq!(row.beyond(), 0);
-        let value = |name: &str| values[names.iter().position(|described| described == name).unwrap()];
-        let expected = [
-            ("vitals_heap_bytes", (2 << 20) + 100),
-            ("vitals_heap_peak_bytes", 3 << 20),
-            ("vitals_heap_live_allocations", 2),
-            ("vitals_heap_allocations_total{size_class=small}", 3),
-            ("vitals_heap_allocations_total{size_class=large}", 1),
-            ("vitals_heap_allocated_bytes_total{size_class=small}", 600),
-            ("vitals_heap_allocated_bytes_total{size_class=large}", 2 << 20),
-            ("vitals_heap_deallocations_total", 2),
-            ("vitals_heap_deallocated_bytes_total", 500),
-            ("vitals_heap_reallocations_total", 1),
-            ("vitals_heap_failed_allocations_total", 4),
-        ];
-        for (name, expected) in expected {
-            assert_eq!(value(name), Some(Value::U64(expected)), "{name}");
-        }
-        assert_eq!(value("vitals_heap_fragmentation_ratio"), None);
-        let live = f64::from((2 << 20) + 100);
-        assert_eq!(value("vitals_heap_efficiency_ratio"), Some(Value::F64(live / f64::from((2 << 20) + 600))));
-        assert_eq!(names.len(), expected.len() + 2);
-    }
+/// Hands the sizes to the histogram that the registry reads.
+fn take_over(histogram: &Histogram, sizes: Option<SizeHistogram>, totals: Option<HeapTotals>) {
+    let Some((sizes, totals)) = sizes.zip(totals) else { return };
+    let given = |buckets: &[crate::contract::SizeBucket]| buckets.iter().map(|bucket| bucket.given).sum::<u64>();
+    let (first, last) = (*EXPORTED_SIZES.start(), *EXPORTED_SIZES.end());
+    let counts = [given(&sizes.buckets[..=first])]
+        .into_iter()
+        .chain(sizes.buckets[first + 1..=last].iter().map(|bucket| bucket.given))
+        .chain([given(&sizes.buckets[last + 1..])]);
+    histogram.set_bytes(counts, totals.allocated_bytes());
 }
+
+/// The name of [`HeapTag::OWN`](memory::HeapTag::OWN).
+const OWN: &str = "engine-vitals";

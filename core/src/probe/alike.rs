@@ -2,6 +2,7 @@
 
 use super::record::{Record, extent, extent_words};
 use super::seqcell::SeqCell;
+use super::slots::ours;
 use super::{Extent, ResourceKind};
 use std::sync::OnceLock;
 
@@ -55,7 +56,7 @@ fn first_place(&[what, bytes, size, _]: &[u64; 4]) -> usize {
 impl Alike {
     /// Counts a resource that had a short life. The caller is the only writer.
     pub(crate) fn count(&self, record: &Record) {
-        let places = self.0.get_or_init(|| (0..SORTS).map(|_| Place::new()).collect());
+        let places = self.0.get_or_init(|| ours((0..SORTS).map(|_| Place::new())));
         let sort = Sort::words(record);
         let first = first_place(&sort);
         let mut free = None;

@@ -9,6 +9,7 @@ use super::slots::Slots;
 use super::submissions::Submissions;
 use super::tables::{Names, Owners, Sites};
 use super::{Lane, Level, OwnerKind, ResourceKind, Timestamp};
+use crate::memory::HeapTag;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::ops::Range;
 use std::panic::Location;
@@ -106,6 +107,7 @@ pub(crate) struct Overflows {
 impl Book {
     /// A book for the rest of the program's life.
     pub(crate) fn open(settings: Settings) -> &'static Self {
+        let _own = HeapTag::OWN.enter();
         let shard: &'static Shard = Box::leak(Box::new(Shard::new(settings.owners)));
         let opened = settings.clock.now().unix_nanos();
         let book: &'static Self = Box::leak(Box::new(Self {
@@ -282,6 +284,7 @@ impl Book {
 
     /// A thread's part: one that an ended thread left, or a new one.
     pub(crate) fn adopt_local(&self, thread: u64) -> Local {
+        let _own = HeapTag::OWN.enter();
         if let Some(local) = self.idle.lock().pop() {
             return local.for_thread(thread);
         }
@@ -292,6 +295,7 @@ impl Book {
 
     /// Keeps the part of a thread that ends.
     pub(crate) fn return_local(&self, local: Local) {
+        let _own = HeapTag::OWN.enter();
         self.idle.lock().push(local);
     }
 

@@ -2,6 +2,7 @@
 
 use super::record::Record;
 use super::{PacketId, Timestamp};
+use crate::memory::HeapTag;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -56,6 +57,7 @@ pub(crate) struct Chronicle {
 impl Chronicle {
     /// Writes down the end of a life; the oldest goes if there is no room.
     pub(crate) fn life(&self, life: Life) {
+        let _own = HeapTag::OWN.enter();
         let mut lives = self.lives.lock();
         lives.total += 1;
         if lives.entries.len() >= LIVES {
@@ -66,6 +68,7 @@ impl Chronicle {
 
     /// Writes down a misuse, if there is room.
     pub(crate) fn misuse(&self, misuse: Misused) {
+        let _own = HeapTag::OWN.enter();
         let mut misuses = self.misuses.lock();
         misuses.total += 1;
         if misuses.entries.len() < MISUSES {

@@ -305,6 +305,7 @@ pub(crate) fn as_kept(name: &str) -> &str {
 /// A copy of `name` that is never freed. Callers keep the number of these bounded.
 #[cfg(feature = "telemetry")]
 pub(crate) fn keep(name: &str) -> &'static str {
+    let _own = crate::memory::HeapTag::OWN.enter();
     Box::leak(Box::from(as_kept(name)))
 }
 

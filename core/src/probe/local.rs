@@ -15,6 +15,7 @@ use super::ring::{Place, Ring};
 use super::slot::Slot;
 use super::slots::LOCAL_MOST;
 use super::tally::{Rows, Tally};
+use crate::memory::HeapTag;
 use parking_lot::MutexGuard;
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -109,6 +110,7 @@ fn bring_forward(parts: &mut Vec<Part>, book: &'static Book) -> bool {
         return false;
     }
     let place = parts.iter().position(|(of, _)| std::ptr::eq(*of, book)).unwrap_or_else(|| {
+        let _own = HeapTag::OWN.enter();
         parts.push((book, book.adopt_local(thread_number())));
         parts.len() - 1
     });
@@ -239,7 +241,11 @@ impl Local {
 
     #[inline]
     fn place(&self, book: &Book) -> Place<'static, EVENT_WORDS> {
-        self.shard.ring.get_or_init(|| Ring::new(book.settings.ring_capacity)).next()
+        let ring = || {
+            let _own = HeapTag::OWN.enter();
+            Ring::new(book.settings.ring_capacity)
+        };
+        self.shard.ring.get_or_init(ring).next()
     }
 
     /// Bytes that the part takes beside its shard.

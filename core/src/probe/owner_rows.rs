@@ -1,6 +1,7 @@
 //! Exact counters by owner: one thread's part, taken by pages, since few threads work for many owners.
 
 use super::counts::Counts;
+use super::slots::ours;
 use super::tally::{Pass, Tally};
 use super::{OwnerId, ResourceKind};
 use crate::sync::own;
@@ -45,8 +46,8 @@ impl OwnerRows {
     pub(crate) fn row(&self, owner: OwnerId) -> Option<&OwnerRow> {
         let index = owner.index() as usize;
         let block = self.blocks.get(index / (PAGE * BLOCK))?;
-        let block = block.get_or_init(|| (0..BLOCK).map(|_| OnceLock::new()).collect());
-        let page = block.get(index / PAGE % BLOCK)?.get_or_init(|| (0..PAGE).map(|_| OwnerRow::new()).collect());
+        let block = block.get_or_init(|| ours((0..BLOCK).map(|_| OnceLock::new())));
+        let page = block.get(index / PAGE % BLOCK)?.get_or_init(|| ours((0..PAGE).map(|_| OwnerRow::new())));
         page.get(index % PAGE)
     }
 

@@ -1,6 +1,7 @@
 //! The packets of one lane: exact counts, and a record of each of the newest.
 
 use super::{Lane, PacketId, PacketResult, Timestamp};
+use crate::memory::HeapTag;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +51,7 @@ impl Packets {
         let id = PacketId::of(lane, log.queued);
         // All at once, at the first one: nothing is allocated later.
         if log.kept.capacity() == 0 {
+            let _own = HeapTag::OWN.enter();
             log.kept.reserve_exact(most);
         }
         while log.kept.len() >= most.max(1) {

@@ -6,6 +6,7 @@
 use super::record::{Record, SLOT_HOT_WORDS, SLOT_ID, SLOT_WORDS};
 use super::seqcell::SeqCell;
 use super::{PacketId, ResourceId};
+use crate::memory::HeapTag;
 use crate::probe::kind::cut;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -97,6 +98,7 @@ impl Slot {
 
     #[inline]
     fn set_aside(&self, set: impl FnOnce(&mut Aside)) -> usize {
+        let _own = HeapTag::OWN.enter();
         let mut aside = self.aside.lock();
         let before = aside.as_deref().map_or(0, Aside::footprint);
         let aside = aside.get_or_insert_default();

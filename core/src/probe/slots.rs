@@ -5,6 +5,7 @@
 //! [`LOCAL_MOST`] per thread, plus a page.
 
 use super::slot::Slot;
+use crate::memory::HeapTag;
 use parking_lot::Mutex;
 
 /// Slots of a page: 64 KiB.
@@ -38,7 +39,8 @@ impl Slots {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
         if inner.pool.is_empty() && inner.pages.len() < self.most_pages {
-            let page: &'static [Slot] = Box::leak((0..PAGE).map(|_| Slot::new()).collect());
+            let _own = HeapTag::OWN.enter();
+            let page: &'static [Slot] = Box::leak(ours((0..PAGE).map(|_| Slot::new())));
             inner.pages.push(page);
             // Room for every slot there is: giving slots back never allocates.
             inner.pool.reserve(inner.pages.len() * PAGE);
@@ -64,4 +66,10 @@ impl Slots {
         let inner = self.inner.lock();
         inner.pages.len() * PAGE * size_of::<Slot>() + inner.pool.capacity() * size_of::<&Slot>()
     }
+}
+
+/// A page of the book's own, charged to our tag and not to whoever reports.
+pub(super) fn ours<T>(items: impl Iterator<Item = T>) -> Box<[T]> {
+    let _own = HeapTag::OWN.enter();
+    items.collect()
 }

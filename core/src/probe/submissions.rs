@@ -2,6 +2,7 @@
 
 use super::book::count;
 use super::{OwnerId, PacketId, ResourceId, Timestamp};
+use crate::memory::HeapTag;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -105,7 +106,10 @@ impl Submissions {
         let mut list = self.list.lock();
         // All at once, at the first one: nothing is allocated later.
         let room = LISTED - list.len();
-        list.reserve_exact(room);
+        {
+            let _own = HeapTag::OWN.enter();
+            list.reserve_exact(room);
+        }
         if list.len() >= LISTED {
             let ended = list.iter().position(|submission| submission.ended.is_some());
             list.remove(ended.unwrap_or(1));

@@ -3,6 +3,7 @@
 
 use super::kind::{as_kept, keep};
 use super::{OwnerId, OwnerKind};
+use crate::memory::HeapTag;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::panic::Location;
@@ -39,6 +40,7 @@ impl Names {
                 return None;
             }
         }
+        let _own = HeapTag::OWN.enter();
         let mut table = self.table.write();
         if let Some(place) = table.places.get(name) {
             return Some(*place);
@@ -113,6 +115,7 @@ impl Owners {
                 }
             }
         }
+        let _own = HeapTag::OWN.enter();
         let mut table = self.table.write();
         let table = &mut *table;
         let place = match table.places.get(&(kind, key)) {
@@ -176,6 +179,7 @@ impl Sites {
         if let Some(place) = self.0.read().places.get(&address) {
             return Some(*place);
         }
+        let _own = HeapTag::OWN.enter();
         let mut table = self.0.write();
         if let Some(place) = table.places.get(&address) {
             return Some(*place);

@@ -24,7 +24,7 @@ impl Default for RegistryBuilder {
             monitor_budget: Duration::from_millis(1),
             demoted_cadence: Duration::from_secs(1),
             stale_after: Duration::from_secs(15),
-            figures_per_monitor: 512,
+            figures_per_monitor: 1_024,
             usage_warning_percent: 80.0,
         }
     }
@@ -56,7 +56,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// How many figures one monitor may describe; 512 by default. Those beyond are refused and counted.
+    /// How many figures one monitor may describe; 1,024 by default. Those beyond are refused and counted.
     pub fn figures_per_monitor(mut self, cap: usize) -> Self {
         self.figures_per_monitor = cap;
         self

@@ -18,6 +18,7 @@ use crate::contract::{
     Value,
 };
 use crate::log::warning;
+use crate::memory::HeapTag;
 
 /// Overruns in [`STRIKE_WINDOW`] runs after which a monitor is moved to the sampler thread.
 const STRIKES: u32 = 2;
@@ -52,6 +53,8 @@ pub(super) struct Entry {
     pub(super) monitor: Arc<dyn ResourceMonitor>,
     pub(super) view: Option<MonitorRef>,
     declared: Cadence,
+    /// Whom its allocations are charged to: whoever registered it.
+    tag: HeapTag,
     /// Whether it runs on the sampler thread: declared so, or moved there.
     sampled: AtomicBool,
     /// Cleared by `unregister`, so that the sampler forgets it.
@@ -109,16 +112,18 @@ impl Entry {
         id: Cow<'static, str>,
         key: MonitorKey,
         monitor: Arc<dyn ResourceMonitor>,
+        tag: HeapTag,
         shared: Arc<Shared>,
     ) -> Self {
-        let declared = guarded(|| monitor.cadence()).unwrap_or(Cadence::EachUpdate);
-        let view = guarded(|| Arc::clone(&monitor).view()).unwrap_or(None);
+        let declared = guarded_under(tag, || monitor.cadence()).unwrap_or(Cadence::EachUpdate);
+        let view = guarded_under(tag, || Arc::clone(&monitor).view()).unwrap_or(None);
         let entry = Self {
             id,
             key,
             monitor,
             view,
             declared,
+            tag,
             sampled: AtomicBool::new(matches!(declared, Cadence::Every(_))),
             registered: AtomicBool::new(true),
             shared,
@@ -159,11 +164,13 @@ impl Entry {
         let Some(mut run) = self.run.try_lock() else { return (Outcome::Busy, started) };
         let run = &mut *run;
         let mut described = Duration::ZERO;
-        let result = guarded(|| {
+        let result = guarded_under(self.tag, || {
             self.monitor.update();
             let revision = self.monitor.description_revision();
             if revision != run.revision {
                 let before = Instant::now();
+                // What it says of its figures is the registry's.
+                let _own = HeapTag::OWN.enter();
                 self.describe(run);
                 described = before.elapsed();
             }
@@ -446,6 +453,14 @@ fn implicit_figures(id: &str) -> [Figure; IMPLICIT] {
 /// Runs a monitor's code and turns a panic into its message.
 pub(super) fn guarded<R>(run: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| panic_message(&*payload))
+}
+
+/// The same with what it allocates charged to a tag.
+pub(super) fn guarded_under<R>(tag: HeapTag, run: impl FnOnce() -> R) -> Result<R, String> {
+    guarded(|| {
+        let _theirs = tag.enter();
+        run()
+    })
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {

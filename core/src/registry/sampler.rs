@@ -11,6 +11,7 @@ use web_time::Instant;
 
 use super::entry::{Entry, guarded};
 use crate::log::warning;
+use crate::memory::HeapTag;
 
 const MOST_WORKERS: usize = 8;
 /// A job so late, with no worker idle, asks for another worker.
@@ -82,7 +83,10 @@ impl Sampler {
             return;
         }
         let pool = Arc::clone(&self.pool);
-        match std::thread::Builder::new().name("vitals-sampler".to_owned()).spawn(move || pool.work()) {
+        match std::thread::Builder::new().name("vitals-sampler".to_owned()).spawn(move || {
+            let _own = HeapTag::OWN.enter();
+            pool.work();
+        }) {
             Ok(_) => state.workers += 1,
             Err(error) => warning!("cannot start a sampler thread: {error}; sampled figures stay absent"),
         }

@@ -12,6 +12,7 @@ use super::entry::{Entry, Outcome, Shared, guarded};
 use super::sampler::Sampler;
 use super::table::{Health, MonitorKey, MonitorSnapshot, Output, RegistryStats, Snapshot};
 use crate::contract::{GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitorRef, ResourceMonitor, Value, VramMonitor};
+use crate::memory::HeapTag;
 
 /// Holds the monitors, updates them and keeps their figures in one table.
 ///
@@ -104,12 +105,14 @@ impl Registry {
         &self,
         monitor: Arc<dyn ResourceMonitor>,
     ) -> Result<(), DuplicateMonitor<Arc<dyn ResourceMonitor>>> {
+        let tag = HeapTag::current();
+        let _own = HeapTag::OWN.enter();
         let key = MonitorKey(self.inner.next_key.fetch_add(1, Ordering::Relaxed));
         let id = guarded(|| monitor.monitor_id()).unwrap_or_else(|_| format!("unnamed-{}", key.0).into());
         if self.find(&id).is_some() {
             return Err(DuplicateMonitor { monitor, id: id.into_owned() });
         }
-        let entry = Arc::new(Entry::new(id, key, monitor, Arc::clone(&self.inner.shared)));
+        let entry = Arc::new(Entry::new(id, key, monitor, tag, Arc::clone(&self.inner.shared)));
         {
             let mut entries = self.inner.entries.write();
             // Another thread may have been quicker.
@@ -197,7 +200,8 @@ impl Registry {
     /// Runs the monitors that run in each update and takes their figures into the table; call it once a frame.
     ///
     /// No lock is held while a monitor runs and nothing is allocated in steady state. When the budget is spent, the remaining monitors
-    /// are left to the next update, which begins with them. What cannot be had is a monitor stopped in its tracks: one that begins to
+    /// are left to the next update, which begins with them. What a monitor allocates is charged to the
+    /// [`HeapTag`] that was current when it was registered, what the registry allocates to [`HeapTag::OWN`]. What cannot be had is a monitor stopped in its tracks: one that begins to
     /// stall after its registration holds up that update, and is then moved to the sampler thread.
     pub fn update(&self) -> UpdateSummary {
         let inner = &*self.inner;
@@ -205,6 +209,8 @@ impl Registry {
             inner.updates_skipped.fetch_add(1, Ordering::Relaxed);
             return UpdateSummary { skipped: true, ..UpdateSummary::default() };
         };
+        // Monitors of others are charged to whoever registered them: `Entry::run`.
+        let _own = HeapTag::OWN.enter();
         let entries = self.entries();
         let started = Instant::now();
         let mut summary = UpdateSummary::default();

@@ -240,16 +240,16 @@ fn a_million_label_values_are_cut_at_the_cap_and_counted() {
     registry.register(Arc::new(Plain { labels: 1_000_000, ..Plain::new("wide") })).unwrap();
     registry.register(Arc::new(Plain::new("good"))).unwrap();
     registry.update();
-    assert_eq!(registry.stats().figures_refused, 1_000_001 - 512);
+    assert_eq!(registry.stats().figures_refused, 1_000_001 - 1_024);
     assert_eq!(gauge(&registry, "good"), Some(0));
     assert_eq!(gauge(&registry, "wide"), Some(0));
     let figures = registry.snapshot().monitor("wide").unwrap().figures.len();
-    assert_eq!(figures, 512 + 8);
+    assert_eq!(figures, 1_024 + 8);
     assert!(
         registry
             .health()
             .iter()
-            .any(|h| matches!(h.issue, HealthIssue::FiguresRefused { beyond_cap: 999_489, invalid: 0, .. }))
+            .any(|h| matches!(h.issue, HealthIssue::FiguresRefused { beyond_cap: 998_977, invalid: 0, .. }))
     );
 }
 
@@ -307,13 +307,13 @@ fn the_default_registry_has_the_three_functions() {
 fn the_registry_counts_itself() {
     let registry = patient().build();
     registry.register(Arc::new(RegistryMonitor::new(&registry, "registry"))).unwrap();
-    registry.register(Arc::new(Plain { labels: 600, ..Plain::new("wide") })).unwrap();
+    registry.register(Arc::new(Plain { labels: 1_100, ..Plain::new("wide") })).unwrap();
     registry.update();
     registry.update();
     let table = registry.snapshot();
     assert_eq!(table.value("vitals_registry_monitors", &[]), Some(Value::U64(2)));
     assert_eq!(table.value("vitals_registry_updates_total", &[]), Some(Value::U64(1)), "the second was under way");
-    assert_eq!(table.value("vitals_label_overflow_total", &[("table", "series")]), Some(Value::U64(601 - 512)));
+    assert_eq!(table.value("vitals_label_overflow_total", &[("table", "series")]), Some(Value::U64(1_101 - 1_024)));
 }
 
 #[test]

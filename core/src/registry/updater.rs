@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Registry;
+use crate::memory::HeapTag;
 
 /// Updates a registry that nobody else updates: for programs without a frame loop, and for the time that a frame loop stands still, as
 /// that of a minimised window does. Dropping it ends its thread.
@@ -26,6 +27,7 @@ impl BackgroundUpdater {
         let every = every.max(Duration::from_millis(1));
         let (stop, stopped) = mpsc::channel::<()>();
         thread::Builder::new().name("vitals-updater".to_owned()).spawn(move || {
+            let _own = HeapTag::OWN.enter();
             let mut seen = 0;
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let Some(registry) = registry.upgrade() else { break };

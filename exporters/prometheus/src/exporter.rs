@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine_vitals_core::analysis::{Dump, DumpOptions};
+use engine_vitals_core::memory::HeapTag;
 use engine_vitals_core::registry::{MetricsOutput, Registry};
 use metrics::Recorder;
 use parking_lot::Mutex;
@@ -234,6 +235,7 @@ impl ExporterBuilder {
     /// [`StartError`]: an option is not valid, the port could not be opened, a thread could not be started, or the
     /// process has a `metrics` recorder already.
     pub fn start(self) -> Result<Exporter, StartError> {
+        let _own = HeapTag::OWN.enter();
         let build_info = self.build_info()?;
         check_labels(&self.global_labels)?;
         let allowed_hosts = self.allowed_hosts.iter().map(|host| {

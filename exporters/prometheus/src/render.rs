@@ -164,12 +164,12 @@ pub(crate) fn histograms<'a>(out: &mut String, figures: impl IntoIterator<Item =
         for (_, labels, snapshot) in metric {
             for (bound, count) in &snapshot.buckets {
                 let le: &dyn Display = match bound {
-                    Some(bound) => &bound.as_secs_f64(),
+                    Some(bound) => bound,
                     None => &"+Inf",
                 };
                 sample(out, (name, "_bucket"), labels, Some(("le", le)), count);
             }
-            sample(out, (name, "_sum"), labels, None, &snapshot.sum.as_secs_f64());
+            sample(out, (name, "_sum"), labels, None, &snapshot.sum);
             sample(out, (name, "_count"), labels, None, &snapshot.count);
         }
         out.push('\n');
@@ -293,6 +293,9 @@ mod tests {
         let unknown = Arc::new(Histogram::for_frames());
         series.histogram("b_seconds", "Other.", &unknown).label("lane", "y");
         series.histogram("c_seconds", "Without a sample.", &unknown);
+        let sizes = Arc::new(Histogram::of_bytes([16, 1 << 46]));
+        sizes.set_bytes([2, 1, 0], (1 << 40) + 20);
+        series.histogram("d_bytes", "Sizes.", &sizes);
         let (figures, _) = series.finish();
         let mut out = String::new();
         let figures: Vec<_> =
@@ -318,6 +321,14 @@ b_seconds_bucket{lane="x",le="0.01"} 3
 b_seconds_bucket{lane="x",le="+Inf"} 3
 b_seconds_sum{lane="x"} 0.006
 b_seconds_count{lane="x"} 3
+
+# HELP d_bytes Sizes.
+# TYPE d_bytes histogram
+d_bytes_bucket{le="16"} 2
+d_bytes_bucket{le="70368744177664"} 3
+d_bytes_bucket{le="+Inf"} 3
+d_bytes_sum 1099511627796
+d_bytes_count 3
 
 "#;
         assert_eq!(out, expected);

@@ -3,6 +3,7 @@
 //! It owns the reading, the hand-over of whole pieces to the writer, the counts and the end. What the pieces look like is
 //! a [`Format`]'s business.
 
+use engine_vitals_core::memory::HeapTag;
 use engine_vitals_core::probe::{Event, Timestamp};
 use engine_vitals_core::tracker::{EventCursor, Tracker};
 use std::convert::Infallible;
@@ -138,6 +139,7 @@ impl Worker {
         options: Options,
         mut format: F,
     ) -> io::Result<Self> {
+        let _own = HeapTag::OWN.enter();
         let Options { interval, stop_within, on_lost } = options;
         let progress = Arc::<Progress>::default();
         let (stop, stopped) = mpsc::channel::<Infallible>();
@@ -155,6 +157,7 @@ impl Worker {
             text: Vec::new(),
         };
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            let _own = HeapTag::OWN.enter();
             let mut goes_on = pump.guarded(Pump::begin);
             while goes_on {
                 // When the end is asked for, one more reading takes what is left.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::finding::{Finding, Subject, figure};
+use super::run::{Gain, Run};
 use super::step::{GuardInput, Window};
 use super::{Guard, GuardSettings};
 use crate::analysis::text::{bytes as size, counted};
@@ -20,56 +21,10 @@ pub(super) struct Growth {
     kinds: Vec<(ResourceKind, Runs)>,
 }
 
-/// Windows without a fall, at least every other of which ended with more than the one before.
-#[derive(Clone, Copy, Debug, Default)]
-struct Run {
-    start: u64,
-    last: u64,
-    /// Windows that ended with more.
-    grown: u32,
-    windows: u32,
-    /// The most that one window gained.
-    jump: u64,
-}
-
-/// What a run must gain.
-#[derive(Clone, Copy, Debug)]
-struct Gain {
-    /// Beside its largest jump: a window made larger is no growth without end.
-    in_all: u64,
-    /// By a window, to count as grown: a quarter of its share.
-    in_one: u64,
-}
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Runs {
     resources: Run,
     bytes: Run,
-}
-
-impl Run {
-    fn begun(now: u64) -> Self {
-        Self { start: now, last: now, grown: 0, windows: 0, jump: 0 }
-    }
-
-    fn look(&mut self, now: u64, gain: Gain) {
-        let gained = now.checked_sub(self.last);
-        self.windows = self.windows.saturating_add(1);
-        self.grown = self.grown.saturating_add(u32::from(gained.is_some_and(|gained| gained >= gain.in_one)));
-        self.jump = self.jump.max(gained.unwrap_or_default());
-        if gained.is_none() || self.windows > self.grown.saturating_mul(2) {
-            *self = Self::begun(now);
-        }
-        self.last = now;
-    }
-
-    fn endless(&self, windows: u32, gain: Gain) -> bool {
-        self.grown >= windows && self.gained().saturating_sub(self.jump) >= gain.in_all
-    }
-
-    fn gained(&self) -> u64 {
-        self.last.saturating_sub(self.start)
-    }
 }
 
 impl Runs {
@@ -78,21 +33,14 @@ impl Runs {
     }
 
     fn look(&mut self, counts: &Counts, settings: &GuardSettings) {
-        self.resources.look(counts.live(), Gain::of(settings.growth_resources, settings));
-        self.bytes.look(counts.live_bytes(), Gain::of(settings.growth_bytes, settings));
+        self.resources.look(counts.live(), Gain::of(settings.growth_resources, settings.growth_windows));
+        self.bytes.look(counts.live_bytes(), Gain::of(settings.growth_bytes, settings.growth_windows));
     }
 
     fn endless(&self, settings: &GuardSettings) -> bool {
-        let windows = settings.growth_windows.max(1);
-        self.resources.endless(windows, Gain::of(settings.growth_resources, settings))
-            || self.bytes.endless(windows, Gain::of(settings.growth_bytes, settings))
-    }
-}
-
-impl Gain {
-    fn of(in_all: u64, settings: &GuardSettings) -> Self {
-        let share = in_all / (4 * u64::from(settings.growth_windows.max(1)));
-        Self { in_all, in_one: share.max(1) }
+        let windows = settings.growth_windows;
+        self.resources.endless(windows, Gain::of(settings.growth_resources, settings.growth_windows))
+            || self.bytes.endless(windows, Gain::of(settings.growth_bytes, settings.growth_windows))
     }
 }
 

@@ -18,11 +18,15 @@ pub enum Guard {
     Growth,
     /// Names, labels or sites found no room any more.
     LabelOverflow,
+    /// The heap has crossed its budget.
+    HeapBudget,
+    /// What is live under one heap tag grows without end.
+    HeapGrowth,
 }
 
 impl Guard {
     /// All of them, in the order of their indices: what is certain comes before what is inferred.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::DestroyedInUse,
         Self::UnsubmittedWrites,
         Self::NeverPolled,
@@ -30,6 +34,8 @@ impl Guard {
         Self::DestroyStorm,
         Self::Growth,
         Self::LabelOverflow,
+        Self::HeapBudget,
+        Self::HeapGrowth,
     ];
 
     /// The name: the value of the label `guard`.
@@ -43,10 +49,18 @@ impl Guard {
             Self::DestroyStorm => "destroy_storm",
             Self::Growth => "growth",
             Self::LabelOverflow => "label_overflow",
+            Self::HeapBudget => "heap_budget",
+            Self::HeapGrowth => "heap_growth",
         }
     }
 
-    /// A place in tables by guard, below 7.
+    /// Whether it guards the heap; the others guard what a tracker counts.
+    #[must_use]
+    pub fn is_of_heap(self) -> bool {
+        matches!(self, Self::HeapBudget | Self::HeapGrowth)
+    }
+
+    /// A place in tables by guard, below 9.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize

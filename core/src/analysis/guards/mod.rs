@@ -20,8 +20,11 @@ mod finding;
 #[cfg(feature = "telemetry")]
 mod growth;
 mod guard;
+pub mod heap;
 #[cfg(feature = "telemetry")]
 mod locate;
+#[cfg(feature = "telemetry")]
+mod run;
 mod settings;
 #[cfg(feature = "telemetry")]
 mod step;

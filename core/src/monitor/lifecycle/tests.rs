@@ -239,9 +239,9 @@ fn lifetimes_are_those_of_what_was_released() {
     monitor.update();
     monitor.update();
     let lives = monitor.lifetimes.snapshot();
-    assert_eq!((lives.count, lives.sum), (3, Duration::from_millis(1_000_000_001)));
+    assert_eq!((lives.count, lives.sum), (3, 1_000_000.001));
     let upto = |bound: u64| {
-        let bound = Some(Duration::from_nanos(bound));
+        let bound = Some(Duration::from_nanos(bound).as_secs_f64());
         lives.buckets.iter().find(|(known, _)| *known == bound).map(|(_, count)| *count)
     };
     assert_eq!((upto(1 << 18), upto(1 << 20), lives.buckets.last()), (Some(1), Some(2), Some(&(None, 3))));

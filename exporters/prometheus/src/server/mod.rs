@@ -27,6 +27,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use engine_vitals_core::memory::HeapTag;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
@@ -138,6 +139,7 @@ impl Server {
         let (opened, open) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
         let thread = thread::Builder::new().name("vitals-exporter".into()).spawn(move || {
+            let _own = HeapTag::OWN.enter();
             run(&config, pages, stats, stopped, &opened);
             // The receiver is gone when nobody waits for the end any more.
             let _ = ending.send(());
@@ -178,6 +180,8 @@ fn run(
         .max_blocking_threads(4)
         .thread_keep_alive(Duration::from_secs(30))
         .thread_name("vitals-render")
+        // To the thread's end.
+        .on_thread_start(|| std::mem::forget(HeapTag::OWN.enter()))
         .build();
     let ready = runtime.and_then(|runtime| {
         let _context = runtime.enter();
