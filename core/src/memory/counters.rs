@@ -12,7 +12,10 @@
 
 use super::allocator::PeakMode;
 use super::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use super::{FOLD_BYTES, LARGE_ALLOCATION_BYTES};
+use super::{FAR_BYTES, FAR_SHARDS, LARGE_ALLOCATION_BYTES, NEAR_BYTES};
+
+/// A limit lies up to one and a half times that far ahead, and must stop every large block.
+const _: () = assert!(2 * FAR_BYTES.unsigned_abs() <= LARGE_ALLOCATION_BYTES as u64 && NEAR_BYTES <= FAR_BYTES);
 
 /// The counters of one thread at a time, on a cache line pair of their own. What the short ways need is on the first line.
 #[derive(Default)]
@@ -20,7 +23,7 @@ use super::{FOLD_BYTES, LARGE_ALLOCATION_BYTES};
 pub(super) struct Shard {
     pub(super) small_allocations: AtomicU64,
     pub(super) small_bytes: AtomicU64,
-    /// Where `small_bytes` must take the long way. At most [`FOLD_BYTES`] ahead, so that it stops every large block too.
+    /// Where `small_bytes` must take the long way. Never so far ahead that it would let a large block pass.
     pub(super) small_limit: AtomicU64,
     pub(super) deallocations: AtomicU64,
     pub(super) deallocated_bytes: AtomicU64,
@@ -114,7 +117,7 @@ impl Shard {
         true
     }
 
-    /// Net bytes that are not in the total yet: less than twice [`FOLD_BYTES`], either way.
+    /// Net bytes that are not in the total yet: nearer to 0 than the shard's [`reach`](Counters::reach), either way.
     fn unfolded(&self) -> i64 {
         let freed = self.deallocated_bytes.load(Ordering::Acquire);
         let allocated = self.small_bytes.load(Ordering::Relaxed).wrapping_add(self.large_bytes.load(Ordering::Relaxed));
@@ -288,7 +291,7 @@ impl<const N: usize> Counters<N> {
             shard.folded.store(shard.folded.load(Ordering::Relaxed).wrapping_add(change), Ordering::Relaxed);
             self.total.apply(change);
         } else {
-            if shard.unfolded().unsigned_abs() >= FOLD_BYTES.unsigned_abs() {
+            if shard.unfolded().unsigned_abs() >= self.reach(shard).unsigned_abs() / 2 {
                 self.fold(shard);
             }
             self.set_limits(shard);
@@ -302,18 +305,26 @@ impl<const N: usize> Counters<N> {
         self.total.apply(unfolded);
     }
 
-    /// The short ways are open for another [`FOLD_BYTES`] each.
+    /// The short ways are open until the unfolded bytes could have reached the [`reach`](Self::reach), up or down.
     ///
-    /// What is unfolded is now less than that, either way, so that it stays less than twice that. The short way ends sooner where a sample
-    /// is due.
+    /// They are now nearer to 0 than half of it: each way is open for at least the other half. The short way ends sooner where a sample is
+    /// due.
     fn set_limits(&self, shard: &Shard) {
-        let from = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed).wrapping_add(FOLD_BYTES.unsigned_abs());
+        let (reach, unfolded) = (self.reach(shard), shard.unfolded());
+        let ahead = |bytes: &AtomicU64, room: i64| bytes.load(Ordering::Relaxed).wrapping_add_signed(room);
+        let up = ahead(&shard.small_bytes, reach.wrapping_sub(unfolded));
         let limit = match shard.sample_at.load(Ordering::Relaxed) {
-            0 => from(&shard.small_bytes),
-            due => from(&shard.small_bytes).min(due.saturating_sub(shard.large_bytes.load(Ordering::Relaxed))),
+            0 => up,
+            due => up.min(due.saturating_sub(shard.large_bytes.load(Ordering::Relaxed))),
         };
         shard.small_limit.store(limit, Ordering::Relaxed);
-        shard.deallocated_limit.store(from(&shard.deallocated_bytes), Ordering::Relaxed);
+        shard.deallocated_limit.store(ahead(&shard.deallocated_bytes, reach.wrapping_add(unfolded)), Ordering::Relaxed);
+    }
+
+    /// How far from 0 the unfolded bytes of a shard may come.
+    fn reach(&self, shard: &Shard) -> i64 {
+        let far = self.shards.get(..FAR_SHARDS).unwrap_or(&self.shards);
+        if far.as_ptr_range().contains(&std::ptr::from_ref(shard)) { FAR_BYTES } else { NEAR_BYTES }
     }
 }
 
@@ -347,6 +358,10 @@ mod tests {
     const LARGE: usize = LARGE_ALLOCATION_BYTES;
 
     fn counters() -> Counters<4> {
+        counters_of()
+    }
+
+    fn counters_of<const N: usize>() -> Counters<N> {
         Counters {
             shards: std::array::from_fn(|_| Shard::default()),
             shared: Shard::default(),
@@ -356,7 +371,7 @@ mod tests {
     }
 
     /// What a thread does: the short way where it is open.
-    impl Counters<4> {
+    impl<const N: usize> Counters<N> {
         fn allocate(&self, shard: &Shard, size: usize, mode: PeakMode) {
             if mode == PeakMode::Exact || !shard.counts_allocated(size) {
                 self.allocated(shard, size, mode);
@@ -434,13 +449,13 @@ mod tests {
     fn bytes_reach_the_total_at_the_fold_and_not_before() {
         let counters = counters();
         let shard = counters.claim().unwrap();
-        counters.allocate(shard, FOLD_BYTES as usize - 1, PeakMode::Bounded);
+        counters.allocate(shard, FAR_BYTES as usize - 1, PeakMode::Bounded);
         assert_eq!(counters.peak(), 0);
         counters.allocate(shard, 1, PeakMode::Bounded);
-        assert_eq!(counters.peak(), FOLD_BYTES as u64);
-        counters.deallocate(shard, FOLD_BYTES as usize, PeakMode::Bounded);
+        assert_eq!(counters.peak(), FAR_BYTES as u64);
+        counters.deallocate(shard, FAR_BYTES as usize, PeakMode::Bounded);
         assert_eq!(counters.total.live.load(Ordering::Relaxed), 0);
-        assert_eq!(counters.peak(), FOLD_BYTES as u64);
+        assert_eq!(counters.peak(), FAR_BYTES as u64);
     }
 
     #[test]
@@ -480,13 +495,15 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 1 } else { 256 }, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn the_peak_is_exact_or_within_its_bound(history in history(), reset_at in 0..200_usize) {
-            let (bounded, exact) = (counters(), counters());
+            // Two threads whose bytes go far before they reach the total, two that stay near, and the shared shard.
+            let (bounded, exact) = (counters_of::<{ FAR_SHARDS + 2 }>(), counters_of::<{ FAR_SHARDS + 2 }>());
             let mut shards = [&bounded, &exact].map(|counters| {
-                let mut shards: Vec<_> = (0..4).filter_map(|_| counters.claim()).collect();
+                let mut shards: Vec<_> = (0..FAR_SHARDS + 2).filter_map(|_| counters.claim()).collect();
+                shards.drain(2..FAR_SHARDS);
                 shards.push(&counters.shared);
                 shards
             });
-            let bound = 4 * 2 * FOLD_BYTES.unsigned_abs();
+            let bound = 2 * FAR_BYTES.unsigned_abs() + 2 * NEAR_BYTES.unsigned_abs();
             let (mut blocks, mut live, mut peak) = (Vec::new(), 0_u64, 0_u64);
             for (step, (who, make, pick)) in history.into_iter().enumerate() {
                 if step == reset_at {
@@ -522,6 +539,9 @@ mod tests {
                 peak = peak.max(live);
                 prop_assert_eq!(exact.peak(), peak);
                 prop_assert!(bounded.peak().abs_diff(peak) <= bound, "{} for {}", bounded.peak(), peak);
+                for (shard, reach) in shards[0].iter().zip([FAR_BYTES, FAR_BYTES, NEAR_BYTES, NEAR_BYTES, 1]) {
+                    prop_assert!(shard.unfolded().abs() < reach, "{} of {reach}", shard.unfolded());
+                }
                 let sums = bounded.sums();
                 prop_assert_eq!(sums.small_bytes + sums.large_bytes - sums.deallocated_bytes, live);
                 prop_assert_eq!(sums.small_allocations + sums.large_allocations - sums.deallocations, blocks.len() as u64);

@@ -114,13 +114,6 @@ pub(super) fn allocated(size: usize, inner: InnerAllocator) {
 }
 
 #[inline(always)]
-pub(super) fn deallocated(size: usize, inner: InnerAllocator) {
-    if !mine().counts_deallocated(size) {
-        deallocated_the_long_way(size, PeakMode::Bounded, inner);
-    }
-}
-
-#[inline(always)]
 pub(super) fn reallocated(old: usize, new: usize, inner: InnerAllocator) {
     if !mine().counts_reallocated(old, new) {
         reallocated_the_long_way(old, new, inner);

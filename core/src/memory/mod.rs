@@ -57,16 +57,21 @@ pub const LARGE_ALLOCATION_BYTES: usize = 1 << 20;
 /// Tags that there can be, the three that there always are included.
 pub const MOST_TAGS: usize = 128;
 
-/// How far the peak may lie from the truth, in bytes, where the allocator does not keep it exactly: 128 shards of up to 32 KiB each.
+/// How far the peak may lie from the truth, in bytes, where the allocator does not keep it exactly: 128 KiB for each of the first 16
+/// threads that count at once, and 16 KiB for each of 112 more.
 ///
-/// A thread that is preempted within the few instructions that move its shard's bytes to the total adds up to 32 KiB until it resumes.
-pub const PEAK_BOUND_BYTES: u64 = SHARDS as u64 * 2 * FOLD_BYTES.unsigned_abs();
+/// A thread that is preempted within the few instructions that move its bytes to the total adds as much again until it resumes.
+pub const PEAK_BOUND_BYTES: u64 =
+    FAR_SHARDS as u64 * FAR_BYTES.unsigned_abs() + (SHARDS - FAR_SHARDS) as u64 * NEAR_BYTES.unsigned_abs();
 
 /// Threads that can count at once without a locked instruction; more of them count in a shard that they share.
 const SHARDS: usize = 128;
 
-/// A shard's net bytes move to the total when they are found to have reached this, either way, and never reach twice this.
-const FOLD_BYTES: i64 = 16 * 1024;
+/// The first so many shards move their net bytes to the total before these have reached [`FAR_BYTES`] either way, the others
+/// [`NEAR_BYTES`]: the seldom, the cheaper, and few threads do most of the work.
+const FAR_SHARDS: usize = 16;
+const FAR_BYTES: i64 = 128 * 1024;
+const NEAR_BYTES: i64 = 16 * 1024;
 
 /// Charges what this thread allocates, to the end of the enclosing block, to the [`HeapTag`](crate::memory::HeapTag) of this name.
 ///
