@@ -94,7 +94,7 @@ pub(crate) fn nanoseconds(time: Duration) -> f64 {
 }
 
 /// The middle one, or the mean of the two in the middle. NaN of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     match (values.get(middle), values.len() % 2) {

@@ -252,6 +252,13 @@ impl<const N: usize> Counters<N> {
         sums
     }
 
+    /// Whether anything was ever counted, or is about to be.
+    pub(super) fn has_counted(&self) -> bool {
+        let Shard { small_allocations, large_allocations, deallocations, reallocations, failures, .. } = &self.shared;
+        let mut of_shared = [small_allocations, large_allocations, deallocations, reallocations, failures].into_iter();
+        self.used.load(Ordering::Relaxed) > 0 || of_shared.any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
     /// The highest that the total has been since the start or the last reset.
     pub(super) fn peak(&self) -> u64 {
         u64::try_from(self.total.peak.load(Ordering::Relaxed)).unwrap_or(0)
@@ -313,10 +320,9 @@ impl<const N: usize> Counters<N> {
         let (reach, unfolded) = (self.reach(shard), shard.unfolded());
         let ahead = |bytes: &AtomicU64, room: i64| bytes.load(Ordering::Relaxed).wrapping_add_signed(room);
         let up = ahead(&shard.small_bytes, reach.wrapping_sub(unfolded));
-        let limit = match shard.sample_at.load(Ordering::Relaxed) {
-            0 => up,
-            due => up.min(due.saturating_sub(shard.large_bytes.load(Ordering::Relaxed))),
-        };
+        let due = shard.sample_at.load(Ordering::Relaxed).saturating_sub(shard.large_bytes.load(Ordering::Relaxed));
+        // A sample that should have been taken is an allocator's that no longer counts here; and there may be none to take.
+        let limit = if due > shard.small_bytes.load(Ordering::Relaxed) { up.min(due) } else { up };
         shard.small_limit.store(limit, Ordering::Relaxed);
         shard.deallocated_limit.store(ahead(&shard.deallocated_bytes, reach.wrapping_add(unfolded)), Ordering::Relaxed);
     }
@@ -456,6 +462,19 @@ mod tests {
         counters.deallocate(shard, FAR_BYTES as usize, PeakMode::Bounded);
         assert_eq!(counters.total.live.load(Ordering::Relaxed), 0);
         assert_eq!(counters.peak(), FAR_BYTES as u64);
+    }
+
+    #[test]
+    fn the_short_way_ends_where_a_sample_is_due_and_opens_again_where_nobody_takes_it() {
+        let counters = counters();
+        let shard = counters.claim().unwrap();
+        let due = 1_000;
+        shard.sample_at.store(due, Ordering::Relaxed);
+        counters.allocated(shard, 1, PeakMode::Bounded);
+        assert_eq!(shard.small_limit.load(Ordering::Relaxed), due);
+        assert!(shard.counts_allocated(due as usize - 2) && !shard.counts_allocated(1));
+        counters.allocated(shard, 1, PeakMode::Bounded);
+        assert!(shard.small_limit.load(Ordering::Relaxed) > due && shard.counts_allocated(1));
     }
 
     #[test]

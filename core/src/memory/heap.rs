@@ -71,8 +71,8 @@ pub fn get_currently_allocated_bytes() -> Option<u64> {
 /// What the [`TrackingAllocator`](super::TrackingAllocator) has counted since the process began.
 ///
 /// `None` while nothing counts the heap, as for [`get_currently_allocated_bytes`]. Each figure is exact; while other threads allocate,
-/// they are not all of one instant, but never is more deallocated than allocated. Allocates nothing and takes no lock: under a
-/// microsecond.
+/// they are not all of one instant, but never is more deallocated than allocated. Allocates nothing and takes no lock: some
+/// 1.2 microseconds where 64 threads have counted since the last reading.
 #[must_use]
 pub fn get_extended_memory_stats() -> Option<HeapTotals> {
     let sums = HEAP.sums();
@@ -96,7 +96,7 @@ pub fn get_extended_memory_stats() -> Option<HeapTotals> {
 /// [`with_exact_peak`](super::TrackingAllocator::with_exact_peak). `None` while nothing counts the heap.
 #[must_use]
 pub fn get_peak_allocated_bytes() -> Option<u64> {
-    get_extended_memory_stats().map(|_| HEAP.peak())
+    HEAP.has_counted().then(|| HEAP.peak())
 }
 
 /// Starts the peak anew from the bytes that are live now, for the whole process. No other figure changes.

@@ -8,6 +8,7 @@
 
 mod mix;
 mod peers;
+mod reading;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -112,6 +113,7 @@ pub(super) fn run(effort: Effort) -> Vec<Row> {
     }
     drop(profiler);
     AllocationRegistry::disable_tracking();
+    rows.extend(reading::rows(effort));
     rows
 }
 
