@@ -21,7 +21,9 @@ use crate::instrument::InstrumentationBuilder;
 pub enum StandardMonitor {
     /// `heap`: what the [`TrackingAllocator`](engine_vitals_core::memory::TrackingAllocator) counts.
     Heap,
-    /// `process`: resident memory of the process, memory of the machine.
+    /// `allocator`: what the allocator inside that one says of its own memory: fragmentation.
+    Allocator,
+    /// `process`: memory, page faults and limits of the process, memory of the machine.
     Process,
     /// `frames`: the time between frames.
     Frames,

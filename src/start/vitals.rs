@@ -10,7 +10,8 @@ use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry}
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
-    FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor, ProcessMemoryMonitor,
+    AllocatorMonitor, FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
+    ProcessMemoryMonitor,
 };
 use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe};
 use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor, UpdateSummary};
@@ -89,8 +90,9 @@ impl Vitals {
         let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.take().unwrap_or_default()));
         let reports = report.then(|| Reports::of(&lifecycle));
 
-        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 6] = [
+        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 7] = [
             (StandardMonitor::Heap, heap.clone()),
+            (StandardMonitor::Allocator, Arc::new(AllocatorMonitor::new("allocator"))),
             (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
             (StandardMonitor::Frames, frames.clone()),
             (StandardMonitor::Gpu, gpu.clone()),

@@ -129,7 +129,7 @@ fn tests(shell: &Shell) -> Result<()> {
         let call = shell.cargo(["test", "--workspace", "--no-fail-fast", "--features", features]);
         with_adapter_rule(call.args(targets))
     };
-    run("engine-vitals/vulkan,engine-vitals/log", &[])?;
+    run("engine-vitals/vulkan,engine-vitals/log,engine-vitals/jemalloc,engine-vitals/mimalloc", &[])?;
     // What only the injection of faults adds.
     let with_faults = "engine-vitals/vulkan,engine-vitals/fault";
     run(with_faults, &["--lib", "--test", "fault", "--test", "instrument"])?;

@@ -87,7 +87,8 @@ pub fn get_extended_memory_stats() -> Option<HeapTotals> {
         failed_allocations: sums.failures,
         fragmentation_ratio: None,
     };
-    (totals != HeapTotals::default()).then_some(totals)
+    (totals != HeapTotals::default())
+        .then(|| HeapTotals { fragmentation_ratio: inner::last_fragmentation_ratio(), ..totals })
 }
 
 /// The most bytes that the heap of this process held at once, since the start or the last [`reset_peak`].

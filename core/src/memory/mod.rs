@@ -43,6 +43,11 @@ mod tallies;
 
 pub use allocator::TrackingAllocator;
 pub use heap::{get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, reset_peak};
+#[cfg(all(feature = "jemalloc", unix))]
+pub use inner::Jemalloc;
+#[cfg(all(feature = "mimalloc", not(target_family = "wasm")))]
+pub use inner::MiMalloc;
+pub(crate) use inner::keep_fragmentation_ratio;
 pub use inner::{AllocatorMemory, InnerAllocator, inner_allocator};
 #[cfg(feature = "telemetry")]
 use std::sync::atomic;

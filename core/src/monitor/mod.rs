@@ -4,6 +4,7 @@
 //! monitors read; it knows nothing of the registry that runs them or of who shows their figures.
 
 mod adapter;
+mod allocator;
 mod frames;
 mod gpu;
 #[cfg(feature = "telemetry")]
@@ -17,6 +18,7 @@ mod process;
 mod vram;
 
 pub use adapter::AdapterMonitor;
+pub use allocator::AllocatorMonitor;
 pub use frames::FrameMonitor;
 pub use gpu::{GpuFrameMonitor, TimerSkip};
 pub use lifecycle::LifecycleResourceMonitor;

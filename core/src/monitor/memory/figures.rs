@@ -14,11 +14,6 @@ pub(super) fn describe_heap(series: &mut Series) {
         "The most bytes live on the heap at once since the start or the last reset",
     );
     series.gauge("vitals_heap_live_allocations", Unit::Count, "Blocks live on the heap");
-    series.gauge(
-        "vitals_heap_fragmentation_ratio",
-        Unit::Ratio,
-        "Share of the allocator's resident memory that is not allocated, from the allocator's own figures",
-    );
     series.gauge("vitals_heap_efficiency_ratio", Unit::Ratio, "Bytes live as a share of the bytes allocated over life");
     for class in ["small", "large"] {
         series
@@ -51,13 +46,12 @@ pub(super) fn describe_heap(series: &mut Series) {
 /// In the order of [`describe_heap`].
 pub(super) fn record_heap(row: &mut Row<'_>, state: &State) {
     let (Some(totals), report) = (state.totals, state.report) else {
-        row.skip(13);
+        row.skip(12);
         return;
     };
     row.push(report.map(|report| report.current_usage_bytes))
         .push(report.map(|report| report.peak_usage_bytes))
         .push(totals.live_allocations())
-        .push(totals.fragmentation_ratio)
         .push(report.map(|report| report.allocation_efficiency))
         .push(totals.small_allocations)
         .push(totals.large_allocations)
