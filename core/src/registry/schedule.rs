@@ -138,6 +138,7 @@ impl Registry {
     ///
     /// It is not waited for: a run under way on another thread ends by itself, and no other begins.
     pub fn unregister(&self, id: &str) -> Option<Arc<dyn ResourceMonitor>> {
+        let _own = HeapTag::OWN.enter();
         let mut entries = self.inner.entries.write();
         let entry = entries.iter().find(|entry| entry.id == id).cloned()?;
         *entries = entries.iter().filter(|other| other.key != entry.key).cloned().collect();
