@@ -1,7 +1,6 @@
 //! The monitor of the heap over a real allocator that keeps tags and sizes: what an update allocates (nothing), and that a spike between two
 //! updates, a budget and a tag's bytes are seen.
 #![cfg(feature = "telemetry")]
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

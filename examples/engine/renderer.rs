@@ -1,5 +1,6 @@
 //! The passes: shadow map, main pass with MSAA and depth, bloom chain, composition.
 
+use engine_vitals::heap_scope;
 use engine_vitals::probe::{Context, OwnerId, Probe};
 use wgpu::util::DeviceExt;
 
@@ -45,6 +46,7 @@ struct Meshes {
 
 impl Renderer {
     pub(crate) fn new(open: &OpenDevice, probe: Probe, size: Size, samples: u32) -> Self {
+        heap_scope!("scene");
         let OpenDevice { adapter, device, queue, .. } = open;
         let owner = probe.owner_named(probe.owner_kind("scene"), 0, "scene");
         let _context = Context::current().with_owner(owner).enter();
@@ -160,6 +162,7 @@ impl Renderer {
 
     /// Uploads what the frame at `seconds` needs.
     pub(crate) fn prepare(&mut self, queue: &wgpu::Queue, seconds: f32) {
+        heap_scope!("scene");
         let aspect = self.targets.size.width as f32 / self.targets.size.height as f32;
         world::animate(seconds, &mut self.frame);
         let globals = world::globals(seconds, aspect);

@@ -11,16 +11,23 @@ use engine_vitals::{TrackingAllocator, Vitals};
 use crate::failure::Failure;
 use crate::options::Options;
 
-/// Counts the heap of this program.
+/// Counts the heap of this program, by tag and by size too.
 #[global_allocator]
-static HEAP: TrackingAllocator = TrackingAllocator::system();
+static HEAP: TrackingAllocator = TrackingAllocator::system().with_tags().with_size_histogram();
+
+/// What the heap of this program should stay within.
+const HEAP_BUDGET: u64 = 1 << 30;
 
 /// Starts measuring and serving.
 ///
 /// # Errors
 /// When `--listen` cannot be listened on.
 pub(crate) fn start(options: &Options) -> Result<Vitals, Failure> {
-    let vitals = Vitals::builder().app("engine", env!("CARGO_PKG_VERSION")).listen(options.listen).start();
+    let vitals = Vitals::builder()
+        .app("engine", env!("CARGO_PKG_VERSION"))
+        .listen(options.listen)
+        .heap_budget(HEAP_BUDGET)
+        .start();
     if cfg!(feature = "serve") && vitals.url().is_none() {
         return Err(Failure::Running(format!("--listen {}: {}", options.listen, vitals.notices().join("; "))));
     }

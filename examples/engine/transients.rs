@@ -1,5 +1,6 @@
 //! Resources with a bad life on purpose: some live for one frame, some for ever.
 
+use engine_vitals::heap_scope;
 use engine_vitals::probe::{Context, OwnerId, OwnerKind, Probe};
 
 /// Bytes of a leaked buffer.
@@ -23,6 +24,7 @@ impl Transients {
 
     /// Makes one frame's resources. The transient ones are used once and dropped: three buffers to a texture.
     pub(crate) fn frame(&mut self, queue: &wgpu::Queue) {
+        heap_scope!("transients");
         let _context = Context::current().with_owner(self.owner).enter();
         for index in 0..self.churn {
             if index % 4 == 3 {

@@ -1,7 +1,7 @@
 //! The live panel over the picture, by egui and its renderer for wgpu, neither of which knows that it is measured.
 
-use engine_vitals::Vitals;
 use engine_vitals::probe::{Context, OwnerId, Probe};
+use engine_vitals::{Vitals, heap_scope};
 
 use crate::device::OpenDevice;
 use crate::panel::Panel;
@@ -19,6 +19,7 @@ pub(crate) struct Ui {
 
 impl Ui {
     pub(crate) fn new(device: &wgpu::Device, probe: Probe) -> Self {
+        heap_scope!("ui");
         let owner = probe.owner_named(probe.owner_kind("egui"), 0, "live panel");
         let _context = Context::current().with_owner(owner).enter();
         let context = egui::Context::default();
@@ -45,6 +46,7 @@ impl Ui {
         picture: &wgpu::TextureView,
         size: Size,
     ) -> egui::PlatformOutput {
+        heap_scope!("ui");
         let _context = Context::current().with_owner(self.owner).enter();
         let OpenDevice { device, queue, .. } = open;
         let points = egui::vec2(size.width as f32, size.height as f32) / self.context.pixels_per_point();

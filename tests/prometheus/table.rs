@@ -2,7 +2,7 @@
 
 use crate::GUARD;
 use crate::server::{Prometheus, Sample};
-use engine_vitals_core::contract::{Figure, FrameStats};
+use engine_vitals_core::contract::{Figure, FrameStats, HistogramSnapshot};
 use engine_vitals_core::memory::TrackingAllocator;
 use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor, ProcessMemoryMonitor};
 use engine_vitals_core::registry::{Registry, Snapshot};
@@ -67,7 +67,9 @@ fn values(table: &Snapshot) -> Values {
     let figures = table.monitors.iter().flat_map(|monitor| &monitor.figures);
     let mut values: Values =
         figures.filter_map(|(figure, value)| Some((sample(figure, "", None), (*value)?.as_f64()))).collect();
-    for (figure, histogram) in table.monitors.iter().flat_map(|monitor| &monitor.histograms) {
+    // One without a sample is unknown, and absent.
+    let seen = |(_, histogram): &&(Figure, HistogramSnapshot)| histogram.count > 0;
+    for (figure, histogram) in table.monitors.iter().flat_map(|monitor| &monitor.histograms).filter(seen) {
         let number = |count: u64| f64::from(u32::try_from(count).expect("few samples"));
         for (bound, count) in &histogram.buckets {
             let bound = bound.map_or("+Inf".to_owned(), |bound| bound.to_string());
