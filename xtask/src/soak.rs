@@ -39,6 +39,21 @@ const CAMPAIGNS: &[Campaign] = &[
         longer: Some(("ENGINE_VITALS_SOAK_OPS", "1000000000")),
     },
     Campaign {
+        name: "heap-switches",
+        about: "the same with tags, sizes and sampled call sites, a hundred million operations",
+        test: &[
+            "--package",
+            "engine-vitals-core",
+            "--features",
+            "call-sites",
+            "--test",
+            "heap_oracle_switches",
+            "--test",
+            "heap_oracle_switches_mimalloc",
+        ],
+        longer: Some(("ENGINE_VITALS_SOAK_OPS", "100000000")),
+    },
+    Campaign {
         name: "book",
         about: "the book under threads, and against a naive model",
         test: &["--package", "engine-vitals-core", "--test", "book_threads", "--test", "book_model"],

@@ -252,7 +252,7 @@ impl<A: GlobalAlloc> TrackingAllocator<A> {
     #[cold]
     #[inline(never)]
     unsafe fn dealloc_the_long_way(&self, block: *mut u8, layout: Layout) {
-        heap::deallocated_the_long_way(layout.size(), PeakMode::Bounded, self.switches.inner);
+        heap::deallocated_the_long_way(layout.size(), self.switches.inner);
         // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`, which is the inner allocator's.
         unsafe { self.inner.dealloc(block, layout) };
     }

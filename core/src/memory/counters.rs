@@ -149,6 +149,10 @@ impl<const N: usize> Counters<N> {
         })?;
         self.used.fetch_max(index + 1, Ordering::Relaxed);
         self.set_limits(shard);
+        if shard.sample_at.load(Ordering::Relaxed) == 0 {
+            // No distance to a sample was drawn yet: who allocates next must ask.
+            shard.small_limit.store(0, Ordering::Relaxed);
+        }
         Some(shard)
     }
 
@@ -182,7 +186,8 @@ impl<const N: usize> Counters<N> {
         self.change_live(shard, (new as i64).wrapping_sub(old as i64), mode);
     }
 
-    /// Whether a block of `size` bytes, which is about to be counted the long way, is in the sample. Asked once for each block.
+    /// Whether a block of `size` bytes, which is about to be counted the long way, is in the sample. Asked once for each block, and with a
+    /// size of 0 before a freeing is counted the long way, which may open the short way to blocks before anyone has asked.
     ///
     /// The sample is a Poisson process over the bytes allocated: the distance from one sampled byte to the next is drawn from an
     /// exponential distribution of this mean, and a block is sampled that holds such a byte. Since that distribution has no memory, it
@@ -452,10 +457,26 @@ mod tests {
     }
 
     #[test]
+    fn the_first_block_can_be_sampled_whatever_the_thread_did_before() {
+        let (failed, freed) = (counters(), counters());
+        let shards = [failed.claim().unwrap(), freed.claim().unwrap()];
+        failed.failed(shards[0]);
+        assert!(!freed.is_sampled(shards[1], 0, 1));
+        freed.deallocate(shards[1], SMALL, PeakMode::Bounded);
+        for (counters, shard) in [&failed, &freed].into_iter().zip(shards) {
+            // A distance of mean 1 is never drawn as large as this.
+            assert!(!shard.counts_allocated(SMALL));
+            assert!(counters.is_sampled(shard, SMALL, 1));
+        }
+    }
+
+    #[test]
     fn bytes_reach_the_total_at_the_fold_and_not_before() {
         let counters = counters();
         let shard = counters.claim().unwrap();
-        counters.allocate(shard, FAR_BYTES as usize - 1, PeakMode::Bounded);
+        // The first takes the long way and opens the short one.
+        counters.allocate(shard, 1, PeakMode::Bounded);
+        counters.allocate(shard, FAR_BYTES as usize - 2, PeakMode::Bounded);
         assert_eq!(counters.peak(), 0);
         counters.allocate(shard, 1, PeakMode::Bounded);
         assert_eq!(counters.peak(), FAR_BYTES as u64);

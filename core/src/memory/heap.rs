@@ -135,8 +135,8 @@ fn allocated_the_long_way(size: usize, inner: InnerAllocator) {
 
 #[cold]
 #[inline(never)]
-pub(super) fn deallocated_the_long_way(size: usize, mode: PeakMode, inner: InnerAllocator) {
-    HEAP.deallocated(found(inner), size, mode);
+pub(super) fn deallocated_the_long_way(size: usize, inner: InnerAllocator) {
+    HEAP.deallocated(found(inner), size, PeakMode::Bounded);
 }
 
 #[cold]

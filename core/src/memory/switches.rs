@@ -124,7 +124,7 @@ pub(super) fn allocated(size: usize, switches: &Switches) -> Note {
 #[inline]
 pub(super) fn deallocated(size: usize, note: Note, switches: &Switches) {
     if switches.peak == PeakMode::Exact || !heap::mine().counts_deallocated(size) {
-        heap::deallocated_the_long_way(size, switches.peak, switches.inner);
+        deallocated_the_long_way(size, switches);
     }
     let (tallies, writer) = here();
     if switches.tags {
@@ -164,6 +164,15 @@ fn allocated_the_long_way(size: usize, switches: &Switches) -> u16 {
     let sampled = is_sampled(shard, size, switches);
     HEAP.allocated(shard, size, switches.peak);
     if sampled { sites::sample(size, switches.mean_interval) } else { 0 }
+}
+
+#[cold]
+#[inline(never)]
+fn deallocated_the_long_way(size: usize, switches: &Switches) {
+    let shard = heap::found(switches.inner);
+    // The first distance to a sample is drawn, if this is the first that the thread counts.
+    is_sampled(shard, 0, switches);
+    HEAP.deallocated(shard, size, switches.peak);
 }
 
 #[cold]

@@ -3,12 +3,15 @@
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 
 use super::random::Random;
+use super::tags::Tag;
 
 /// A block with a known byte at both its ends.
 pub(super) struct Block {
     at: *mut u8,
     layout: Layout,
     mark: u8,
+    /// Whose it is, whoever resizes and frees it.
+    tag: Option<Tag>,
 }
 
 // SAFETY: a block has one owner, who alone reads and writes it.
@@ -18,15 +21,36 @@ unsafe impl Send for Block {}
 const MARKED: usize = 32;
 
 impl Block {
-    /// A block of random size and alignment, one in four of them zeroed.
+    /// A block in a random one of the scopes that there can be, or in the one that this thread is in.
     pub(super) fn new(random: &mut Random) -> Self {
+        if random.once_in(4) {
+            return Self::of_this_scope(random);
+        }
+        let _outer = Tag::any(random).enter();
+        if random.once_in(4) {
+            {
+                let _inner = Tag::any(random).enter();
+                // Gone at once, in the inner scope.
+                Self::of_this_scope(random);
+            }
+            // The outer scope is in force again.
+        }
+        Self::of_this_scope(random)
+    }
+
+    /// A block of random size and alignment, one in four of them zeroed.
+    pub(super) fn of_this_scope(random: &mut Random) -> Self {
         let layout = Layout::from_size_align(random.size(), random.align()).expect("small sizes");
         let zeroed = random.once_in(4);
         let make = if zeroed { alloc_zeroed } else { alloc };
         // SAFETY: the size is not 0.
         let at = unsafe { make(layout) };
         assert!(!at.is_null() && at.addr().is_multiple_of(layout.align()));
-        let mut block = Self { at, layout, mark: 0 };
+        let tag = Tag::entered();
+        if let Some(tag) = tag {
+            tag.made(layout.size());
+        }
+        let mut block = Self { at, layout, mark: 0, tag };
         if zeroed {
             block.check_start(layout.size());
             block.check_end();
@@ -41,6 +65,9 @@ impl Block {
         // SAFETY: the block is from this allocator with this layout, and the size is neither 0 nor near the limit.
         let moved = unsafe { realloc(self.at, self.layout, size) };
         assert!(!moved.is_null() && moved.addr().is_multiple_of(self.layout.align()));
+        if let Some(tag) = self.tag {
+            tag.resized(self.layout.size(), size);
+        }
         let kept = size.min(self.layout.size());
         self.at = moved;
         self.layout = Layout::from_size_align(size, self.layout.align()).expect("small sizes");
@@ -106,6 +133,9 @@ impl Drop for Block {
         self.check_end();
         // SAFETY: the block is from this allocator with this layout.
         unsafe { dealloc(self.at, self.layout) };
+        if let Some(tag) = self.tag {
+            tag.freed(self.layout.size());
+        }
     }
 }
 

@@ -10,55 +10,57 @@ use super::blocks::Block;
 #[cfg(target_os = "linux")]
 use super::edges::Foreign;
 use super::random::Random;
-use super::{poll, wills};
+use super::tags::{self, Tag, Token};
+use super::{Polled, wills};
 
 /// Random operations on many threads at once, each of which ends after a while and leaves its place to a new one, while another thread
 /// polls the totals.
-pub(crate) struct Load {
+pub(super) struct Load {
     /// Threads alive at any time.
-    pub(crate) threads: usize,
+    pub(super) threads: usize,
     /// Calls of the allocator at least, of all threads together.
-    pub(crate) operations: u64,
+    pub(super) operations: u64,
     /// Rests, in which all threads are alive and none allocates.
-    pub(crate) rests: u64,
-    pub(crate) seed: u64,
+    pub(super) rests: u64,
+    pub(super) seed: u64,
 }
 
 /// What a load did, so that a test can say that it did something.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(super) struct Done {
     /// Threads started.
-    pub(crate) threads: u64,
+    pub(super) threads: u64,
     /// Those among them that the standard library did not start.
-    pub(crate) foreign: u64,
+    pub(super) foreign: u64,
     /// Threads that ended in a panic.
-    pub(crate) panicked: u64,
+    pub(super) panicked: u64,
     /// Panics that their thread survived.
-    pub(crate) caught: u64,
+    pub(super) caught: u64,
     /// Blocks handed from thread to thread.
-    pub(crate) crossings: u64,
+    pub(super) crossings: u64,
     /// Readings of the totals meanwhile.
-    pub(crate) polls: u64,
+    pub(super) polls: u64,
 }
 
 impl Load {
     /// Runs it; `rest` runs in each rest. All threads are gone when it returns.
-    pub(crate) fn run(&self, mut rest: impl FnMut(u64)) -> Done {
+    pub(super) fn run(&self, mut rest: impl FnMut(u64)) -> Done {
         let shared = Arc::new(Shared::new(self.threads));
         let polling = Barrier::new(2);
         let mut done = Done { threads: 0, foreign: 0, panicked: 0, caught: 0, crossings: 0, polls: 0 };
         std::thread::scope(|scope| {
             let poller = scope.spawn(|| {
-                polling.wait();
                 let mut polls = 0;
+                let mut polled = Polled::new();
+                // A starting thread allocates: it has done so before the first rest.
+                polling.wait();
                 while !shared.over.load(Ordering::Relaxed) {
-                    poll();
+                    polled.again();
                     polls += 1;
                     std::thread::yield_now();
                 }
                 polls
             });
-            // A starting thread allocates: it has started before the first rest.
             polling.wait();
             let mut supervisor = Supervisor::new(&shared, self.seed, &mut done);
             supervisor.threads = (0..self.threads).map(|place| supervisor.start(place)).collect();
@@ -78,7 +80,7 @@ impl Load {
 /// What the threads of a load share.
 struct Shared {
     /// For the thread at each place: blocks that others give it.
-    mailboxes: Vec<Mutex<Vec<Block>>>,
+    mailboxes: Vec<Mutex<Mailbox>>,
     /// Calls that nobody has set out to make yet, in this round.
     open: AtomicU64,
     state: Mutex<State>,
@@ -86,6 +88,13 @@ struct Shared {
     over: AtomicBool,
     crossings: AtomicU64,
     caught: AtomicU64,
+}
+
+/// Blocks for a thread, and the scope in which the last of the givers was.
+#[derive(Default)]
+struct Mailbox {
+    blocks: Vec<Block>,
+    token: Option<Token>,
 }
 
 struct State {
@@ -310,7 +319,11 @@ impl Worker<'_> {
             }
             8..24 => self.give(),
             24..40 => self.take(),
-            40..500 => self.with_one(|block, random| block.resize(random)),
+            40..500 => self.with_one(|block, random| {
+                // A block keeps its tag.
+                let _other = Tag::any(random).enter();
+                block.resize(random);
+            }),
             500..1_300 => self.make(),
             _ => self.free(),
         }
@@ -350,8 +363,10 @@ impl Worker<'_> {
     fn panic_and_survive(&mut self) -> u64 {
         let mut random = Random::new(self.random.next());
         let caught = catch_unwind(move || {
-            let _freed_by_unwinding = [Block::new(&mut random), Block::new(&mut random)];
-            Planned::panic(&mut random);
+            tags::among_panics(|| {
+                let _freed_by_unwinding = [Block::new(&mut random), Block::new(&mut random)];
+                Planned::panic(&mut random);
+            });
         });
         assert!(caught.is_err_and(|panic| panic.is::<Planned>()));
         self.shared.caught.fetch_add(1, Ordering::Relaxed);
@@ -363,20 +378,28 @@ impl Worker<'_> {
         let places = self.shared.mailboxes.len();
         let other = (self.place + 1 + self.random.below(places as u64 - 1) as usize) % places;
         if let Ok(mut mailbox) = self.shared.mailboxes[other].try_lock()
-            && mailbox.len() < 100
+            && mailbox.blocks.len() < 100
         {
             let kept = self.blocks.len() - self.blocks.len().min(20);
-            mailbox.extend(self.blocks.drain(kept..));
+            mailbox.blocks.extend(self.blocks.drain(kept..));
+            let _scope = Tag::any(&mut self.random).enter();
+            mailbox.token = Some(Token::here());
         }
         0
     }
 
     /// Takes what others have given: from here on it is this thread that resizes and frees it.
     fn take(&mut self) -> u64 {
-        if let Ok(mut mailbox) = self.shared.mailboxes[self.place].try_lock() {
-            self.shared.crossings.fetch_add(mailbox.len() as u64, Ordering::Relaxed);
-            self.blocks.append(&mut mailbox);
-        }
-        0
+        let Ok(mut mailbox) = self.shared.mailboxes[self.place].try_lock() else { return 0 };
+        self.shared.crossings.fetch_add(mailbox.blocks.len() as u64, Ordering::Relaxed);
+        self.blocks.append(&mut mailbox.blocks);
+        let Some(token) = mailbox.token.take() else { return 0 };
+        drop(mailbox);
+        let block = {
+            let _scope = token.enter();
+            Block::of_this_scope(&mut self.random)
+        };
+        self.blocks.push(block);
+        1
     }
 }

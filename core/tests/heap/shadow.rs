@@ -9,6 +9,8 @@ use engine_vitals_core::memory::{
     get_peak_allocated_bytes, reset_peak,
 };
 
+use super::switches::{self, Errors};
+
 /// The tracking allocator under test with the shadow around it.
 pub(crate) struct Shadow<A> {
     under_test: TrackingAllocator<A>,
@@ -23,14 +25,14 @@ impl<A> Shadow<A> {
 /// One counter for the whole process, added to atomically, on a cache line of its own.
 #[derive(Default)]
 #[repr(align(128))]
-struct Count(AtomicU64);
+pub(super) struct Count(AtomicU64);
 
 impl Count {
-    fn add(&self, value: u64) {
+    pub(super) fn add(&self, value: u64) {
         self.0.fetch_add(value, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -66,8 +68,8 @@ static TALLY: Tally = Tally {
     peak: AtomicU64::new(0),
 };
 
-#[expect(clippy::declare_interior_mutable_const, reason = "copied into each field of the static above")]
-const ZERO: Count = Count(AtomicU64::new(0));
+#[expect(clippy::declare_interior_mutable_const, reason = "copied into each counter of a static")]
+pub(super) const ZERO: Count = Count(AtomicU64::new(0));
 
 impl Tally {
     fn observe<R>(&self, run: impl FnOnce() -> R, tally: impl FnOnce(&Self, &R)) -> R {
@@ -98,6 +100,13 @@ impl Tally {
         };
         count.add(blocks);
         bytes.add(size as u64);
+        switches::given(size);
+    }
+
+    fn lost(&self, size: usize, blocks: u64) {
+        self.deallocations.add(blocks);
+        self.deallocated_bytes.add(size as u64);
+        switches::taken(size);
     }
 
     fn made(&self, block: *mut u8, size: usize) {
@@ -140,10 +149,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Shadow<A> {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller keeps the contract.
         let run = || unsafe { self.under_test.dealloc(block, layout) };
-        TALLY.observe(run, |tally, ()| {
-            tally.deallocations.add(1);
-            tally.deallocated_bytes.add(layout.size() as u64);
-        });
+        TALLY.observe(run, |tally, ()| tally.lost(layout.size(), 1));
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
@@ -155,7 +161,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Shadow<A> {
             } else {
                 tally.reallocations.add(1);
                 tally.gained(new_size, 0);
-                tally.deallocated_bytes.add(layout.size() as u64);
+                tally.lost(layout.size(), 0);
             }
         })
     }
@@ -163,19 +169,19 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Shadow<A> {
 
 /// Makes the shadow and the allocator under test see one order of operations from here on, so that the peaks can be compared, which start
 /// anew. Call it while no other thread allocates.
-pub(crate) fn in_one_order() {
+pub(super) fn in_one_order() {
     TALLY.in_one_order.store(true, Ordering::Relaxed);
     reset_peaks();
 }
 
 /// Starts both peaks anew. Call it while no other thread allocates.
-pub(crate) fn reset_peaks() {
+pub(super) fn reset_peaks() {
     reset_peak();
     TALLY.peak.store(TALLY.live(), Ordering::Relaxed);
 }
 
 /// The peak of the allocator under test and the shadow's.
-pub(crate) fn peaks() -> (u64, u64) {
+pub(super) fn peaks() -> (u64, u64) {
     (get_peak_allocated_bytes().expect("the heap is counted"), TALLY.peak.load(Ordering::Relaxed))
 }
 
@@ -184,6 +190,9 @@ pub(super) fn assert_equal_to_the_byte(when: &str) {
     let compared = Compared::now();
     assert_eq!(compared.counted, compared.shadow, "{when}");
     assert_eq!(compared.live, compared.shadow.live_bytes(), "{when}");
+    if let Some(errors) = compared.switched {
+        assert!(errors.none(), "{when}: {errors:?}");
+    }
 }
 
 /// The totals and the shadow's, at one time.
@@ -192,16 +201,17 @@ pub(super) struct Compared {
     counted: HeapTotals,
     shadow: HeapTotals,
     live: Option<u64>,
+    /// What is counted beside the totals.
+    pub(super) switched: Option<Errors>,
 }
 
 impl Compared {
-    /// Allocates nothing. Call it while no other thread allocates.
+    /// Call it while no other thread allocates.
     pub(super) fn now() -> Self {
-        Self {
-            counted: get_extended_memory_stats().unwrap_or_default(),
-            shadow: TALLY.totals(),
-            live: get_currently_allocated_bytes(),
-        }
+        switches::make_room();
+        let counted = get_extended_memory_stats().unwrap_or_default();
+        let shadow = TALLY.totals();
+        Self { counted, shadow, live: get_currently_allocated_bytes(), switched: Errors::now(&shadow) }
     }
 
     /// Calls of the allocator, refused ones among them, as the shadow counted them.
@@ -234,6 +244,7 @@ impl Compared {
         let HeapTotals { reallocations, failed_allocations, .. } = self.shadow;
         let counts = [large_allocations, small_allocations, deallocations, reallocations, failed_allocations];
         assert!(counts.into_iter().all(|count| count > 0), "{:?}", self.shadow);
+        switches::assert_all_tags_occurred();
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::edges::{self, Foreign};
 use super::load::{Done, Load};
 use super::shadow::Compared;
+use super::switches::Errors;
 use super::{end_the_process_on_a_panic, operations, seed};
 
 /// Threads of the load, at any time.
@@ -31,26 +32,45 @@ const DONE: &str = "done: ";
 /// Every figure compared, told by the child in one line that `expected_stages` names.
 pub(super) fn report(stage: &str, compared: &Compared) {
     let (operations, bytes, counts) = (compared.operations(), compared.byte_error(), compared.count_error());
-    println!("{STAGE}{stage} operations {operations} byte-error {bytes} count-error {counts}");
+    match compared.switched {
+        None => println!("{STAGE}{stage} operations {operations} byte-error {bytes} count-error {counts}"),
+        Some(Errors { tags, sizes, allocated_sigmas, live_sigmas }) => println!(
+            "{STAGE}{stage} operations {operations} byte-error {bytes} count-error {counts} tag-error {tags} \
+             size-error {sizes} allocated-sigmas {allocated_sigmas:.2} live-sigmas {live_sigmas:.2}"
+        ),
+    }
 }
 
 /// Such a line.
 struct Report<'a> {
     stage: &'a str,
     operations: u64,
-    byte_error: u64,
-    count_error: u64,
+    /// Those of the totals.
+    errors: [u64; 2],
+    switched: Option<Errors>,
 }
 
 impl<'a> Report<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let words: Vec<&str> = line.strip_prefix(STAGE)?.split(' ').collect();
-        let [stage, "operations", operations, "byte-error", bytes, "count-error", counts] = words[..] else {
+        let number = |text: &str| text.parse().expect(line);
+        let [stage, "operations", operations, "byte-error", bytes, "count-error", counts, ref rest @ ..] = words[..]
+        else {
             panic!("not a stage: {line}");
         };
-        let [operations, byte_error, count_error] =
-            [operations, bytes, counts].map(|number| number.parse().expect(line));
-        Some(Self { stage, operations, byte_error, count_error })
+        let switched = match *rest {
+            [] => None,
+            ["tag-error", tags, "size-error", sizes, "allocated-sigmas", allocated, "live-sigmas", live] => {
+                Some(Errors {
+                    tags: number(tags),
+                    sizes: number(sizes),
+                    allocated_sigmas: allocated.parse().expect(line),
+                    live_sigmas: live.parse().expect(line),
+                })
+            }
+            _ => panic!("not a stage: {line}"),
+        };
+        Some(Self { stage, operations: number(operations), errors: [number(bytes), number(counts)], switched })
     }
 }
 
@@ -62,7 +82,7 @@ fn expected_stages() -> Vec<String> {
 }
 
 /// Soaks in a child process, and asserts that it reported every stage, with no error in any.
-pub(crate) fn soak() -> String {
+pub(super) fn soak() -> String {
     let program = std::env::current_exe().expect("a test program knows its file");
     let output = Command::new(program).arg(CHILD).stderr(Stdio::inherit()).output().expect("it can be started again");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -71,16 +91,24 @@ pub(crate) fn soak() -> String {
     let stages: Vec<&str> = reports.iter().map(|report| report.stage).collect();
     assert_eq!(stages, expected_stages(), "{said}");
     for report in &reports {
-        assert_eq!((report.byte_error, report.count_error), (0, 0), "{}:\n{said}", report.stage);
+        assert_eq!(report.errors, [0, 0], "{}:\n{said}", report.stage);
+        assert_eq!(report.switched.is_some(), crate::MEAN_INTERVAL.is_some(), "{}:\n{said}", report.stage);
+        assert!(report.switched.is_none_or(|errors| errors.none()), "{}:\n{said}", report.stage);
     }
     let last = reports.last().expect("there are stages");
     assert!(last.operations >= operations(), "{said}");
     let done = said.lines().find_map(|line| line.strip_prefix(DONE)).expect("the child tells what it did");
-    format!("{} operations, byte error 0 at {} stages; {done}", last.operations, reports.len())
+    let switched = last.switched.map_or_else(String::new, |errors| {
+        format!(
+            " (those of tags and sizes too; the sample's estimates at the end within {:.2} standard deviations)",
+            errors.allocated_sigmas.max(errors.live_sigmas)
+        )
+    });
+    format!("{} operations, byte error 0 at {} stages{switched}; {done}", last.operations, reports.len())
 }
 
 /// Does the child's work if the program was started as the child. The caller then returns from `main`, and the process ends as any other.
-pub(crate) fn was_the_child() -> bool {
+pub(super) fn was_the_child() -> bool {
     if !std::env::args().any(|argument| argument == CHILD) {
         return false;
     }
