@@ -1,6 +1,5 @@
 //! What reading the heap's figures for a frame allocates: nothing, however many threads have counted.
 #![cfg(feature = "telemetry")]
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;

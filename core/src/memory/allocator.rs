@@ -175,7 +175,7 @@ impl Default for Switches {
 // keeps it: unchanged, or, where blocks carry a note, with a layout that is as much larger in each call for the same block. What is done
 // besides, counting, neither unwinds nor allocates.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.switches.any {
             // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`, which is the closure's.
@@ -186,7 +186,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
         self.count(block, layout)
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if self.switches.any {
             // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc_zeroed`, which is the closure's.
@@ -197,7 +197,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
         self.count(block, layout)
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if self.switches.any {
             // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
@@ -213,7 +213,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if self.switches.any {
             // SAFETY: the caller keeps the contract of `GlobalAlloc::realloc`.
@@ -232,7 +232,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TrackingAllocator<A> {
 
 #[cfg(feature = "telemetry")]
 impl<A> TrackingAllocator<A> {
-    #[inline]
+    #[inline(always)]
     fn count(&self, block: *mut u8, layout: Layout) -> *mut u8 {
         if block.is_null() {
             heap::failed(self.switches.inner);
@@ -262,12 +262,12 @@ impl<A: GlobalAlloc> TrackingAllocator<A> {
 #[cfg(feature = "telemetry")]
 impl<A: GlobalAlloc> TrackingAllocator<A> {
     /// The layout that the inner allocator is asked for; `None` where there is none so large.
-    #[inline]
+    #[inline(always)]
     fn outer(&self, layout: Layout) -> Option<Layout> {
         if self.switches.notes() { Note::behind(layout) } else { Some(layout) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn alloc_switched(&self, layout: Layout, alloc: impl FnOnce(Layout) -> *mut u8) -> *mut u8 {
         let block = self.outer(layout).map_or(null_mut(), alloc);
         if block.is_null() {
@@ -284,7 +284,7 @@ impl<A: GlobalAlloc> TrackingAllocator<A> {
 
     /// # Safety
     /// That of `GlobalAlloc::dealloc`.
-    #[inline]
+    #[inline(always)]
     unsafe fn dealloc_switched(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller says that the block is from this allocator with this layout.
         let (note, outer) = unsafe { self.note_of(block, layout) };
@@ -295,7 +295,7 @@ impl<A: GlobalAlloc> TrackingAllocator<A> {
 
     /// # Safety
     /// That of `GlobalAlloc::realloc`.
-    #[inline]
+    #[inline(always)]
     unsafe fn realloc_switched(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller says that the block is from this allocator with this layout.
         let (note, outer) = unsafe { self.note_of(block, layout) };
@@ -318,7 +318,7 @@ impl<A: GlobalAlloc> TrackingAllocator<A> {
     ///
     /// # Safety
     /// The block is from this allocator with this layout.
-    #[inline]
+    #[inline(always)]
     unsafe fn note_of(&self, block: *const u8, layout: Layout) -> (Note, Layout) {
         // There was such a layout when the block was allocated.
         match Note::behind(layout) {

@@ -105,7 +105,7 @@ fn used() -> impl Iterator<Item = &'static OurTallies> {
 }
 
 /// Counts a block that was handed out. What is to be noted behind it.
-#[inline]
+#[inline(always)]
 pub(super) fn allocated(size: usize, switches: &Switches) -> Note {
     let short = switches.peak == PeakMode::Bounded && heap::mine().counts_allocated(size);
     let site = if short { 0 } else { allocated_the_long_way(size, switches) };
@@ -121,7 +121,7 @@ pub(super) fn allocated(size: usize, switches: &Switches) -> Note {
 }
 
 /// Counts a block that is about to go back.
-#[inline]
+#[inline(always)]
 pub(super) fn deallocated(size: usize, note: Note, switches: &Switches) {
     if switches.peak == PeakMode::Exact || !heap::mine().counts_deallocated(size) {
         deallocated_the_long_way(size, switches);
@@ -139,7 +139,7 @@ pub(super) fn deallocated(size: usize, note: Note, switches: &Switches) {
 }
 
 /// Counts a block that has become another. What is to be noted behind that.
-#[inline]
+#[inline(always)]
 pub(super) fn reallocated(old: usize, new: usize, note: Note, switches: &Switches) -> Note {
     let short = switches.peak == PeakMode::Bounded && heap::mine().counts_reallocated(old, new);
     let site = if short { 0 } else { reallocated_the_long_way(old, new, switches) };

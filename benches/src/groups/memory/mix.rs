@@ -8,9 +8,10 @@ use std::sync::{Barrier, Mutex, PoisonError};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 use allocator_api2::vec::Vec as VecIn;
+use engine_vitals_core::heap_scope;
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::Heap;
+use super::subjects::Heap;
 use crate::harness::cpu_ns;
 
 /// Collections in an allocator that is measured.
@@ -81,6 +82,7 @@ fn step(heap: In, seed: u64) -> u64 {
 
 /// Nanoseconds of one step on this thread.
 pub(super) fn churn(heap: Heap, times: u64) -> f64 {
+    heap_scope!("churn");
     let mut seed = 0;
     cpu_ns(times, || {
         seed += 64;
@@ -95,6 +97,7 @@ pub(super) fn churn_and_hand_over(heap: Heap, times: u64) -> f64 {
     let open = || mailbox.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
         let consumer = scope.spawn(|| {
+            heap_scope!("consumer");
             start.wait();
             cpu_ns(times, || {
                 black_box(step(heap, 1));
@@ -104,6 +107,7 @@ pub(super) fn churn_and_hand_over(heap: Heap, times: u64) -> f64 {
                 }
             })
         });
+        heap_scope!("producer");
         start.wait();
         let mut seed = 0;
         let producer = cpu_ns(times, || {

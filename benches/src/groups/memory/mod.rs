@@ -1,80 +1,31 @@
 //! Time of allocating and freeing through allocators that count, against the bare one, over the system's allocator and mimalloc.
 //!
 //! Every subject is called through `dyn GlobalAlloc`, much as the compiler calls a global allocator through a symbol, so that none is
-//! inlined into the loop. No subject shares state with another, so that all run in this process.
+//! inlined into the loop. No library shares state with another, so that all run in this process; ours all count into the totals of the
+//! process, each thread in its own part.
 //!
 //! The targets are for the totals on 64 bytes and on the mix. The ratio of the added costs is against that peer which adds least: the
-//! shared counters and the limit are not libraries and no peers.
+//! shared counters and the limit are not libraries and no peers. What ours counts on request has rows of its own, without a target.
 
 mod mix;
 mod peers;
 mod reading;
+mod subjects;
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::Layout;
 use std::hint::black_box;
 use std::sync::Barrier;
 
-use cap::Cap;
-use engine_vitals_core::memory::TrackingAllocator;
-use mimalloc::MiMalloc;
-use peak_alloc::PeakAlloc;
-use stats_alloc::StatsAlloc;
-use tracking_allocator::{AllocationRegistry, Allocator};
+use engine_vitals_core::heap_scope;
+use tracking_allocator::AllocationRegistry;
 
-use self::peers::{Tally, TwoStores};
+use self::peers::Tally;
+use self::subjects::{Heap, OVER_MIMALLOC, OVER_SYSTEM, Peer, SWITCHES};
 use crate::harness::{Effort, Rounds, Subject, alternate, cpu_ns};
 use crate::report::Row;
 
 const GROUP: &str = "memory";
 const OURS_IS: usize = 1;
-
-type Heap = &'static (dyn GlobalAlloc + Sync);
-
-/// One allocator that is measured.
-struct Peer {
-    name: &'static str,
-    heap: Heap,
-    /// Whether its added cost is what ours is held against.
-    peer: bool,
-    /// Makes the repetitions fewer.
-    slower: u64,
-}
-
-const fn library(name: &'static str, heap: Heap) -> Peer {
-    Peer { name, heap, peer: true, slower: 1 }
-}
-
-const fn other(name: &'static str, heap: Heap) -> Peer {
-    Peer { name, heap, peer: false, slower: 1 }
-}
-
-static CAP: Cap<System> = Cap::new(System, usize::MAX);
-static STATS_ALLOC: StatsAlloc<System> = StatsAlloc::system();
-static CAP_MIMALLOC: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
-
-/// The bare allocator first, ours second.
-static OVER_SYSTEM: [Peer; 10] = [
-    other("System", &System),
-    other("TrackingAllocator", const { &TrackingAllocator::system() }),
-    other("TrackingAllocator, exact peak", const { &TrackingAllocator::system().with_exact_peak() }),
-    library("cap", &CAP),
-    library("peak_alloc", &PeakAlloc),
-    library("stats_alloc", &STATS_ALLOC),
-    library("tracking-allocator", const { &Allocator::system() }),
-    Peer { slower: 100, ..library("dhat", &dhat::Alloc) },
-    other("shared counters", &peers::SHARED),
-    other("two stores to thread-locals: the limit", const { &TwoStores(System) }),
-];
-
-/// Without those that are made for the system's allocator alone, or cannot be a `static` over another.
-static OVER_MIMALLOC: [Peer; 6] = [
-    other("mimalloc", &MiMalloc),
-    other("TrackingAllocator", const { &TrackingAllocator::new(MiMalloc) }),
-    other("TrackingAllocator, exact peak", const { &TrackingAllocator::new(MiMalloc).with_exact_peak() }),
-    library("cap", &CAP_MIMALLOC),
-    other("shared counters", &peers::SHARED_MIMALLOC),
-    other("two stores to thread-locals: the limit", const { &TwoStores(MiMalloc) }),
-];
 
 /// What is done again and again.
 struct Load {
@@ -104,36 +55,56 @@ pub(super) fn run(effort: Effort) -> Vec<Row> {
     AllocationRegistry::enable_tracking();
     let profiler = dhat::Profiler::builder().testing().build();
     let mut rows = Vec::new();
-    for (inner, peers) in [("System", &OVER_SYSTEM[..]), ("mimalloc", &OVER_MIMALLOC[..])] {
+    for peers in [&OVER_SYSTEM[..], &OVER_MIMALLOC[..]] {
         for load in &LOADS {
             for threads in [1, 2] {
-                measure(effort, inner, peers, load, threads, &mut rows);
+                measure(effort, peers, load, threads, &mut rows);
             }
         }
     }
     drop(profiler);
     AllocationRegistry::disable_tracking();
+    for load in LOADS.iter().filter(|load| load.target.is_some()) {
+        for threads in [1, 2] {
+            switches(effort, load, threads, &mut rows);
+        }
+    }
     rows.extend(reading::rows(effort));
     rows
 }
 
-fn measure(effort: Effort, inner: &'static str, peers: &[Peer], load: &Load, threads: usize, rows: &mut Vec<Row>) {
-    let times = effort.times(load.times);
-    let mut subjects: Vec<_> = peers
-        .iter()
-        .map(|peer| Subject::new(peer.name, round_of(load, threads, peer.heap, times / peer.slower)))
-        .collect();
-    let rounds = alternate(effort, &mut subjects);
+/// An allocator bare, and counted by each.
+fn measure(effort: Effort, peers: &[Peer], load: &Load, threads: usize, rows: &mut Vec<Row>) {
+    let inner = peers[0].name;
+    let rounds = rounds(effort, peers, load, threads);
     let case = format!("{} over {inner}, threads: {threads}", load.name);
-    for (index, peer) in peers.iter().enumerate() {
-        let row = Row::new(GROUP, &case, peer.name, "ns", rounds.value(index));
-        let row = if index == 0 { row } else { row.against(inner, rounds.ratio(index, 0)) };
+    for index in 0..peers.len() {
         let target = load.target.filter(|_| index == OURS_IS && inner == "System");
+        let row = row_of(&case, peers, index, &rounds);
         rows.push(target.into_iter().fold(row, Row::at_most));
     }
     if load.target.is_some() {
         rows.extend(added(&rounds, peers, &case));
     }
+}
+
+/// What ours counts on request.
+fn switches(effort: Effort, load: &Load, threads: usize, rows: &mut Vec<Row>) {
+    let rounds = rounds(effort, &SWITCHES, load, threads);
+    let case = format!("{} with switches, threads: {threads}", load.name);
+    rows.extend((0..SWITCHES.len()).map(|index| row_of(&case, &SWITCHES, index, &rounds)));
+}
+
+fn rounds(effort: Effort, peers: &[Peer], load: &Load, threads: usize) -> Rounds {
+    let times = effort.times(load.times);
+    let subject = |peer: &Peer| Subject::new(peer.name, round_of(load, threads, peer.heap, times / peer.slower));
+    alternate(effort, &mut peers.iter().map(subject).collect::<Vec<_>>())
+}
+
+/// The ratio is to the first.
+fn row_of(case: &str, peers: &[Peer], index: usize, rounds: &Rounds) -> Row {
+    let row = Row::new(GROUP, case, peers[index].name, "ns", rounds.value(index));
+    if index == 0 { row } else { row.against(peers[0].name, rounds.ratio(index, 0)) }
 }
 
 /// What ours adds to the bare allocator, against what the best peer adds.
@@ -151,16 +122,22 @@ fn round_of(load: &Load, threads: usize, heap: Heap, times: u64) -> impl FnMut()
         Work::Pair(size) => Some(size),
         Work::Mix => None,
     };
-    move || match (size, threads) {
+    let work = move |times| match (size, threads) {
         (Some(size), _) => on_threads(threads, || pairs_of(black_box(heap), size, times)),
         (None, 1) => mix::churn(black_box(heap), times),
         (None, _) => mix::churn_and_hand_over(black_box(heap), times),
+    };
+    move || {
+        // After another subject's round the processor has to learn this one's branches again, which a program has done once.
+        work((times / 8).max(1));
+        work(times)
     }
 }
 
 /// Nanoseconds of one pair on this thread.
 fn pairs_of(heap: Heap, size: usize, pairs: u64) -> f64 {
     let Ok(layout) = Layout::from_size_align(size, 8) else { return f64::NAN };
+    heap_scope!("pairs");
     cpu_ns(pairs, || {
         // SAFETY: the size is not 0.
         let block = black_box(unsafe { heap.alloc(layout) });

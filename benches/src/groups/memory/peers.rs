@@ -1,14 +1,10 @@
 //! What the allocators of crates are held against besides: counters that all threads share, and the least that counting can cost.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mimalloc::MiMalloc;
 use tracking_allocator::{AllocationGroupId, AllocationTracker};
-
-pub(super) static SHARED: SharedCounters<System> = SharedCounters::new(System);
-pub(super) static SHARED_MIMALLOC: SharedCounters<MiMalloc> = SharedCounters::new(MiMalloc);
 
 /// Counters for the whole process: the live bytes, their peak by compare and exchange, blocks and bytes by size class.
 pub(super) struct SharedCounters<A> {
@@ -22,7 +18,7 @@ pub(super) struct SharedCounters<A> {
 }
 
 impl<A> SharedCounters<A> {
-    const fn new(inner: A) -> Self {
+    pub(super) const fn new(inner: A) -> Self {
         Self {
             inner,
             live: AtomicUsize::new(0),
