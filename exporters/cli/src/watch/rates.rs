@@ -14,6 +14,8 @@ pub(crate) struct Rates {
     /// Mean frame time of the lane with the most frames.
     pub(crate) frame: Option<FrameRate>,
     pub(crate) heap: Heap,
+    /// Of the heap, most bytes first; none where its allocator keeps none.
+    pub(crate) tags: Vec<Tag>,
     pub(crate) resident_bytes: Figure,
     pub(crate) system_available_bytes: Figure,
     pub(crate) vram: Vram,
@@ -55,6 +57,15 @@ pub(crate) struct FrameRate {
 pub(crate) struct Heap {
     pub(crate) live_bytes: Figure,
     pub(crate) peak_bytes: Figure,
+    pub(crate) live_allocations: Figure,
+    pub(crate) allocations_per_second: Figure,
+    pub(crate) allocated_bytes_per_second: Figure,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Tag {
+    pub(crate) name: String,
+    pub(crate) live_bytes: Figure,
     pub(crate) live_allocations: Figure,
     pub(crate) allocations_per_second: Figure,
     pub(crate) allocated_bytes_per_second: Figure,
@@ -134,6 +145,7 @@ impl Rates {
                 allocations_per_second: span.rate(|sample| sample.heap.allocations, now),
                 allocated_bytes_per_second: span.rate(|sample| sample.heap.allocated_bytes, now),
             },
+            tags: tags(span, now),
             resident_bytes: now.process.resident_bytes,
             system_available_bytes: now.process.system_available_bytes,
             vram: vram(now),
@@ -206,6 +218,23 @@ fn timings(span: Span<'_>, now: &Sample) -> Vec<Timing> {
         Timing { name: format!("CPU {name}"), mean, ..Timing::default() }
     });
     lanes.chain(gpu).chain(phases).collect()
+}
+
+fn tags(span: Span<'_>, now: &Sample) -> Vec<Tag> {
+    let mut all: Vec<_> = now
+        .tags
+        .iter()
+        .map(|(name, tag)| Tag {
+            name: name.clone(),
+            live_bytes: tag.live_bytes,
+            live_allocations: tag.live_allocations,
+            allocations_per_second: span.rate(|sample| sample.tags.get(name)?.allocations, now),
+            allocated_bytes_per_second: span.rate(|sample| sample.tags.get(name)?.allocated_bytes, now),
+        })
+        .collect();
+    // Stable: tags with as many bytes stay in the order of their names.
+    all.sort_by(|a, b| b.live_bytes.unwrap_or(-1.0).total_cmp(&a.live_bytes.unwrap_or(-1.0)));
+    all
 }
 
 fn vram(now: &Sample) -> Vram {
@@ -326,6 +355,9 @@ vitals_frame_seconds_bucket{lane=\"main\",le=\"+Inf\"} 99
 vitals_frame_seconds_sum{lane=\"main\"} 1
 vitals_frame_seconds_count{lane=\"main\"} 99
 vitals_cpu_phase_seconds_total{phase=\"submit\"} 0.5
+vitals_heap_tag_bytes{tag=\"small\"} 10
+vitals_heap_tag_bytes{tag=\"large\"} 4000
+vitals_heap_tag_allocations_total{tag=\"large\"} 100
 vitals_heap_allocations_total 1000
 vitals_heap_bytes 4096
 vitals_resources_live{resource=\"buffer\"} 3
@@ -343,6 +375,11 @@ vitals_frame_seconds_bucket{lane=\"main\",le=\"+Inf\"} 199
 vitals_frame_seconds_sum{lane=\"main\"} 3
 vitals_frame_seconds_count{lane=\"main\"} 199
 vitals_cpu_phase_seconds_total{phase=\"submit\"} 0.7
+vitals_heap_tag_bytes{tag=\"small\"} 20
+vitals_heap_tag_bytes{tag=\"large\"} 8000
+vitals_heap_tag_live_allocations{tag=\"large\"} 7
+vitals_heap_tag_allocations_total{tag=\"large\"} 300
+vitals_heap_tag_allocated_bytes_total{tag=\"large\"} 9000
 vitals_heap_allocations_total 1500
 vitals_heap_bytes 8192
 vitals_resources_live{resource=\"buffer\"} 4
@@ -370,6 +407,15 @@ vitals_monitor_update_seconds_total{monitor=\"heap\"} 0.003
         assert!((rates.timings[3].mean.unwrap() - 0.002).abs() < 1e-12, "per frame");
         assert_eq!(rates.heap.allocations_per_second, Some(250.0));
         assert_eq!((rates.heap.live_bytes, rates.heap.peak_bytes), (Some(8192.0), None));
+        let large = Tag {
+            name: "large".to_owned(),
+            live_bytes: Some(8000.0),
+            live_allocations: Some(7.0),
+            allocations_per_second: Some(100.0),
+            allocated_bytes_per_second: None,
+        };
+        let small = Tag { name: "small".to_owned(), live_bytes: Some(20.0), ..Tag::default() };
+        assert_eq!(rates.tags, [large, small], "most bytes first; a rate needs two");
         let [texture, buffer] = &rates.resources[..] else { panic!("{:?}", rates.resources) };
         assert_eq!(
             (texture.kind.as_str(), texture.live_bytes, texture.created_per_second),

@@ -14,6 +14,8 @@ pub(crate) struct Sample {
     pub(crate) identity: Identity,
     pub(crate) times: Times,
     pub(crate) heap: Heap,
+    /// By tag of the heap.
+    pub(crate) tags: BTreeMap<String, Tag>,
     pub(crate) process: Process,
     pub(crate) vram: Vram,
     /// By kind of resource.
@@ -75,6 +77,14 @@ pub(crate) struct Bound(pub(crate) f64);
 pub(crate) struct Heap {
     pub(crate) live_bytes: Figure,
     pub(crate) peak_bytes: Figure,
+    pub(crate) live_allocations: Figure,
+    pub(crate) allocations: Figure,
+    pub(crate) allocated_bytes: Figure,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Tag {
+    pub(crate) live_bytes: Figure,
     pub(crate) live_allocations: Figure,
     pub(crate) allocations: Figure,
     pub(crate) allocated_bytes: Figure,
@@ -145,6 +155,7 @@ impl Sample {
             let _ = sample.identity.take(&series)
                 || sample.times.take(&series)
                 || sample.heap.take(&series)
+                || take_tags(&mut sample.tags, &series)
                 || sample.process.take(&series)
                 || sample.vram.take(&series)
                 || take_resources(&mut sample.resources, &series)
@@ -243,6 +254,18 @@ impl Heap {
         add(figure, series.value);
         true
     }
+}
+
+fn take_tags(tags: &mut BTreeMap<String, Tag>, series: &Series) -> bool {
+    let figure = match series.name.as_str() {
+        "vitals_heap_tag_bytes" => &mut entry(tags, series, "tag").live_bytes,
+        "vitals_heap_tag_live_allocations" => &mut entry(tags, series, "tag").live_allocations,
+        "vitals_heap_tag_allocations_total" => &mut entry(tags, series, "tag").allocations,
+        "vitals_heap_tag_allocated_bytes_total" => &mut entry(tags, series, "tag").allocated_bytes,
+        _ => return false,
+    };
+    add(figure, series.value);
+    true
 }
 
 impl Process {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::rates::{Health, Quantile, Rates, Resource, Timing};
+use super::rates::{Health, Quantile, Rates, Resource, Tag, Timing};
 use super::state::Watched;
 use super::units::{bytes, count, rate, seconds};
 
@@ -16,6 +16,9 @@ pub(crate) fn page(watched: &Watched) -> String {
     let _ = writeln!(out, "{} series, rates over {interval} s{}\n", rates.series, losses(rates));
     section(&mut out, &["times", "per second", "mean", "~p50", "~p95"], timings(rates));
     section(&mut out, &["memory", ""], memory(rates));
+    if !rates.tags.is_empty() {
+        section(&mut out, &["heap by tag", "bytes", "blocks", "allocs/s", "allocated/s"], tags(rates));
+    }
     section(&mut out, &["VRAM", ""], vram(rates));
     section(&mut out, &["resources", "live", "bytes", "created/s", "destroyed/s"], resources(rates));
     section(&mut out, &["submissions", ""], submissions(rates));
@@ -106,6 +109,20 @@ pub(crate) fn resources(rates: &Rates) -> Vec<Vec<String>> {
         ]
     };
     rates.resources.iter().map(row).collect()
+}
+
+/// Tag of the heap, live bytes and blocks, allocations and bytes allocated per second.
+pub(crate) fn tags(rates: &Rates) -> Vec<Vec<String>> {
+    let row = |tag: &Tag| {
+        vec![
+            tag.name.clone(),
+            bytes(tag.live_bytes),
+            count(tag.live_allocations),
+            rate(tag.allocations_per_second),
+            bytes(tag.allocated_bytes_per_second),
+        ]
+    };
+    rates.tags.iter().map(row).collect()
 }
 
 /// Name, state, seconds per update, updates per second, failures since the start, usage.

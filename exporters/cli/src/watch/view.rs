@@ -155,6 +155,13 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
         rows: summary::resources(rates),
         least: 2,
     };
+    let tags = (!rates.tags.is_empty()).then(|| Panel {
+        title: "heap by tag",
+        header: &["", "bytes", "blocks", "new/s", "bytes/s"],
+        widths: &[9, 8, 7, 9],
+        rows: summary::tags(rates),
+        least: 2,
+    });
     let monitors = Panel {
         title: "monitors",
         header: &["", "state", "update", "/s", "failed", "usage"],
@@ -167,10 +174,14 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
     let submissions =
         Panel { title: "submissions", header: &[], widths: &[8], rows: summary::submissions(rates), least: 2 };
     if area.width < WIDTH_OF_TWO_COLUMNS {
-        draw_column(frame, area, vec![timings, memory, vram, resources, submissions, monitors]);
+        draw_column(
+            frame,
+            area,
+            [timings, memory].into_iter().chain(tags).chain([vram, resources, submissions, monitors]).collect(),
+        );
     } else {
         let [left, right] = area.layout(&Layout::horizontal([Constraint::Percentage(60), Constraint::Fill(1)]));
-        draw_column(frame, left, vec![timings, resources, monitors]);
+        draw_column(frame, left, [timings].into_iter().chain(tags).chain([resources, monitors]).collect());
         draw_column(frame, right, vec![memory, vram, submissions]);
     }
 }
