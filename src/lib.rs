@@ -73,6 +73,7 @@
 //! - `vulkan`, `dx12`, `metal`: the API's own handles of buffers and textures
 //! - `fault`: faults by a plan (`instrument::fault`), to test how an engine recovers
 //! - `call-sites`: a sample of the places in the program that allocate (`TrackingAllocator::with_call_sites`)
+//! - `call-sites`: the lines of the program that the heap comes from, by sampling: [`Vitals::heap_profile`]
 //! - `log`: warnings through `tracing`
 
 pub mod gpu;
@@ -96,7 +97,7 @@ pub use memory::{HeapTag, TrackingAllocator};
 pub use probe::{Context, New, OwnerKind, PacketResult, Probe, ResourceKind, Ticket};
 pub use registry::Registry;
 pub use registry::global::{get_registered_monitor, get_registered_monitors, register_resource_monitor};
-pub use start::{Builder, DeviceWatch, StandardMonitor, Vitals, start};
+pub use start::{Builder, DeviceWatch, HeapProfileError, StandardMonitor, Vitals, start};
 pub use tracker::Tracker;
 
 /// The examples of the README compile and run.

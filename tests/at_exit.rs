@@ -36,7 +36,7 @@ fn engine() {
 fn run(variables: &[(&str, &str)]) -> Output {
     let mut engine = Command::new(std::env::current_exe().unwrap());
     engine.args(["--exact", "engine", "--nocapture"]).env("AT_EXIT_ENGINE", "1");
-    engine.env_remove("ENGINE_VITALS_DUMP").env_remove("ENGINE_VITALS_LEAKS");
+    engine.env_remove("ENGINE_VITALS_DUMP").env_remove("ENGINE_VITALS_LEAKS").env_remove("ENGINE_VITALS_HEAP_PROFILE");
     let output = engine.envs(variables.iter().copied()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output
@@ -101,6 +101,28 @@ fn what_makes_no_sense_is_noticed() {
     assert!(out(&output).contains("notice: ENGINE_VITALS_LEAKS has no effect: use 1"));
     assert!(!out(&output).contains("nowhere") && !out(&output).contains('\u{1b}'), "{output:?}");
     assert_eq!((errors(&output).as_str(), fs::read_dir(folder.path()).unwrap().count()), ("", 0));
+}
+
+/// This program's allocator is the system's.
+#[test]
+fn a_heap_profile_that_cannot_be_had_is_told_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("heap.folded");
+    let output = run(&[("ENGINE_VITALS_HEAP_PROFILE", path.to_str().unwrap())]);
+    if cfg!(feature = "call-sites") {
+        let expected = "engine-vitals: no heap profile (ENGINE_VITALS_HEAP_PROFILE): no allocation was sampled: ";
+        assert!(errors(&output).starts_with(expected) && errors(&output).contains("with_call_sites"), "{output:?}");
+        let nowhere = folder.path().join("nowhere/heap.pb.gz");
+        let output = run(&[("ENGINE_VITALS_HEAP_PROFILE", nowhere.to_str().unwrap())]);
+        let expected = "notice: ENGINE_VITALS_HEAP_PROFILE has no effect, since its folder does not exist";
+        assert!(out(&output).contains(expected) && errors(&output).is_empty(), "{output:?}");
+    } else {
+        assert!(
+            out(&output).contains("notice: ENGINE_VITALS_HEAP_PROFILE has no effect: ") && errors(&output).is_empty()
+        );
+        assert!(out(&output).contains("`call-sites`"), "{output:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 /// A folder that is there and takes no files.

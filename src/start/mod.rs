@@ -10,6 +10,9 @@ mod at_exit;
 mod builder;
 #[cfg(feature = "telemetry")]
 mod device;
+#[cfg(feature = "telemetry")]
+mod files;
+mod heap_profile;
 #[cfg(not(feature = "telemetry"))]
 mod off;
 #[cfg(feature = "telemetry")]
@@ -26,6 +29,7 @@ mod vitals;
 pub use builder::{Builder, StandardMonitor};
 #[cfg(feature = "telemetry")]
 pub use device::DeviceWatch;
+pub use heap_profile::HeapProfileError;
 #[cfg(not(feature = "telemetry"))]
 pub use off::{DeviceWatch, Vitals};
 #[cfg(feature = "telemetry")]

@@ -1,17 +1,18 @@
 //! The same calls without telemetry: nothing is kept, run or opened.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::analysis::LifecycleTelemetry;
 use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
-use engine_vitals_core::contract::VramProvider;
+use engine_vitals_core::contract::{ResolvedProfile, VramProvider};
 use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor};
 use engine_vitals_core::probe::{Context, PacketResult, Probe};
 use engine_vitals_core::registry::{Registry, UpdateSummary};
 use engine_vitals_core::tracker::Tracker;
 
-use super::Builder;
+use super::{Builder, HeapProfileError};
 use crate::gpu::{FrameTimer, Submissions};
 use crate::instrument::{Adopted, Instrumentation};
 
@@ -102,6 +103,20 @@ impl Vitals {
     #[must_use]
     pub fn leaks(&self) -> Leaks {
         Leaks::find(&self.tracker)
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn heap_profile(&self) -> Option<ResolvedProfile> {
+        None
+    }
+
+    /// Writes nothing.
+    ///
+    /// # Errors
+    /// [`HeapProfileError::NotSampled`], always.
+    pub fn write_heap_profile(&self, _path: impl AsRef<Path>) -> Result<(), HeapProfileError> {
+        Err(HeapProfileError::NotSampled)
     }
 
     /// A registry that takes monitors and forgets them.

@@ -24,6 +24,8 @@ pub(super) fn serve(
     let set_up = || {
         let tracker = Arc::clone(tracker);
         let exporter = Exporter::builder(registry).dump(move |options| Dump::take(&tracker, options));
+        #[cfg(feature = "call-sites")]
+        let exporter = exporter.heap_profile(super::heap_profile::page);
         set_up(exporter, builder, Arc::clone(notices))
     };
     let started = if builder.serve.application_metrics {

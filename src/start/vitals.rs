@@ -1,13 +1,14 @@
 //! What [`start`](super::start) returns.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine_vitals_core::analysis::guards::{self, Warning};
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry};
-use engine_vitals_core::contract::ResourceMonitor;
+use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
     AllocatorMonitor, FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 use web_time::Instant;
 
 use super::at_exit::AtExit;
+use super::heap_profile::{self, HeapProfileError};
 use super::reports::Reports;
 use super::{Builder, DeviceWatch, StandardMonitor, toggles};
 use crate::gpu::Submissions;
@@ -264,6 +266,38 @@ impl Vitals {
         leaks
     }
 
+    /// The call sites of the heap, with the names of their functions; `None` while the global allocator samples none
+    /// ([`with_call_sites`](engine_vitals_core::memory::TrackingAllocator), feature `call-sites`).
+    ///
+    /// [`top`](ResolvedProfile::top) is a table of the largest. The first call reads the program's debug information and may take
+    /// seconds: see [`HeapProfile::resolve`](engine_vitals_core::contract::HeapProfile::resolve). The same is at `/heap.txt` of the page.
+    ///
+    /// ```
+    /// use engine_vitals::contract::HeapMeasure;
+    ///
+    /// let vitals = engine_vitals::Vitals::builder().without_server().start();
+    /// if let Some(profile) = vitals.heap_profile() {
+    ///     print!("{}", profile.top(20, HeapMeasure::LiveBytes));
+    /// }
+    /// ```
+    #[must_use]
+    pub fn heap_profile(&self) -> Option<ResolvedProfile> {
+        heap_profile::take()
+    }
+
+    /// Writes the call sites of the heap to a file: as folded stacks of the live bytes if the path ends in `.folded`, as a table if it ends
+    /// in `.txt`, otherwise (`.pb.gz`) in pprof's format, for which it needs the feature `trace`. The same is at `/heap.folded`, `/heap.txt`
+    /// and `/heap.pb.gz` of the page, and with `ENGINE_VITALS_HEAP_PROFILE=path` in a file when this is dropped.
+    ///
+    /// A file that is there is replaced as a whole. Takes as long as [`heap_profile`](Self::heap_profile).
+    ///
+    /// # Errors
+    /// [`HeapProfileError`]: nothing was sampled, the feature is lacking, or the file could not be written; then what was there before is
+    /// still there.
+    pub fn write_heap_profile(&self, path: impl AsRef<Path>) -> Result<(), HeapProfileError> {
+        heap_profile::write(path.as_ref())
+    }
+
     /// The registry: register more monitors here.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -347,7 +381,7 @@ impl Drop for Vitals {
         if let Some(open) = self.packet.get_mut().take() {
             open.finish(PacketResult::NoOp);
         }
-        self.at_exit.write(|| self.dump(), || self.leaks());
+        self.at_exit.write(|| self.dump(), heap_profile::write, || self.leaks());
         self.lifecycle.end();
         if let Some(reports) = &self.reports {
             reports.end(&self.lifecycle);

@@ -129,7 +129,8 @@ fn tests(shell: &Shell) -> Result<()> {
         let call = shell.cargo(["test", "--workspace", "--no-fail-fast", "--features", features]);
         with_adapter_rule(call.args(targets))
     };
-    run("engine-vitals/vulkan,engine-vitals/log,engine-vitals/jemalloc,engine-vitals/mimalloc", &[])?;
+    let with_heap = "engine-vitals/call-sites,engine-vitals/jemalloc,engine-vitals/mimalloc";
+    run(&format!("engine-vitals/vulkan,engine-vitals/log,{with_heap}"), &[])?;
     // What only the injection of faults adds.
     let with_faults = "engine-vitals/vulkan,engine-vitals/fault";
     run(with_faults, &["--lib", "--test", "fault", "--test", "instrument"])?;

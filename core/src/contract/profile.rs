@@ -43,8 +43,11 @@ pub struct ResolvedFrame {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SourceLine {
-    /// Its name, demangled. The name of what was inlined may lack its path, where the debug information does.
+    /// Its path as people read it: without generic arguments, and of an implementation the type and not the trait. Where the debug
+    /// information has no path (`debug = "line-tables-only"`), the module that its file is likely to be stands before it.
     pub function: Arc<str>,
+    /// Its whole name, demangled, as far as the debug information has it.
+    pub symbol: Arc<str>,
     /// The source file, as the debug information has it.
     pub file: Option<Arc<str>>,
     /// Counted from 1.
@@ -126,10 +129,17 @@ impl ResolvedFrame {
 }
 
 impl SourceLine {
-    /// A line of source.
+    /// A line of source in a function whose whole name is its path.
     #[must_use]
     pub fn new(function: impl Into<Arc<str>>, file: Option<Arc<str>>, line: Option<u32>) -> Self {
-        Self { function: function.into(), file, line }
+        let function = function.into();
+        Self { symbol: Arc::clone(&function), function, file, line }
+    }
+
+    /// The same with another whole name.
+    #[must_use]
+    pub fn with_symbol(self, symbol: impl Into<Arc<str>>) -> Self {
+        Self { symbol: symbol.into(), ..self }
     }
 }
 

@@ -133,7 +133,8 @@ fn read(file: &[u8]) -> Shown {
             .iter()
             .map(|line| {
                 let function = &functions[&line.number(1)];
-                assert_eq!(function.number(2), function.number(3), "there is no other name");
+                let whole = text(function.number(3));
+                assert!(whole.starts_with(&text(function.number(2))), "{whole}");
                 (text(function.number(2)), text(function.number(4)), line.number(2))
             })
             .collect()
@@ -184,8 +185,8 @@ fn site(addresses: &[usize], bytes: u64) -> CallSite {
 fn a_viewer_reads_four_figures_of_each_stack() {
     let here = a_viewer_reads_four_figures_of_each_stack as fn() as usize;
     let lines: Arc<[_]> = [
-        SourceLine::new("alloc::vec::Vec<T>::push", Some("/rustc/1/library/alloc/src/vec/mod.rs".into()), Some(9)),
-        SourceLine::new("game::load", Some("/game/src/load.rs".into()), Some(70)),
+        SourceLine::new("alloc::vec::Vec::push", Some("/rustc/1/library/alloc/src/vec/mod.rs".into()), Some(9)),
+        SourceLine::new("game::load", Some("/game/src/load.rs".into()), Some(70)).with_symbol("game::load::<u8>"),
     ]
     .into();
     let main: Arc<[_]> = [SourceLine::new("game::main", None, None)].into();
@@ -211,7 +212,7 @@ fn a_viewer_reads_four_figures_of_each_stack() {
     let line = |name: &str, file: &str, line| (name.to_owned(), file.to_owned(), line);
     let load = line("game::load", "/game/src/load.rs", 70);
     let main = vec![line("game::main", "", 0)];
-    let push = line("alloc::vec::Vec<T>::push", "/rustc/1/library/alloc/src/vec/mod.rs", 9);
+    let push = line("alloc::vec::Vec::push", "/rustc/1/library/alloc/src/vec/mod.rs", 9);
     let expected = [
         (vec![vec![load.clone()], main.clone()], vec![8, 1 << 41, 3, 1 << 40]),
         (vec![vec![push, load], main], vec![8, 20, 3, 10]),

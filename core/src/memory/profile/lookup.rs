@@ -25,6 +25,7 @@ mod with_debug_info {
 
     use parking_lot::Mutex;
 
+    use super::super::names::readable;
     use super::{Arc, HashMap, SourceLine};
 
     /// Addresses that are kept at once. With more of them it is begun anew.
@@ -44,20 +45,26 @@ mod with_debug_info {
         let mut kept = KEPT.lock();
         let kept = kept.get_or_insert_default();
         let mut found = HashMap::new();
+        let mut looked_up = false;
         for address in addresses {
-            found.entry(address).or_insert_with(|| kept.lines(address));
+            found.entry(address).or_insert_with(|| kept.lines(address, &mut looked_up));
+        }
+        if looked_up {
+            // Tens of megabytes of debug information.
+            backtrace::clear_symbol_cache();
         }
         found
     }
 
     impl Kept {
-        fn lines(&mut self, address: usize) -> Arc<[SourceLine]> {
+        fn lines(&mut self, address: usize, looked_up: &mut bool) -> Arc<[SourceLine]> {
             if let Some(lines) = self.lines.get(&address) {
                 return Arc::clone(lines);
             }
             if self.lines.len() >= MOST_KEPT {
                 *self = Self::default();
             }
+            *looked_up = true;
             let lines: Arc<[_]> = self.look_up(address).into();
             self.lines.insert(address, Arc::clone(&lines));
             lines
@@ -68,9 +75,11 @@ mod with_debug_info {
             // It looks at what lies before the address, since a call returns to the instruction after it.
             backtrace::resolve(ptr::without_provenance_mut(address), |symbol| {
                 if let Some(name) = symbol.name() {
+                    let symbol_name = format!("{name:#}");
                     let file = symbol.filename().map(Path::to_string_lossy);
                     lines.push(SourceLine {
-                        function: self.text(&format!("{name:#}")),
+                        function: self.text(&readable(&symbol_name, file.as_deref())),
+                        symbol: self.text(&symbol_name),
                         file: file.map(|file| self.text(&file)),
                         line: symbol.lineno(),
                     });

@@ -4,6 +4,8 @@
 //! out. It must not know where a profile comes from, nor how it is shown: what it makes is plain data.
 
 mod lookup;
+#[cfg_attr(not(feature = "call-sites"), expect(dead_code, reason = "nothing is looked up"))]
+mod names;
 mod trim;
 
 use std::collections::HashMap;
@@ -17,7 +19,8 @@ impl HeapProfile {
     ///
     /// It runs on the caller's thread and takes long: the first time the program's debug information is read, which takes a tenth of a
     /// second for a small program and may take seconds for a large one, and then some 10 us for each address. What was looked up is
-    /// kept for the process's life (up to 65,536 addresses), so that doing it again takes about a millisecond for a thousand sites.
+    /// kept for the process's life (up to 65,536 addresses), so that doing it again takes about a millisecond for a thousand sites; the
+    /// debug information is not, and is read again for addresses that are new.
     /// Never call it on the frame path. Several threads may; they take turns.
     ///
     /// Names need the program's symbols, and lines need `debug = "line-tables-only"` or more in the profile that it is built with, also

@@ -15,17 +15,22 @@ enum Part {
 }
 
 /// Functions whose name tells that they are part of the hook, wherever they begin.
-const HOOKS: [&str; 9] = [
-    "__rust_",
+const HOOKS: [&str; 11] = [
+    "__rust_alloc",
+    "__rust_realloc",
     "__rg_",
     "__rdl_",
-    "__rustc::",
+    "__rustc::__rust_alloc",
+    "__rustc::__rust_realloc",
     "_Unwind_",
     "backtrace::",
     "engine_vitals_core::memory::",
     "core::alloc::global::",
     "alloc::alloc::",
 ];
+
+/// Looks names up, for the hook never.
+const HERE: &str = "engine_vitals_core::memory::profile::";
 
 /// The standard library's crates, and the one that its maps are made of.
 const LIBRARIES: [&str; 4] = ["alloc", "core", "std", "hashbrown"];
@@ -37,43 +42,52 @@ const OUTERMOST: &str = "__rust_begin_short_backtrace";
 /// its thread. Where there is none of the program's, only the hook is left out.
 pub(super) fn trimmed(frames: Vec<(usize, Arc<[SourceLine]>)>) -> impl Iterator<Item = ResolvedFrame> {
     let (first, left_out) = begin(&frames);
-    let last = frames.iter().position(|(_, lines)| lines.iter().any(|line| line.function.contains(OUTERMOST)));
-    let frames_wanted = last.filter(|&last| last > first).map_or(frames.len(), |last| last) - first;
-    let frames = frames.into_iter().skip(first).take(frames_wanted).enumerate();
+    let wanted = end(&frames).filter(|&end| end > first).unwrap_or(frames.len()) - first;
+    let frames = frames.into_iter().skip(first).take(wanted).enumerate();
     frames.map(move |(at, (address, lines))| ResolvedFrame::new(address, lines, if at == 0 { left_out } else { 0 }))
+}
+
+/// How many frames there are to the program's outermost, where that is known.
+fn end(frames: &[(usize, Arc<[SourceLine]>)]) -> Option<usize> {
+    let outermost = |lines: &[SourceLine]| lines.iter().any(|line| line.symbol.contains(OUTERMOST));
+    let marked = frames.iter().position(|(_, lines)| outermost(lines))?;
+    let is_librarys = |lines: &[SourceLine]| !lines.is_empty() && lines.iter().all(|line| part(line) == Part::Library);
+    // What calls the program's closure.
+    let librarys = frames[..marked].iter().rev().take_while(|(_, lines)| is_librarys(lines)).count();
+    Some(marked - librarys)
 }
 
 /// Where the program's code begins: which frame, and which of its lines.
 fn begin(frames: &[(usize, Arc<[SourceLine]>)]) -> (usize, usize) {
-    let mut beyond_hook = (0, 0);
-    for (at, (_, lines)) in frames.iter().enumerate() {
-        if lines.is_empty() {
-            return (at, 0);
-        }
-        for (n, line) in lines.iter().enumerate() {
-            match part(line) {
-                Part::Hook => beyond_hook = if n + 1 < lines.len() { (at, n + 1) } else { (at + 1, 0) },
-                Part::Library => {}
-                Part::Program => return (at, n),
-            }
-        }
-    }
-    beyond_hook
+    let lines = || frames.iter().enumerate().flat_map(|(at, (_, lines))| (0..lines.len()).map(move |n| (at, n)));
+    let part_at = |(at, n): (usize, usize)| part(&frames[at].1[n]);
+    // Whatever lies within the hook is part of it, under what name so ever.
+    let hook = lines().rfind(|&place| part_at(place) == Part::Hook);
+    let beyond_hook = match hook {
+        Some((at, n)) if n + 1 < frames[at].1.len() => (at, n + 1),
+        Some((at, _)) => (at + 1, 0),
+        None => (0, 0),
+    };
+    let unnamed = frames.iter().enumerate().skip(beyond_hook.0).find(|(_, (_, lines))| lines.is_empty());
+    let unnamed = unnamed.map(|(at, _)| (at, 0));
+    let program = lines().find(|&place| place >= beyond_hook && part_at(place) == Part::Program);
+    // What has no name is taken to be the program's.
+    [unnamed, program].into_iter().flatten().min().unwrap_or(beyond_hook)
 }
 
 fn part(line: &SourceLine) -> Part {
-    let name = without_brackets(&line.function);
+    let name = without_brackets(&line.symbol);
     let file = line.file.as_deref().map(|file| file.replace('\\', "/"));
-    let is_hook = HOOKS.iter().any(|hook| name.starts_with(hook))
-        || line.function.contains(" as core::alloc::global::GlobalAlloc>::")
-        || file.as_ref().is_some_and(|file| is_our_own(file));
+    let is_hook = HOOKS.iter().any(|hook| name.starts_with(hook) && !name.starts_with(HERE))
+        || line.symbol.contains(" as core::alloc::global::GlobalAlloc>::")
+        || file.as_ref().is_some_and(|file| is_our_own(file) || file.contains("/backtrace-0."));
     if is_hook {
         return Part::Hook;
     }
     let of_library = match file {
         // An inlined function may be named without its path.
         Some(file) => is_librarys(&file),
-        None => is_library(name) || implemented_trait(&line.function).is_some_and(is_library),
+        None => is_library(name) || implemented_trait(&line.symbol).is_some_and(is_library),
     };
     if of_library { Part::Library } else { Part::Program }
 }
@@ -124,6 +138,7 @@ mod tests {
     }
 
     const HOOK: &[(&str, &str)] = &[
+        ("trace_of_any_name", "/game/src/a_name_that_misleads.rs"),
         ("backtrace::backtrace::trace_unsynchronized", ""),
         ("engine_vitals_core::memory::sites::sample", ""),
         ("<engine_vitals_core::memory::TrackingAllocator as core::alloc::global::GlobalAlloc>::alloc", ""),
@@ -132,14 +147,16 @@ mod tests {
 
     #[test]
     fn a_stack_begins_where_the_program_called_the_library() {
-        let stack: [&[_]; 6] = [
+        let stack: [&[_]; 8] = [
             HOOK,
             ALLOC,
             &[("alloc::alloc::Global::alloc_impl", ""), ("alloc::raw_vec::RawVecInner<A>::grow_amortized", "")],
             // Inlined into the program's function, without paths.
             &[("push<u8>", "/rustc/1/library/alloc/src/vec/mod.rs"), ("game::load", "src/load.rs")],
             &[("game::main", "src/main.rs")],
-            &[("std::sys::backtrace::__rust_begin_short_backtrace", "")],
+            &[("call_once<fn(), ()>", "/rustc/1/library/core/src/ops/function.rs")],
+            &[("__rust_begin_short_backtrace<fn(), ()>", "/rustc/1/library/std/src/sys/backtrace.rs")],
+            &[("main", "")],
         ];
         assert_eq!(left(&stack), [(103, vec!["game::load".to_owned()]), (104, vec!["game::main".to_owned()])]);
     }
@@ -182,6 +199,7 @@ mod tests {
             ("<game::Guard as core::alloc::global::GlobalAlloc>::alloc", "src/guard.rs"),
             ("alloc::alloc::exchange_malloc", std),
             ("_Unwind_Backtrace", ""),
+            ("trace", "/x/registry/src/index.crates.io-1/backtrace-0.3.77/src/backtrace/libunwind.rs"),
             ("sample", concat!("/any/", "core/src/memory/heap.rs")),
         ] {
             assert_eq!(part(function, file), Part::Hook, "{function} {file}");

@@ -60,6 +60,7 @@ pub fn write_pprof(profile: &ResolvedProfile, writer: impl Write) -> io::Result<
 struct Writer<'a> {
     profile: Profile,
     texts: HashMap<&'a str, i64>,
+    /// By whole name and file.
     functions: HashMap<(&'a str, Option<&'a str>), u64>,
     /// By address and by how many of its lines are shown.
     locations: HashMap<(usize, usize), u64>,
@@ -148,7 +149,7 @@ impl<'a> Writer<'a> {
 
     /// A location that stands for no code.
     fn placeless(&mut self, name: &'a str) -> u64 {
-        let line = vec![Line { function_id: self.function(name, None), line: 0 }];
+        let line = vec![Line { function_id: self.function(name, name, None), line: 0 }];
         let id = self.next_location();
         self.profile.location.push(Location { id, line, ..Location::default() });
         id
@@ -159,19 +160,19 @@ impl<'a> Writer<'a> {
     }
 
     fn line(&mut self, line: &'a SourceLine) -> Line {
-        let function_id = self.function(&line.function, line.file.as_deref());
+        let function_id = self.function(&line.function, &line.symbol, line.file.as_deref());
         Line { function_id, line: line.line.unwrap_or_default().into() }
     }
 
-    fn function(&mut self, name: &'a str, file: Option<&'a str>) -> u64 {
-        if let Some(&id) = self.functions.get(&(name, file)) {
+    fn function(&mut self, name: &'a str, symbol: &'a str, file: Option<&'a str>) -> u64 {
+        if let Some(&id) = self.functions.get(&(symbol, file)) {
             return id;
         }
-        let text = self.text(name);
+        let (name, system_name) = (self.text(name), self.text(symbol));
         let filename = self.text(file.unwrap_or_default());
         let id = self.profile.function.len() as u64 + 1;
-        self.profile.function.push(Function { id, name: text, system_name: text, filename });
-        self.functions.insert((name, file), id);
+        self.profile.function.push(Function { id, name, system_name, filename });
+        self.functions.insert((symbol, file), id);
         id
     }
 
