@@ -212,7 +212,7 @@ pub struct HeapTotals {
     pub reallocations: u64,
     /// Allocations and reallocations that the inner allocator refused.
     pub failed_allocations: u64,
-    /// 1 - allocated / resident from the inner allocator's own figures, where it has them.
+    /// 1 - allocated / resident from the inner allocator's own figures, where it has them and an `AllocatorMonitor` reads them: the last read.
     pub fragmentation_ratio: Option<f64>,
 }
 

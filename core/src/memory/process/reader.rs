@@ -7,7 +7,7 @@ use super::ProcessMemory;
 /// Reads [`ProcessMemory`]: through sysinfo, and from the kernel's files and limits (Linux) what it does not tell.
 ///
 /// It keeps what sysinfo needs between two reads. A read asks for this one process and for the machine's totals, never for the list of
-/// processes; it costs about a tenth of a millisecond on Linux and belongs off the frame path.
+/// processes; it costs about 40 us and 40 allocations on Linux and belongs off the frame path.
 #[derive(Debug)]
 pub struct ProcessMemoryReader {
     /// `None` where sysinfo does not know the platform.
