@@ -109,3 +109,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "telemetry"))]
 #[doc = include_str!("../docs/LIFECYCLE.md")]
 struct Lifecycle;
+
+/// And those of the page on the heap.
+#[cfg(all(doctest, feature = "telemetry"))]
+#[doc = include_str!("../docs/HEAP.md")]
+struct Heap;

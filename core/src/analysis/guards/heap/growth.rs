@@ -24,8 +24,11 @@ pub(super) struct Growth {
 #[derive(Clone, Copy, Debug)]
 struct Followed {
     name: &'static str,
-    /// The least bytes live in this window.
+    /// The least and the most bytes live in this window.
     floor: u64,
+    ceiling: u64,
+    /// How far apart they were in the window before.
+    swing: u64,
     /// That of the window before: 0 for a tag that was not there.
     base: u64,
     /// Of the windows' floors.
@@ -64,7 +67,16 @@ impl Pace {
 
 impl Followed {
     fn begun(name: &'static str, live: u64, now: Timestamp) -> Self {
-        Self { name, floor: live, base: 0, run: Run::begun(live), since: now, pace: Pace::default() }
+        Self {
+            name,
+            floor: live,
+            ceiling: live,
+            swing: 0,
+            base: 0,
+            run: Run::begun(live),
+            since: now,
+            pace: Pace::default(),
+        }
     }
 
     /// A window has ended.
@@ -78,8 +90,9 @@ impl Followed {
         }
     }
 
+    /// What swings far in each window seems to grow where each look comes a little later in the swing: what it gained must stand out.
     fn is_suspect(&self, windows: u32, gain: Gain) -> bool {
-        self.run.endless(windows, gain) && self.pace.steady
+        self.run.endless(windows, gain) && self.pace.steady && self.run.gained() >= self.swing / 4
     }
 }
 
@@ -114,8 +127,9 @@ impl Growth {
             } else {
                 followed.look(settings.growth_windows, gain, now);
             }
-            followed.base = followed.floor;
+            (followed.base, followed.swing) = (followed.floor, followed.ceiling - followed.floor);
             followed.floor = totals.live_bytes().unwrap_or(followed.floor);
+            followed.ceiling = followed.floor;
         }
         true
     }
@@ -149,13 +163,15 @@ impl Growth {
         (self.before.or(self.began), gains)
     }
 
-    /// Takes the floors down to what is live now. Tags are only ever added; others than before are followed anew.
+    /// Takes floors and ceilings to what is live now. Tags are only ever added; others than before are followed anew.
     fn follow(&mut self, tags: &[TagTotals], now: Timestamp) {
         if !self.tags.iter().map(|followed| followed.name).eq(tags.iter().take(self.tags.len()).map(|tag| tag.name)) {
             self.tags.clear();
         }
         for (followed, totals) in self.tags.iter_mut().zip(tags) {
-            followed.floor = totals.live_bytes().map_or(followed.floor, |live| live.min(followed.floor));
+            if let Some(live) = totals.live_bytes() {
+                (followed.floor, followed.ceiling) = (followed.floor.min(live), followed.ceiling.max(live));
+            }
         }
         // What a new tag begins with is no growth.
         let new = tags.get(self.tags.len()..).unwrap_or_default();

@@ -22,7 +22,8 @@ pub struct HeapGuardSettings {
     /// three minutes.
     pub growth_windows: u32,
     /// Bytes gained over these windows, without the largest jump, at least: 1 MiB by default. A window counts as grown by a quarter of its
-    /// share in this. Half of the windows must gain at least half of what the half before did: what fills up grows ever more slowly.
+    /// share in this. Half of the windows must gain at least half of what the half before did: what fills up grows ever more slowly. And what was
+    /// gained must be at least a quarter of how far the tag swings within a window.
     pub growth_bytes: u64,
     /// How long after the first look growth is the start's own: 30 s by default.
     pub startup: Duration,
