@@ -21,6 +21,9 @@ fn the_ratio_rises_when_blocks_between_others_are_freed() {
         assert!(seen.live <= allocated, "rounded up: {seen:?}");
         assert!(allocated <= active && active <= resident && active <= mapped, "{seen:?}");
     }
+    // Sizes are rounded up to 256 bytes.
+    let allocated = full.memory.and_then(|memory| memory.allocated).expect("jemalloc has it");
+    assert!(allocated < full.live / 10 * 11, "{full:?}");
     let [full, fragmented] = [full, fragmented].map(|seen| seen.report);
     assert!(full.fragmentation_ratio.expect("known") < 0.1, "{full:?}");
     assert_eq!(full.fragmentation_status(), "Low");

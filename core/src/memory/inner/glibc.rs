@@ -48,31 +48,3 @@ fn object_of(address: *mut c_void) -> Option<*mut c_void> {
     // SAFETY: all zeroes are a `Dl_info`, as is what was written over them.
     (found != 0).then(|| unsafe { info.assume_init() }.dli_fbase)
 }
-
-#[cfg(all(test, not(miri)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_is_in_both_figures_by_its_size() {
-        const SIZE: u64 = 32 << 20;
-        let Some(before) = read() else {
-            eprintln!(
-                "SKIPPED a_block_is_in_both_figures_by_its_size: no figures: a glibc before 2.33, or another malloc (LD_PRELOAD)"
-            );
-            return;
-        };
-        let block = std::hint::black_box(Vec::<u8>::with_capacity(SIZE as usize));
-        let after = read().unwrap();
-        drop(block);
-        let grown = |figure: fn(&AllocatorMemory) -> Option<u64>| {
-            figure(&after).unwrap().cast_signed() - figure(&before).unwrap().cast_signed()
-        };
-        // Other tests of this process run meanwhile.
-        let near = SIZE.cast_signed() / 2..SIZE.cast_signed() * 2;
-        assert!(near.contains(&grown(|memory| memory.allocated)), "{before:?} {after:?}");
-        assert!(near.contains(&grown(|memory| memory.mapped)), "{before:?} {after:?}");
-        assert!(after.allocated <= after.mapped);
-        assert_eq!((after.active, after.resident, after.retained), (None, None, None));
-    }
-}
