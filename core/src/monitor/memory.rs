@@ -6,8 +6,10 @@ mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use web_time::Instant;
 
 use self::figures::{
     describe_frame, describe_heap, describe_samples, describe_tag, record_frame, record_heap, record_samples,
@@ -24,6 +26,9 @@ use crate::memory;
 
 /// The buckets of sizes that are exported: up to 16 bytes, and each power of two up to 1 GiB.
 const EXPORTED_SIZES: std::ops::RangeInclusive<usize> = 4..=30;
+
+/// How long sizes stand before they are read again, of which nobody needs each frame's.
+const SIZES_STAND: Duration = Duration::from_millis(100);
 
 /// Reports what the [`TrackingAllocator`](crate::memory::TrackingAllocator) counts, and warns of what should not be: a heap above its
 /// budget, and tags that grow without end.
@@ -168,7 +173,10 @@ impl MemoryMonitor for MemoryResourceMonitor {
             let peak = memory::get_peak_allocated_bytes();
             memory::read_heap_tags(&mut state.tags);
             state.samples = memory::get_heap_sample_counts();
-            take_over(&self.sizes, memory::get_size_histogram(), totals);
+            if state.sizes_read.is_none_or(|read| read.elapsed() >= SIZES_STAND) {
+                state.sizes_read = Some(Instant::now());
+                take_over(&self.sizes, memory::get_size_histogram(), totals);
+            }
             state.step(totals, peak)
         };
         guards::tell(&warnings);
@@ -192,6 +200,7 @@ struct State {
     reports: u64,
     /// Blocks sampled for call sites, and missed.
     samples: Option<(u64, u64)>,
+    sizes_read: Option<Instant>,
     watch: HeapWatch,
 }
 
@@ -204,6 +213,7 @@ impl State {
             reported: HeapTotals::default(),
             reports: 0,
             samples: None,
+            sizes_read: None,
             watch: HeapWatch::new(settings, budget),
         }
     }
