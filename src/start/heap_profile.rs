@@ -67,7 +67,6 @@ mod on {
 
     /// What is sampled so far, with names.
     pub(in super::super) fn take() -> Option<ResolvedProfile> {
-        let _own = HeapTag::OWN.enter();
         memory::get_heap_profile().map(|profile| profile.resolve())
     }
 

@@ -7,7 +7,10 @@
 /// `assets::load`.
 pub(super) fn readable(symbol: &str, file: Option<&str>) -> String {
     let name = short(symbol);
-    match file.and_then(module).filter(|_| !name.contains("::")) {
+    if name.contains("::") {
+        return name;
+    }
+    match file.and_then(module) {
         Some(module) => format!("{module}::{name}"),
         None => name,
     }
@@ -87,14 +90,32 @@ fn steps(text: &str) -> impl Iterator<Item = (usize, i32)> {
     })
 }
 
-/// `src/assets/mod.rs` and `src/assets.rs` are `assets`; `src/main.rs` is `main`.
-fn module(file: &str) -> Option<&str> {
-    let path = file.strip_suffix(".rs")?;
-    let (folders, stem) = path.rsplit_once(['/', '\\']).unwrap_or(("", path));
-    match stem {
-        "mod" => folders.rsplit(['/', '\\']).next().filter(|folder| !folder.is_empty()),
-        _ => Some(stem),
+/// `src/assets/mod.rs` and `src/assets.rs` are `assets`, `src/main.rs` is `main`, `json-1.0.2/src/de.rs` is `json::de`.
+fn module(file: &str) -> Option<String> {
+    let path = file.strip_suffix(".rs")?.replace('\\', "/");
+    let (folder, inside) = path.rsplit_once("/src/").unwrap_or_else(|| {
+        // Not of a package's library: the name of the file must do.
+        let from = path.trim_end_matches("/mod").rfind('/').map_or(0, |at| at + 1);
+        ("", &path[from..])
+    });
+    let krate = krate(folder);
+    let mut modules: Vec<_> = krate.iter().map(String::as_str).chain(inside.split('/')).collect();
+    if modules.len() > 1 && matches!(modules.last(), Some(&"mod" | &"lib" | &"main")) {
+        modules.pop();
     }
+    Some(modules.join("::"))
+}
+
+/// The crate of a package that has its version in the folder's name, as in cargo's registry, or that is the standard library's. Another
+/// folder may be named as it likes.
+fn krate(folder: &str) -> Option<String> {
+    let (parents, name) = folder.rsplit_once('/')?;
+    if parents.starts_with("/rustc/") || parents.ends_with("/rust/library") {
+        return Some(name.to_owned());
+    }
+    let (name, version) = name.rsplit_once('-')?;
+    let is_version = version.starts_with(|c: char| c.is_ascii_digit()) && version.contains('.');
+    is_version.then(|| name.replace('-', "_"))
 }
 
 #[cfg(test)]
@@ -136,10 +157,21 @@ mod tests {
         for (symbol, file, expected) in [
             ("load", Some("/game/src/assets.rs"), "assets::load"),
             ("{closure#0}", Some("C:\\game\\src\\assets\\mod.rs"), "assets::{closure#0}"),
-            ("push<game::Mesh>", Some("/rustc/1/library/alloc/src/vec/mod.rs"), "vec::push"),
+            ("load", Some("/game/assets/src/main.rs"), "main::load"),
+            ("load", Some("/game/src/scene/load.rs"), "scene::load::load"),
+            ("load", Some("/game/examples/small.rs"), "small::load"),
+            ("load", Some("/game/examples/small/mod.rs"), "small::load"),
+            ("push<game::Mesh>", Some("/rustc/1/library/alloc/src/vec/mod.rs"), "alloc::vec::push"),
+            ("max", Some("/opt/lib/rustlib/src/rust/library/core/src/cmp.rs"), "core::cmp::max"),
+            (
+                "insert",
+                Some("/x/registry/src/index.crates.io-1/serde-json-1.0.2/src/value/map.rs"),
+                "serde_json::value::map::insert",
+            ),
+            ("open", Some("/x/registry/src/index.crates.io-1/zip-2.0.0/src/lib.rs"), "zip::open"),
             ("game::load", Some("/game/src/assets.rs"), "game::load"),
             ("start", Some("../csu/start.c"), "start"),
-            ("start", Some("mod.rs"), "start"),
+            ("start", Some("mod.rs"), "mod::start"),
             ("start", None, "start"),
         ] {
             assert_eq!(readable(symbol, file), expected, "{symbol}");
