@@ -107,6 +107,17 @@ pub struct HeapProfile {
     pub missed_samples: u64,
 }
 
+/// How many blocks were sampled for a [`HeapProfile`], over life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeapSampleCounts {
+    /// Blocks in the sample.
+    pub samples: u64,
+    /// Blocks that were due to be sampled and were not, since the thread was taking a sample already.
+    pub missed: u64,
+    /// Blocks in the sample whose call sites found no place in the table.
+    pub unplaced: u64,
+}
+
 /// One call site that allocates, with estimates of what it allocates.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]

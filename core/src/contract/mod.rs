@@ -17,7 +17,7 @@ mod profile;
 mod reports;
 
 pub use figures::{Figure, FigureKind, Reading, Row, Series, SeriesOverflow, Unit, Value};
-pub use heap::{CallSite, HeapProfile, SizeBucket, SizeHistogram, TagTotals};
+pub use heap::{CallSite, HeapProfile, HeapSampleCounts, SizeBucket, SizeHistogram, TagTotals};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use monitor::{
     Cadence, GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitorRef, MonitoredResourceType, ResourceMonitor,

@@ -374,7 +374,8 @@ mod tests {
     use super::*;
     use crate::contract::HeapTotals;
     use crate::memory::{
-        get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, inner_allocator, reset_peak,
+        get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes, inner_allocator,
+        read_heap_tags, reset_peak,
     };
 
     /// Refuses everything.
@@ -446,6 +447,29 @@ mod tests {
         unsafe { exact.dealloc(grown, layout(2 << 20, 1)) };
         assert_eq!(get_peak_allocated_bytes(), telemetry.then_some((2 << 20) + 7));
         assert_eq!(get_currently_allocated_bytes(), telemetry.then_some(0));
+        let switched = TrackingAllocator::system().with_tags().with_size_histogram();
+        let before = get_extended_memory_stats();
+        for make in [GlobalAlloc::alloc, GlobalAlloc::alloc_zeroed] {
+            // SAFETY: the size is not 0.
+            let block = unsafe { make(&switched, layout(33, 8)) };
+            // SAFETY: the block is `switched`'s with this layout, and the size is not 0.
+            let block = unsafe { switched.realloc(block, layout(33, 8), 3_000) };
+            // SAFETY: the block has 3,000 bytes.
+            unsafe { block.write_bytes(1, 3_000) };
+            // SAFETY: the block is `switched`'s with this layout.
+            unsafe { switched.dealloc(block, layout(3_000, 8)) };
+        }
+        let mut tags = Vec::new();
+        assert_eq!(read_heap_tags(&mut tags), telemetry);
+        let untagged: Vec<_> =
+            tags.iter().filter(|tag| tag.allocations > 0).map(|tag| (tag.name, tag.allocations)).collect();
+        assert_eq!(untagged, if telemetry { vec![("untagged", 2)] } else { vec![] });
+        assert!(tags.iter().all(|tag| tag.live_bytes() == Some(0)));
+        let counted =
+            |totals: Option<HeapTotals>| totals.map(|totals| (totals.allocations(), totals.deallocated_bytes));
+        let more = |(blocks, bytes)| (blocks + 2, bytes + 2 * 3_033);
+        assert_eq!(counted(get_extended_memory_stats()), counted(before).map(more), "notes are not counted");
+
         let first = if telemetry { InnerAllocator::System } else { InnerAllocator::Unknown };
         assert_eq!(inner_allocator(), first, "the first that was allocated from");
     }

@@ -33,7 +33,7 @@ struct End;
 impl Drop for End {
     /// Whatever this thread counts from here on, in the destructors of other thread-locals, it counts in the shared shard.
     fn drop(&mut self) {
-        let mine = MINE.replace(&HEAP.shared);
+        let mine = MINE.try_with(|mine| mine.replace(&HEAP.shared)).unwrap_or(&HEAP.shared);
         if !std::ptr::eq(mine, &HEAP.shared) {
             HEAP.release(mine);
         }
@@ -162,11 +162,16 @@ pub(super) fn found(inner: InnerAllocator) -> &'static Shard {
 fn begin(inner: InnerAllocator) -> &'static Shard {
     inner::is_inside(inner);
     // Until a shard is found, so that the standard library could allocate through this allocator to remember `END`.
-    MINE.set(&HEAP.shared);
+    set_mine(&HEAP.shared);
     if END.try_with(|_| ()).is_ok()
         && let Some(shard) = HEAP.claim()
     {
-        MINE.set(shard);
+        set_mine(shard);
     }
     mine()
+}
+
+/// Where the thread-local is gone, the thread counts in the shared shard: see [`mine`].
+fn set_mine(shard: &'static Shard) {
+    let _ = MINE.try_with(|mine| mine.set(shard));
 }

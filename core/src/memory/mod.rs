@@ -65,7 +65,8 @@ pub const MOST_TAGS: usize = 128;
 /// How far the peak may lie from the truth, in bytes, where the allocator does not keep it exactly: 128 KiB for each of the first 16
 /// threads that count at once, and 16 KiB for each of 112 more.
 ///
-/// A thread that is preempted within the few instructions that move its bytes to the total adds as much again until it resumes.
+/// A thread that is preempted within the few instructions that move its bytes to the total adds these until it resumes: as much again, or the
+/// size of the large block that it is counting.
 pub const PEAK_BOUND_BYTES: u64 =
     FAR_SHARDS as u64 * FAR_BYTES.unsigned_abs() + (SHARDS - FAR_SHARDS) as u64 * NEAR_BYTES.unsigned_abs();
 

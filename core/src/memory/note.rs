@@ -49,3 +49,47 @@ impl Note {
         unsafe { note.write([tag_low, tag_high, site_low, site_high]) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::alloc::{GlobalAlloc, System};
+
+    use super::*;
+
+    #[test]
+    fn a_note_stands_behind_a_block_of_any_size_and_alignment_and_goes_with_it() {
+        let note = Note { tag: 0x1234, site: 0xfedc };
+        for align in [1, 2, 8, 64, 4_096] {
+            for (size, new) in [(1, 3), (3, 1), (64, 4_095), (4_096, 64), (4_095, 4_097)] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                let outer = Note::behind(layout).unwrap();
+                assert_eq!((outer.size(), outer.align()), (size + BYTES, align));
+                // SAFETY: the size is not 0.
+                let block = unsafe { System.alloc(outer) };
+                // SAFETY: the block has the outer layout.
+                unsafe { note.write(block, size) };
+                // SAFETY: the block has `size` bytes before its note.
+                unsafe { block.write_bytes(0xaa, size) };
+                // SAFETY: the block has the outer layout, and its note was written.
+                assert_eq!(unsafe { Note::read(block, size) }, note);
+                let wanted = Note::behind(Layout::from_size_align(new, align).unwrap()).unwrap();
+                // SAFETY: the block has the outer layout, and the size is neither 0 nor too large.
+                let moved = unsafe { System.realloc(block, outer, wanted.size()) };
+                // SAFETY: the block has the wanted layout.
+                unsafe { note.write(moved, new) };
+                // SAFETY: the block has the wanted layout, and its note was written.
+                assert_eq!(unsafe { Note::read(moved, new) }, note);
+                // SAFETY: the first bytes are those of the block that it was.
+                assert!(unsafe { std::slice::from_raw_parts(moved, size.min(new)) }.iter().all(|&byte| byte == 0xaa));
+                // SAFETY: the block has the wanted layout.
+                unsafe { System.dealloc(moved, wanted) };
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_no_layout_beyond_the_largest() {
+        let largest = |align: usize| Layout::from_size_align(isize::MAX as usize - (align - 1), align).unwrap();
+        assert!([1, 8, 4_096].into_iter().all(|align| Note::behind(largest(align)).is_none()));
+    }
+}

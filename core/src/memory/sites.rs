@@ -7,10 +7,10 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use crate::contract::{CallSite, HeapProfile};
+use crate::contract::{CallSite, HeapProfile, HeapSampleCounts};
 
 /// Call sites that the table holds. Miri, which takes no samples, would take an hour to fill it in a test.
-const SITES: usize = if cfg!(miri) { 256 } else { 4_096 };
+const SITES: usize = if cfg!(miri) { 256 } else { 16_384 };
 /// Frames of a site, from the innermost on.
 const FRAMES: usize = 48;
 /// Places that a site is looked for in.
@@ -26,6 +26,8 @@ const OTHER_NUMBER: u16 = SITES as u16 + 1;
 /// 0 before the first sample.
 static MEAN_INTERVAL: AtomicU64 = AtomicU64::new(0);
 static MISSED: AtomicU64 = AtomicU64::new(0);
+/// Samples of all sites, so that who counts them need not look at each.
+static SAMPLES: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// Whether this thread is taking a sample: what the walk over its stack might allocate is not sampled.
@@ -125,7 +127,7 @@ impl Weight {
 #[cold]
 #[inline(never)]
 pub(super) fn sample(size: usize, mean_interval: u64) -> u16 {
-    if BUSY.replace(true) {
+    if BUSY.try_with(|busy| busy.replace(true)).unwrap_or(true) {
         MISSED.fetch_add(1, Ordering::Relaxed);
         return 0;
     }
@@ -135,8 +137,10 @@ pub(super) fn sample(size: usize, mean_interval: u64) -> u16 {
     let number = number_of(frames.get(..depth).unwrap_or_default());
     let site = site(number);
     site.samples.fetch_add(1, Ordering::Relaxed);
+    SAMPLES.fetch_add(1, Ordering::Relaxed);
     site.gained.add(Weight::of(size, mean_interval), Ordering::Relaxed);
-    BUSY.set(false);
+    // It was there a moment ago.
+    let _ = BUSY.try_with(|busy| busy.set(false));
     number
 }
 
@@ -157,11 +161,12 @@ pub(super) fn profile() -> Option<HeapProfile> {
     })
 }
 
-/// Samples taken, and blocks that were due and missed. `None` before the first. Allocates nothing.
-pub(super) fn counts() -> Option<(u64, u64)> {
-    (MEAN_INTERVAL.load(Ordering::Relaxed) > 0).then(|| {
-        let samples = TABLE.iter().chain([&OTHER]).map(|site| site.samples.load(Ordering::Relaxed)).sum();
-        (samples, MISSED.load(Ordering::Relaxed))
+/// `None` before the first sample. Allocates nothing.
+pub(super) fn counts() -> Option<HeapSampleCounts> {
+    (MEAN_INTERVAL.load(Ordering::Relaxed) > 0).then(|| HeapSampleCounts {
+        samples: SAMPLES.load(Ordering::Relaxed),
+        missed: MISSED.load(Ordering::Relaxed),
+        unplaced: OTHER.samples.load(Ordering::Relaxed),
     })
 }
 
@@ -187,7 +192,7 @@ fn number_of(frames: &[usize]) -> u16 {
                 site.depth.store(frames.len() as u32, Ordering::Release);
                 return number;
             }
-            // Two sites of one hash would be counted as one: of 4096 sites, once in 10^12 programs.
+            // Two sites of one hash would be counted as one: of 16,384 sites, once in 10^11 programs.
             Err(present) if present == hash => return number,
             Err(_) => {}
         }

@@ -8,7 +8,7 @@ use super::heap::{self, HEAP};
 use super::note::Note;
 use super::tallies::{SizeTally, TagTally, Tallies, Writer};
 use super::{MOST_TAGS, SHARDS, sites, tags};
-use crate::contract::{HeapProfile, SizeHistogram, TagTotals};
+use crate::contract::{HeapProfile, HeapSampleCounts, SizeHistogram, TagTotals};
 
 type OurTallies = Tallies<MOST_TAGS, { SizeHistogram::BUCKETS }>;
 
@@ -93,9 +93,9 @@ pub fn get_heap_profile() -> Option<HeapProfile> {
     sites::profile()
 }
 
-/// Blocks sampled for [`get_heap_profile`], and blocks that were due and missed, over life; `None` as there. Allocates nothing.
+/// How many blocks were sampled for [`get_heap_profile`]; `None` as there. Allocates nothing.
 #[must_use]
-pub fn get_heap_sample_counts() -> Option<(u64, u64)> {
+pub fn get_heap_sample_counts() -> Option<HeapSampleCounts> {
     sites::counts()
 }
 

@@ -1,6 +1,6 @@
 //! The twin of `switches` without the feature `telemetry`: knows nothing.
 
-use crate::contract::{HeapProfile, SizeHistogram, TagTotals};
+use crate::contract::{HeapProfile, HeapSampleCounts, SizeHistogram, TagTotals};
 
 /// `false`: the feature `telemetry` is off.
 pub fn read_heap_tags(totals: &mut Vec<TagTotals>) -> bool {
@@ -28,6 +28,6 @@ pub fn get_heap_profile() -> Option<HeapProfile> {
 
 /// `None`: the feature `telemetry` is off.
 #[must_use]
-pub fn get_heap_sample_counts() -> Option<(u64, u64)> {
+pub fn get_heap_sample_counts() -> Option<HeapSampleCounts> {
     None
 }

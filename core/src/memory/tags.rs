@@ -85,7 +85,8 @@ impl HeapTag {
     /// Charges what this thread allocates to the tag, until the scope is dropped.
     #[inline]
     pub fn enter(self) -> HeapScope {
-        HeapScope { before: CURRENT.replace(self.0), thread: PhantomData }
+        let before = CURRENT.try_with(|current| current.replace(self.0)).unwrap_or(Self::UNTAGGED.0);
+        HeapScope { before, thread: PhantomData }
     }
 }
 
@@ -96,6 +97,9 @@ impl fmt::Debug for HeapTag {
 }
 
 /// While it lives, its thread's allocations are charged to a [`HeapTag`]. Scopes nest; drop them in the reverse order of their making.
+///
+/// In asynchronous code a scope that is held across an `.await` charges to its tag what other tasks allocate on the thread meanwhile. An
+/// executor of several threads refuses such a task, since a scope stays on its thread: enter one in each part between two `.await`s.
 #[derive(Debug)]
 #[must_use = "the scope ends when this is dropped"]
 pub struct HeapScope {
@@ -107,7 +111,8 @@ pub struct HeapScope {
 impl Drop for HeapScope {
     #[inline]
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        // Without the thread-local nothing was entered.
+        let _ = CURRENT.try_with(|current| current.set(self.before));
     }
 }
 

@@ -6,7 +6,8 @@
 
 use super::atomic::{AtomicU64, Ordering};
 
-/// What one thread at a time has counted by tag and by size.
+/// What one thread at a time has counted by tag and by size, on cache line pairs of its own.
+#[repr(align(128))]
 pub(super) struct Tallies<const TAGS: usize, const SIZES: usize> {
     pub(super) tags: [TagTally; TAGS],
     pub(super) sizes: [SizeTally; SIZES],

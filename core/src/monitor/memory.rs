@@ -19,8 +19,8 @@ use super::guards::{self, HeapWatch};
 use crate::analysis::guards::heap::{GrowthSuspect, HeapGuardSettings};
 use crate::analysis::guards::{Guard, Warning};
 use crate::contract::{
-    HeapTotals, Histogram, MemoryMonitor, MemoryReport, MonitorRef, MonitoredResourceType, ResourceMonitor,
-    ResourceUsageReport, Row, Series, SizeHistogram, TagTotals, Unit,
+    HeapSampleCounts, HeapTotals, Histogram, MemoryMonitor, MemoryReport, MonitorRef, MonitoredResourceType,
+    ResourceMonitor, ResourceUsageReport, Row, Series, SizeHistogram, TagTotals, Unit,
 };
 use crate::memory;
 
@@ -199,7 +199,7 @@ struct State {
     /// Reports made.
     reports: u64,
     /// Blocks sampled for call sites, and missed.
-    samples: Option<(u64, u64)>,
+    samples: Option<HeapSampleCounts>,
     sizes_read: Option<Instant>,
     watch: HeapWatch,
 }

@@ -1,6 +1,6 @@
 //! What the figures of the heap are: their names, units and meanings.
 
-use crate::contract::{MemoryReport, Row, Series, TagTotals, Unit};
+use crate::contract::{HeapSampleCounts, MemoryReport, Row, Series, TagTotals, Unit};
 
 use super::State;
 
@@ -118,11 +118,18 @@ pub(super) fn describe_samples(series: &mut Series) {
         Unit::Count,
         "Blocks that were due to be sampled and were not, since their thread was taking a sample already",
     );
+    series.counter(
+        "vitals_heap_unplaced_samples_total",
+        Unit::Count,
+        "Sampled blocks whose call sites found no place in the table",
+    );
 }
 
 /// In the order of [`describe_samples`].
-pub(super) fn record_samples(row: &mut Row<'_>, samples: Option<(u64, u64)>) {
-    row.push(samples.map(|(taken, _)| taken)).push(samples.map(|(_, missed)| missed));
+pub(super) fn record_samples(row: &mut Row<'_>, counts: Option<HeapSampleCounts>) {
+    row.push(counts.map(|counts| counts.samples))
+        .push(counts.map(|counts| counts.missed))
+        .push(counts.map(|counts| counts.unplaced));
 }
 
 /// The figures of a tag.

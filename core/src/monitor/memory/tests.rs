@@ -92,7 +92,7 @@ fn every_figure_is_described_and_written_in_that_order() {
             Some(700),
         );
         state.tags = vec![tag("untagged", 9, 4), tag(OWN, 3, 1)];
-        state.samples = Some((70, 6));
+        state.samples = Some(HeapSampleCounts { samples: 70, missed: 6, unplaced: 5 });
         state.step(Some(HeapTotals { small_allocation_bytes: 800, ..TOTALS }), Some(3 << 20));
     }
     let names = described(&monitor);
@@ -118,6 +118,7 @@ fn every_figure_is_described_and_written_in_that_order() {
         ("vitals_heap_budget_bytes", 1 << 20),
         ("vitals_heap_samples_total", 70),
         ("vitals_heap_missed_samples_total", 6),
+        ("vitals_heap_unplaced_samples_total", 5),
         ("vitals_heap_tag_bytes{tag=untagged}", 500),
         ("vitals_heap_tag_live_allocations{tag=untagged}", 5),
         ("vitals_heap_tag_allocations_total{tag=untagged}", 9),
