@@ -11,6 +11,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use support::{Guarded, build_example};
 
@@ -24,7 +25,7 @@ fn what_is_printed_is_what_is_served_and_tags_are_the_whole_heap() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let printed: Vec<_> = lines.by_ref().take_while(|line| line != "at rest").collect();
     let url = printed.iter().find_map(|line| line.strip_prefix("metrics: ")).unwrap_or_else(|| panic!("{printed:#?}"));
-    let served = get(url);
+    let served = get_at_rest(url);
     let figure = |series: &str| figure(&served, series);
     let tag = |name: &str| figure(&format!("vitals_heap_tag_bytes{{tag=\"{name}\"}}"));
 
@@ -146,6 +147,22 @@ fn example(arguments: &[&str]) -> Command {
     command.args(["--megabytes", "4", "--listen", "127.0.0.1:0"]).args(arguments);
     command.env_remove("ENGINE_VITALS_HEAP_PROFILE");
     command
+}
+
+/// A scrape of an update beside which no thread of the telemetry worked, as the sums tell; after 50 the last one.
+fn get_at_rest(url: &str) -> String {
+    let is_whole = |served: &String| {
+        let tags = labelled(served, "vitals_heap_tag_bytes{").iter().sum::<f64>();
+        tags > 0.0 && tags == figure(served, "vitals_heap_bytes")
+    };
+    for _ in 0..50 {
+        let served = get(url);
+        if is_whole(&served) {
+            return served;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    get(url)
 }
 
 fn get(url: &str) -> String {

@@ -78,12 +78,7 @@ pub(crate) fn analysis(report: &MemoryReport) {
 
 /// What each subsystem holds.
 pub(crate) fn tags() {
-    // The room first, so that reading allocates nothing.
-    let mut tags: Vec<TagTotals> = Vec::with_capacity(memory::MOST_TAGS);
-    if !memory::read_heap_tags(&mut tags) {
-        return println!("no allocator counts tags\n");
-    }
-    let total = memory::get_extended_memory_stats().unwrap_or_default();
+    let Some((tags, total)) = of_one_instant() else { return println!("no allocator counts tags\n") };
     println!("heap by tag, in bytes and blocks:");
     println!(
         "  {:<14} {:>12} {:>7} {:>10} {:>14} {:>12}",
@@ -99,6 +94,23 @@ pub(crate) fn tags() {
     }
     row("total", total.live_bytes(), total.live_allocations(), total.allocated_bytes(), total.allocations());
     println!();
+}
+
+/// Tags and totals between which nothing was allocated or freed, unless other threads never rest.
+fn of_one_instant() -> Option<(Vec<TagTotals>, HeapTotals)> {
+    // The room first, so that reading allocates nothing.
+    let mut tags = Vec::with_capacity(memory::MOST_TAGS);
+    let mut total = memory::get_extended_memory_stats()?;
+    for _ in 0..1_000 {
+        if !memory::read_heap_tags(&mut tags) {
+            return None;
+        }
+        let before = std::mem::replace(&mut total, memory::get_extended_memory_stats()?);
+        if before == total {
+            break;
+        }
+    }
+    Some((tags, total))
 }
 
 /// Blocks by size, those live as a bar.
