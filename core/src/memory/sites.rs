@@ -12,7 +12,7 @@ use crate::contract::{CallSite, HeapProfile, HeapSampleCounts};
 /// Call sites that the table holds. Miri, which takes no samples, would take an hour to fill it in a test.
 const SITES: usize = if cfg!(miri) { 256 } else { 16_384 };
 /// Frames of a site, from the innermost on.
-const FRAMES: usize = 48;
+const FRAMES: usize = 64;
 /// Places that a site is looked for in.
 const PROBES: usize = 32;
 /// Estimated blocks are kept in parts of this: a sample may stand for 1.3 of them.

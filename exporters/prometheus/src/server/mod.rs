@@ -177,7 +177,8 @@ fn run(
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(4)
+        // The three pages of the heap and the two dumps may take seconds each, one at a time; /metrics must not wait for them.
+        .max_blocking_threads(8)
         .thread_keep_alive(Duration::from_secs(30))
         .thread_name("vitals-render")
         // To the thread's end.
