@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Window,
     /// Python that can make environments of its own.
     Python,
+    /// What C libraries are built with that Cargo builds, beside the compiler.
+    Make,
 }
 
 /// How a need shows that it is met.
@@ -63,6 +65,8 @@ const WINDOW: &[Need] = &[
 const PYTHON: &[Need] =
     &[need(Sign::Program("python3"), "python3"), need(Sign::PythonModule("ensurepip"), "python3-venv")];
 
+const MAKE: &[Need] = &[need(Sign::Program("make"), "make")];
+
 impl Purpose {
     fn needs(self) -> &'static [Need] {
         match self {
@@ -71,6 +75,7 @@ impl Purpose {
             Self::Prometheus => PROMETHEUS,
             Self::Window => WINDOW,
             Self::Python => PYTHON,
+            Self::Make => MAKE,
         }
     }
 
@@ -81,6 +86,7 @@ impl Purpose {
             Self::Prometheus => "a Prometheus server and promtool for the end-to-end tests",
             Self::Window => "an X server for the windowed test",
             Self::Python => "Python for Perfetto's reader of traces",
+            Self::Make => "make, to build jemalloc for its tests",
         }
     }
 }

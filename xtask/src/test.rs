@@ -60,6 +60,8 @@ fn needs(shell: &Shell) -> Result<()> {
             shell.program("rustup", ["component", "add", component]).watch()?;
         }
     }
+    // Without make nothing is built with all features, so its lack is not passed over.
+    packages::ensure(shell, &[Purpose::Make])?;
     let found = packages::ensure(shell, &[Purpose::Vulkan, Purpose::OpenGl, Purpose::Prometheus, Purpose::Window]);
     let reader = perfetto::ensure(shell);
     for found in [found, reader] {
