@@ -1,50 +1,24 @@
 //! What reporting and reading allocate: nothing, once the first of each has been seen.
 #![cfg(feature = "telemetry")]
 
+mod counting;
+
+use counting::Counting;
 use engine_vitals_core::analysis::guards::GuardSettings;
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use engine_vitals_core::probe::{Context, Extent, Level, Mark, New, OwnerKind, PacketResult, Probe, ResourceKind};
 use engine_vitals_core::tracker::Tracker;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::alloc::System;
 use std::time::Duration;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-// SAFETY: all calls are passed on to `System` as they came; the counter is a plain cell of the calling thread, without a
-// destructor, and counting neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `dealloc`'s contract, and every block came from `System`.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps `realloc`'s contract, and every block came from `System`.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: Counting<System> = Counting(System);
 
 fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
+    let before = counting::allocations();
     work();
-    ALLOCATIONS.get() - before
+    counting::allocations() - before
 }
 
 /// A frame of an engine, with everything that it reports.

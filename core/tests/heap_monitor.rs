@@ -2,49 +2,23 @@
 //! updates, a budget and a tag's bytes are seen.
 #![cfg(feature = "telemetry")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
+
+use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use counting::Counting;
 use engine_vitals_core::contract::{MemoryMonitor, Value};
 use engine_vitals_core::heap_scope;
 use engine_vitals_core::memory::{TrackingAllocator, get_extended_memory_stats};
 use engine_vitals_core::monitor::MemoryResourceMonitor;
 use engine_vitals_core::registry::{HealthIssue, Registry};
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts the allocations of each thread.
-#[derive(Debug)]
-struct Counting;
-
-// SAFETY: all calls are passed on to `System` as they came; the counter is a plain cell of the calling thread, without a
-// destructor, and counting neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `dealloc`'s contract, and every block came from `System`.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps `realloc`'s contract, and every block came from `System`.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
 #[global_allocator]
-static HEAP: TrackingAllocator<Counting> = TrackingAllocator::new(Counting).with_tags().with_size_histogram();
+static HEAP: TrackingAllocator<Counting<System>> =
+    TrackingAllocator::new(Counting(System)).with_tags().with_size_histogram();
 
 const MIB: usize = 1 << 20;
 
@@ -59,9 +33,9 @@ fn updates_allocate_nothing_and_see_tags_budgets_and_spikes() {
     let monitor = Arc::new(MemoryResourceMonitor::new("heap").with_budget(budget));
     registry.register(Arc::clone(&monitor)).unwrap();
     let update = || {
-        let before = ALLOCATIONS.get();
+        let before = counting::allocations();
         registry.update();
-        ALLOCATIONS.get() - before
+        counting::allocations() - before
     };
     let value = |name: &str, labels: &[(&str, &str)]| registry.snapshot().value(name, labels);
     let crossings = || value("vitals_soft_budget_crossings_total", &[("budget", "heap")]);

@@ -1,11 +1,12 @@
 //! What reading the heap's figures for a frame allocates: nothing, however many threads have counted.
 #![cfg(feature = "telemetry")]
 
-use std::alloc::{GlobalAlloc, Layout};
-use std::cell::Cell;
+mod counting;
+
 use std::hint::black_box;
 use std::sync::Barrier;
 
+use counting::Counting;
 use engine_vitals_core::contract::SizeHistogram;
 use engine_vitals_core::memory::{
     MOST_TAGS, TrackingAllocator, get_currently_allocated_bytes, get_extended_memory_stats, get_peak_allocated_bytes,
@@ -16,42 +17,14 @@ const THREADS: u64 = 64;
 /// What each thread allocates and keeps.
 const EACH: u64 = 1_000;
 
-thread_local! {
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The tracking allocator, and the calls of each thread apart.
-struct Counting(TrackingAllocator);
-
-// SAFETY: all calls are passed on as they came; the counter is a plain cell of the calling thread, without a destructor, and counting
-// neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { self.0.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `dealloc`'s contract, and every block came from the tracking allocator.
-        unsafe { self.0.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
-        // SAFETY: the caller keeps `realloc`'s contract, and every block came from the tracking allocator.
-        unsafe { self.0.realloc(block, layout, size) }
-    }
-}
-
 #[global_allocator]
-static HEAP: Counting = Counting(TrackingAllocator::system().with_tags().with_size_histogram());
+static HEAP: Counting<TrackingAllocator> = Counting(TrackingAllocator::system().with_tags().with_size_histogram());
 
 /// What `work` gives, and the allocations that it makes on this thread.
 fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    let before = CALLS.get();
+    let before = counting::allocations();
     let given = work();
-    (given, CALLS.get() - before)
+    (given, counting::allocations() - before)
 }
 
 #[test]
