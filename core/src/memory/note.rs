@@ -12,6 +12,8 @@ pub(super) struct Note {
     pub(super) site: u16,
 }
 
+// Reading behind a block goes through the pointer that comes back, which a `Box` has held for its content alone. Tree Borrows allows that and
+// Stacked Borrows does not (nor any other way to free a block that is larger than a `Box` knows); `cargo xtask platforms miri` checks it.
 const BYTES: usize = size_of::<[u8; 4]>();
 
 impl Note {
