@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  probe ─▶ tracker ─▶ analysis ─┐
-//!  memory ───────────────────────┼─▶ monitor ─▶ registry ─▶ outputs
+//!  memory, vram ─────────────────┼─▶ monitor ─▶ registry ─▶ outputs
 //!  contract: what all rooms speak
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! - [`probe`]: the write side of the book of resources; [`tracker`]: its read side
 //! - [`analysis`]: what its answers mean: churn, windows, guards, graphs, differences, leaks, reports
 //! - [`memory`]: the tracking allocator, process and system memory
+//! - `vram`: the memory of graphics devices, from sources that need no graphics library
 //! - [`monitor`]: the standard monitors
 //! - [`registry`]: runs monitors, keeps their figures in one table, hands it to outputs
 //!
@@ -26,3 +27,5 @@ pub mod registry;
 #[cfg(feature = "telemetry")]
 mod sync;
 pub mod tracker;
+#[cfg(feature = "telemetry")]
+pub mod vram;

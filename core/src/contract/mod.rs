@@ -15,6 +15,7 @@ mod histogram;
 mod monitor;
 mod profile;
 mod reports;
+mod vram;
 
 pub use figures::{Figure, FigureKind, Reading, Row, Series, SeriesOverflow, Unit, Value};
 pub use heap::{CallSite, HeapProfile, HeapSampleCounts, SizeBucket, SizeHistogram, TagTotals};
@@ -28,3 +29,4 @@ pub use reports::{
     FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport, ResourceUsageReport,
     VramReport, bytes_to_mb,
 };
+pub use vram::{EngineBusy, VramHeap};

@@ -6,7 +6,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{GpuReport, LifecycleReport, MemoryReport, ResourceUsageReport, Row, Series, VramReport};
+use super::{
+    EngineBusy, GpuReport, LifecycleReport, MemoryReport, ResourceUsageReport, Row, Series, VramHeap, VramReport,
+};
 
 /// The resource that a monitor watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,6 +166,16 @@ pub trait VramProvider: Send + Sync + Debug {
     /// Bytes that an allocator inside the process has taken from the driver, given out or not.
     fn get_vram_reserved_bytes(&self) -> Option<u64> {
         None
+    }
+
+    /// The same figures for each heap, segment or region, where the source tells them apart. Allocates.
+    fn get_vram_heaps(&self) -> Vec<VramHeap> {
+        Vec::new()
+    }
+
+    /// How long this process has kept each engine of the device busy, where the source knows. Allocates.
+    fn get_engines_busy(&self) -> Vec<EngineBusy> {
+        Vec::new()
     }
 
     /// [`get_vram_usage_bytes`](Self::get_vram_usage_bytes) in MiB.

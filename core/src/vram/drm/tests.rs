@@ -1,0 +1,162 @@
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// A tree with these files open: descriptor, what it is open on, and what the kernel says of it.
+fn tree(files: &[(u32, &str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let (links, infos) = (root.path().join("proc/self/fd"), root.path().join("proc/self/fdinfo"));
+    fs::create_dir_all(&links).unwrap();
+    fs::create_dir_all(&infos).unwrap();
+    for (descriptor, target, info) in files {
+        symlink(target, links.join(descriptor.to_string())).unwrap();
+        fs::write(infos.join(descriptor.to_string()), info).unwrap();
+    }
+    root
+}
+
+const NODE: &str = "/dev/dri/renderD128";
+
+const AMDGPU: &str = "pos:\t0\nflags:\t02100002\nmnt_id:\t26\nino:\t628\ndrm-driver:\tamdgpu\ndrm-client-id:\t43\n\
+    drm-pdev:\t0000:03:00.0\npasid:\t32769\ndrm-total-cpu:\t0 KiB\ndrm-total-gtt:\t9 MiB\ndrm-total-vram:\t300 MiB\n\
+    drm-shared-vram:\t16 MiB\ndrm-resident-cpu:\t128 KiB\ndrm-resident-gtt:\t8192 KiB\ndrm-resident-vram:\t262144 KiB\n\
+    drm-memory-vram:\t262144 KiB\ndrm-memory-gtt: \t8192 KiB\namd-evicted-vram:\t0 KiB\n\
+    drm-engine-gfx:\t1500000000 ns\ndrm-engine-compute:\t250 ns\ndrm-engine-capacity-compute:\t4\n";
+
+/// As kernels before the keys by state wrote it.
+const AMDGPU_OLD: &str = "drm-driver:\tamdgpu\ndrm-pdev:\t0000:03:00.0\ndrm-client-id:\t7\ndrm-memory-vram:\t100 KiB\n\
+    drm-memory-gtt: \t50 KiB\ndrm-memory-cpu: \t3 KiB\ndrm-engine-gfx:\t1 ns\n";
+
+const I915: &str = "drm-driver: i915\ndrm-client-id: 8\ndrm-pdev: 0000:00:02.0\ndrm-total-system0: 700 KiB\n\
+    drm-shared-system0: 0\ndrm-active-system0: 4 KiB\ndrm-resident-system0: 600 KiB\ndrm-purgeable-system0: 0\n\
+    drm-resident-stolen-system0: 24 KiB\ndrm-engine-render: 9288864723 ns\ndrm-engine-video: 0 ns\n\
+    drm-engine-capacity-video: 2\n";
+
+/// A card of the same driver, with memory of its own.
+const I915_CARD: &str = "drm-driver: i915\ndrm-client-id: 9\ndrm-pdev: 0000:04:00.0\ndrm-resident-system0: 12\n\
+    drm-resident-local0: 5 GiB\ndrm-resident-stolen-local0: 0\n";
+
+const XE: &str = "drm-driver:\txe\ndrm-client-id:\t2\ndrm-pdev:\t0000:55:00.0\ndrm-total-system:\t0\ndrm-resident-system:\t64\n\
+    drm-resident-gtt:\t192 KiB\ndrm-resident-vram0:\t23992 KiB\ndrm-resident-vram1:\t8 KiB\ndrm-resident-stolen:\t0\n\
+    drm-cycles-rcs:\t28257900\ndrm-total-cycles-rcs:\t7655183225\n";
+
+const NOUVEAU: &str = "pos:\t0\ndrm-driver:\tnouveau\ndrm-pdev:\t0000:01:00.0\ndrm-client-id:\t3\n";
+
+fn refreshed(root: &tempfile::TempDir, device: Option<&str>) -> DrmFdinfoProvider {
+    let provider = DrmFdinfoProvider::under(root.path(), device.map(|text| text.parse().unwrap()));
+    provider.refresh();
+    provider
+}
+
+fn heaps(provider: &DrmFdinfoProvider) -> Vec<(String, Option<u64>)> {
+    provider.get_vram_heaps().into_iter().map(|heap| (heap.name.into_owned(), heap.used_bytes)).collect()
+}
+
+fn named(heaps: &[(&str, u64)]) -> Vec<(String, Option<u64>)> {
+    heaps.iter().map(|&(name, bytes)| (name.to_owned(), Some(bytes))).collect()
+}
+
+#[test]
+fn amdgpu_is_read_in_its_newer_and_its_older_form() {
+    let root = tree(&[(3, NODE, AMDGPU)]);
+    let provider = refreshed(&root, None);
+    assert_eq!(heaps(&provider), named(&[("cpu", 128 << 10), ("gtt", 8 << 20), ("vram", 256 << 20)]));
+    assert_eq!(provider.get_vram_usage_bytes(), Some(256 << 20));
+    assert_eq!((provider.get_vram_capacity_bytes(), provider.get_vram_budget_bytes()), (None, None));
+    let engines = provider.get_engines_busy();
+    let engines: Vec<_> = engines.iter().map(|engine| (engine.name.as_ref(), engine.busy, engine.count)).collect();
+    assert_eq!(engines, [("compute", Duration::from_nanos(250), 4), ("gfx", Duration::from_millis(1_500), 1)]);
+
+    let provider = refreshed(&tree(&[(3, NODE, AMDGPU_OLD)]), None);
+    assert_eq!(heaps(&provider), named(&[("cpu", 3 << 10), ("gtt", 50 << 10), ("vram", 100 << 10)]));
+}
+
+#[test]
+fn intel_is_read_with_and_without_memory_of_its_own() {
+    let root = tree(&[(3, NODE, I915), (4, "/dev/dri/renderD129", I915_CARD), (5, "/dev/dri/renderD130", XE)]);
+    let integrated = refreshed(&root, Some("0000:00:02.0"));
+    assert_eq!(integrated.get_vram_usage_bytes(), Some(624 << 10), "the system's memory, where there is no other");
+    assert_eq!(integrated.get_engines_busy()[1].count, 2);
+    assert_eq!(refreshed(&root, Some("0000:04:00.0")).get_vram_usage_bytes(), Some(5 << 30));
+    let xe = refreshed(&root, Some("0000:55:00.0"));
+    assert_eq!(xe.get_vram_usage_bytes(), Some(24_000 << 10), "both tiles");
+    assert!(xe.get_engines_busy().is_empty(), "cycles are no time");
+    let all = refreshed(&root, None);
+    assert_eq!((all.clients(), all.get_vram_usage_bytes()), (3, Some((5 << 30) + (24_000 << 10))));
+}
+
+#[test]
+fn a_client_counts_once_however_often_it_is_open() {
+    let other = AMDGPU.replace("drm-client-id:\t43", "drm-client-id:\t44");
+    let elsewhere = AMDGPU.replace("0000:03:00.0", "0000:07:00.0");
+    let root = tree(&[(3, NODE, AMDGPU), (4, NODE, AMDGPU), (5, NODE, &other), (6, NODE, &elsewhere)]);
+    let provider = refreshed(&root, Some("0000:03:00.0"));
+    assert_eq!((provider.clients(), provider.get_vram_usage_bytes()), (2, Some(512 << 20)));
+    assert_eq!(refreshed(&root, None).clients(), 3);
+}
+
+#[test]
+fn a_driver_that_says_nothing_of_memory_leaves_it_unknown() {
+    let provider = refreshed(&tree(&[(3, NODE, NOUVEAU)]), None);
+    assert_eq!((provider.clients(), provider.get_vram_usage_bytes(), provider.get_vram_peak_bytes()), (1, None, None));
+    assert_eq!((provider.get_vram_heaps(), provider.get_engines_busy()), (vec![], vec![]));
+}
+
+#[test]
+fn without_a_device_everything_is_unknown() {
+    let none = tree(&[(0, "/dev/pts/0", "pos:\t0\n"), (1, "/dev/dri/card0", "pos:\t0\n"), (2, "socket:[1]", AMDGPU)]);
+    for root in [&none, &tempfile::tempdir().unwrap()] {
+        let provider = refreshed(root, None);
+        assert_eq!((provider.clients(), provider.get_vram_usage_bytes()), (0, None));
+    }
+}
+
+#[test]
+fn malformed_lines_are_passed_over() {
+    let bad = "drm-driver: xe\ndrm-client-id: x\ndrm-pdev: nowhere\ndrm-resident-vram0: 12 KB\ndrm-resident-vram1: -4 KiB\n\
+        drm-resident-vram2: 18446744073709551615 KiB\ndrm-resident-: 4\ndrm-resident-vram3\ndrm-resident-gtt: 4 KiB\n\
+        drm-engine-rcs: 12\ndrm-engine-bcs: 12 ms\ndrm-engine-ccs: ns\ndrm-engine-capacity-ccs: 0\n\u{0}\u{1}:\n:::\n";
+    let provider = refreshed(&tree(&[(3, NODE, bad)]), None);
+    assert_eq!(heaps(&provider), named(&[("gtt", 4 << 10)]));
+    assert!(provider.get_engines_busy().is_empty());
+
+    let many: String = (0..100_000).map(|region| format!("drm-resident-vram{region}: 1\n")).collect();
+    let provider = refreshed(&tree(&[(3, NODE, &format!("drm-driver: xe\n{many}"))]), None);
+    assert_eq!(provider.get_vram_heaps().len(), MOST_NAMES);
+}
+
+#[test]
+fn the_peak_is_the_highest_that_was_seen_and_what_vanished_is_unknown() {
+    let root = tree(&[(3, NODE, AMDGPU)]);
+    let provider = refreshed(&root, None);
+    fs::write(root.path().join("proc/self/fdinfo/3"), AMDGPU_OLD).unwrap();
+    provider.refresh();
+    assert_eq!((provider.get_vram_usage_bytes(), provider.get_vram_peak_bytes()), (Some(100 << 10), Some(256 << 20)));
+    let vram = provider.get_vram_heaps().pop().unwrap();
+    assert_eq!((vram.used_bytes, vram.peak_bytes), (Some(100 << 10), Some(256 << 20)));
+    fs::remove_file(root.path().join("proc/self/fdinfo/3")).unwrap();
+    provider.refresh();
+    assert_eq!((provider.get_vram_usage_bytes(), provider.get_vram_peak_bytes()), (None, Some(256 << 20)));
+}
+
+#[test]
+fn this_process_can_be_read() {
+    let provider = DrmFdinfoProvider::new(None);
+    provider.refresh();
+    assert!(provider.clients() > 0 || provider.get_vram_usage_bytes().is_none());
+}
+
+mod any_text {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn is_understood_or_passed_over(text in "(drm-[a-z]{0,10}-?[a-z0-9]{0,5}:[ \t]?[0-9]{0,22} ?(KiB|MiB|GiB|ns)?\n|\\PC{0,30}\n){0,20}") {
+            let client = parse(&format!("drm-driver: x\n{text}")).unwrap();
+            let mut usage = Usage::default();
+            usage.add(client);
+            let _ = usage.of_the_device();
+        }
+    }
+}

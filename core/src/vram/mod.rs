@@ -1,0 +1,18 @@
+//! Figures about GPU memory that need no graphics library to be read.
+//!
+//! This room owns providers: sources that answer the contract's [`VramProvider`](crate::contract::VramProvider) from files of the
+//! operating system. Each takes the path of the root that its files lie under, so that a tree kept from one machine can be read on
+//! another. It knows nothing of the monitors that read them or of the resources that an engine reports itself. Sources that need wgpu live
+//! in the crate `engine-vitals`.
+//!
+//! - [`DrmFdinfoProvider`]: what Linux's graphics drivers say of this process
+//! - [`AmdgpuProvider`]: what the driver amdgpu says of the device
+
+mod amdgpu;
+mod device;
+mod drm;
+mod files;
+
+pub use amdgpu::AmdgpuProvider;
+pub use device::PciAddress;
+pub use drm::DrmFdinfoProvider;
