@@ -14,6 +14,7 @@ mod dump;
 mod group;
 pub mod guards;
 mod heap_profile;
+pub mod hitches;
 mod lanes;
 #[cfg(feature = "telemetry")]
 mod leaks;

@@ -1,0 +1,184 @@
+use super::*;
+use proptest::prelude::*;
+
+const FRAME: Duration = Duration::from_micros(16_600);
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn work(count: u64, bytes: u64, time: Option<Duration>) -> Work {
+    Work { count, bytes, time }
+}
+
+/// A frame of an engine at work: it uploads, allocates and draws a little.
+fn quiet(frame: u64) -> FrameFacts<'static> {
+    const PASSES: [(&str, Duration); 2] = [("shadows", Duration::from_millis(2)), ("main", Duration::from_millis(6))];
+    FrameFacts::new(frame, FRAME)
+        .with(HitchCause::Uploads, work(20, 1 << 20, Some(Duration::from_micros(300))))
+        .with(HitchCause::HeapAllocations, work(500, 1 << 18, None))
+        .with(HitchCause::Creations, work(10, 0, Some(Duration::from_micros(30))))
+        .with_passes(&PASSES)
+}
+
+fn warm() -> HitchLog {
+    let mut log = HitchLog::new(HitchRules::default());
+    for frame in 0..100 {
+        assert_eq!(log.frame(&quiet(frame)), None);
+    }
+    log
+}
+
+fn only(log: &mut HitchLog, facts: &FrameFacts<'_>) -> Hitch {
+    log.frame(facts).expect("a hitch").clone()
+}
+
+#[test]
+fn a_frame_over_twice_the_median_is_a_hitch_and_at_it_is_none() {
+    let mut log = warm();
+    assert_eq!(log.budget(), Some(FRAME * 2));
+    assert_eq!(log.frame(&FrameFacts { time: FRAME * 2, ..quiet(100) }), None);
+    let hitch = only(&mut log, &FrameFacts { time: FRAME * 2 + Duration::from_nanos(1), ..quiet(101) });
+    assert_eq!((hitch.frame, hitch.typical, hitch.budget), (101, Some(FRAME), FRAME * 2));
+    assert_eq!(hitch.cause(), HitchCause::External, "nothing in it was other than in every frame");
+    assert_eq!(hitch.causes.len(), 1);
+}
+
+#[test]
+fn a_fast_engine_may_jitter() {
+    let mut log = HitchLog::new(HitchRules::default());
+    for frame in 0..40 {
+        log.frame(&FrameFacts::new(frame, ms(1)));
+    }
+    assert_eq!(log.frame(&FrameFacts::new(40, ms(5))), None);
+    assert!(log.frame(&FrameFacts::new(41, ms(6))).is_some());
+}
+
+#[test]
+fn a_fixed_budget_judges_the_first_frame() {
+    let mut log = HitchLog::new(HitchRules { fixed: Some(ms(20)), ..HitchRules::default() });
+    assert_eq!(log.frame(&FrameFacts::new(0, ms(20))), None);
+    let hitch = only(&mut log, &FrameFacts::new(1, ms(21)).with(HitchCause::Pipelines, work(3, 0, Some(ms(19)))));
+    assert_eq!((hitch.typical, hitch.cause(), hitch.causes[0].time), (None, HitchCause::Pipelines, ms(19)));
+    let mut log = HitchLog::new(HitchRules::default());
+    assert_eq!(
+        (log.budget(), log.frame(&FrameFacts::new(0, Duration::from_secs(9)))),
+        (None, None),
+        "nothing is typical"
+    );
+}
+
+#[test]
+fn each_planted_cause_comes_first() {
+    let planted = [
+        (HitchCause::Pipelines, work(1, 0, Some(ms(45)))),
+        (HitchCause::ShaderModules, work(4, 0, Some(ms(45)))),
+        (HitchCause::Uploads, work(1, 200 << 20, Some(ms(45)))),
+        (HitchCause::Uploads, work(1, 200 << 20, None)),
+        (HitchCause::Creations, work(5_000, 0, Some(ms(45)))),
+        (HitchCause::Creations, work(15_000, 0, None)),
+        (HitchCause::Destructions, work(45_000, 0, None)),
+        (HitchCause::Stalls, work(2, 0, Some(ms(45)))),
+        (HitchCause::HeapAllocations, work(900_000, 90 << 20, None)),
+    ];
+    for (cause, work) in planted {
+        let mut log = warm();
+        let hitch = only(&mut log, &FrameFacts { time: FRAME + ms(50), ..quiet(100).with(cause, work) });
+        assert_eq!(hitch.cause(), cause, "{hitch:?}");
+        assert_eq!((hitch.causes[0].work, hitch.causes[0].measured), (work, work.time.is_some()));
+        assert_eq!(log.counts().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [(cause, 1)]);
+    }
+}
+
+#[test]
+fn a_pass_that_grew_is_named() {
+    let mut log = warm();
+    let passes = [("shadows", ms(52)), ("main", ms(7))];
+    let hitch = only(&mut log, &FrameFacts { time: FRAME + ms(50), ..quiet(100).with_passes(&passes) });
+    assert_eq!((hitch.cause(), hitch.causes[0].pass.as_deref()), (HitchCause::GpuPass, Some("shadows")));
+    assert_eq!(
+        (hitch.causes[0].time, hitch.causes.len()),
+        (ms(50), 1),
+        "a millisecond of the main pass explains nothing"
+    );
+}
+
+#[test]
+fn an_estimate_fills_only_what_no_measured_time_explains() {
+    let mut log = warm();
+    let facts = quiet(100)
+        .with(HitchCause::Pipelines, work(1, 0, Some(ms(30))))
+        .with(HitchCause::HeapAllocations, work(10_000_000, 0, None));
+    let hitch = only(&mut log, &FrameFacts { time: FRAME + ms(40), ..facts });
+    let causes: Vec<_> =
+        hitch.causes.iter().map(|evidence| (evidence.cause, evidence.time, evidence.measured)).collect();
+    assert_eq!(causes, [(HitchCause::Pipelines, ms(30), true), (HitchCause::HeapAllocations, ms(10), false)]);
+}
+
+#[test]
+fn most_of_it_unexplained_is_external_first() {
+    let mut log = warm();
+    let facts = quiet(100).with(HitchCause::Pipelines, work(1, 0, Some(ms(10))));
+    let hitch = only(&mut log, &FrameFacts { time: FRAME + ms(40), ..facts });
+    let causes: Vec<_> = hitch.causes.iter().map(|evidence| (evidence.cause, evidence.time)).collect();
+    assert_eq!(causes, [(HitchCause::External, ms(30)), (HitchCause::Pipelines, ms(10))]);
+}
+
+#[test]
+fn the_newest_are_kept_and_all_are_counted() {
+    let mut log = HitchLog::new(HitchRules { fixed: Some(ms(1)), kept: 3, ..HitchRules::default() });
+    for frame in 0..10 {
+        assert!(log.frame(&FrameFacts::new(frame, ms(2))).is_some());
+    }
+    assert_eq!(log.hitches().map(|hitch| hitch.frame).collect::<Vec<_>>(), [7, 8, 9]);
+    assert_eq!(log.counts().map(|(_, count)| count).sum::<u64>(), 10);
+}
+
+#[test]
+fn a_new_pass_takes_the_place_of_one_that_is_gone() {
+    let mut log = HitchLog::new(HitchRules::default());
+    let names: Vec<String> = (0..64).map(|pass| format!("pass {pass}")).collect();
+    let passes: Vec<_> = names.iter().map(|name| (name.as_str(), ms(1))).collect();
+    log.frame(&FrameFacts::new(0, FRAME).with_passes(&passes));
+    log.frame(&FrameFacts::new(1, FRAME).with_passes(&[("late", ms(1))]));
+    assert_eq!(log.rolling.typical_pass("late"), None, "every place is taken");
+    for frame in 2..200 {
+        log.frame(&FrameFacts::new(frame, FRAME).with_passes(&[("late", ms(1))]));
+    }
+    assert_eq!(log.rolling.typical_pass("late"), Some(ms(1)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// 2,000 frames each, whose time and work vary by a third.
+    #[test]
+    fn quiet_frames_are_no_hitches(noise in proptest::collection::vec((0_u64..33, 0_u64..33), 2_000)) {
+        let mut log = HitchLog::new(HitchRules::default());
+        for (frame, (slower, more)) in noise.into_iter().enumerate() {
+            let facts = quiet(frame as u64).with(HitchCause::Uploads, work(20 + more, (100 + more) << 13, None));
+            prop_assert_eq!(log.frame(&FrameFacts { time: FRAME * (100 + slower as u32) / 100, ..facts }), None);
+        }
+    }
+
+    /// Whatever a frame says of itself, the causes stand in order, explain no more than there is to explain, and are never none.
+    #[test]
+    fn causes_never_explain_more_than_the_frame(
+        time in 0_u64..u64::MAX,
+        works in proptest::array::uniform7((any::<u64>(), any::<u64>(), proptest::option::of(any::<u64>()))),
+        pass in any::<u64>(),
+    ) {
+        let mut log = warm();
+        let mut facts = FrameFacts::new(100, Duration::from_nanos(time));
+        for (cause, (count, bytes, nanos)) in HitchCause::ALL.into_iter().zip(works) {
+            facts = facts.with(cause, work(count, bytes, nanos.map(Duration::from_nanos)));
+        }
+        let passes = [("main", Duration::from_nanos(pass))];
+        if let Some(hitch) = log.frame(&facts.with_passes(&passes)) {
+            let excess = hitch.time.saturating_sub(hitch.typical.unwrap_or_default());
+            prop_assert!(!hitch.causes.is_empty());
+            prop_assert!(hitch.causes.is_sorted_by(|one, other| one.time >= other.time));
+            prop_assert!(hitch.causes.iter().all(|evidence| evidence.time <= excess));
+        }
+    }
+}
