@@ -140,10 +140,15 @@ pub trait VramProvider: Send + Sync + Debug {
         Duration::from_secs(1)
     }
 
-    /// Bytes in use.
+    /// Bytes in use by this process.
     fn get_vram_usage_bytes(&self) -> Option<u64>;
 
-    /// The most bytes that were ever seen in use at a refresh.
+    /// Bytes in use by all processes.
+    fn get_vram_device_usage_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The most bytes that this process was ever seen to use at a refresh.
     fn get_vram_peak_bytes(&self) -> Option<u64> {
         None
     }

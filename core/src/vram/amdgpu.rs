@@ -16,8 +16,8 @@ const MOST_ENTRIES: usize = 1_024;
 /// The memory of a device of AMD, as Linux's driver amdgpu counts it for all processes together: its own (`vram`), the part of it that the
 /// processor can reach (`visible-vram`) and the system's memory that it may use (`gtt`); and how busy it is.
 ///
-/// The usage and the capacity are those of its own memory, and include other processes. There is no budget. Peaks are the
-/// highest values seen at a refresh. A refresh reads a few short files, once a second on the sampler thread by default.
+/// The device's usage and the capacity are those of its own memory; of this process alone these files say nothing. There is no budget. Peaks
+/// are the highest values seen at a refresh. A refresh reads a few short files, once a second on the sampler thread by default.
 #[derive(Debug)]
 pub struct AmdgpuProvider {
     device: PathBuf,
@@ -118,12 +118,13 @@ impl VramProvider for AmdgpuProvider {
         self.interval
     }
 
+    /// `None`: these files do not tell one process from another.
     fn get_vram_usage_bytes(&self) -> Option<u64> {
-        self.own_memory().used
+        None
     }
 
-    fn get_vram_peak_bytes(&self) -> Option<u64> {
-        self.own_memory().peak
+    fn get_vram_device_usage_bytes(&self) -> Option<u64> {
+        self.own_memory().used
     }
 
     fn get_vram_capacity_bytes(&self) -> Option<u64> {
@@ -178,12 +179,16 @@ mod tests {
         assert_eq!(cards.len(), 2, "{cards:?}");
         assert_eq!((cards[0].address(), cards[1].address()), (None, Some("0000:03:00.0".parse().unwrap())));
         let card = &cards[1];
-        assert_eq!((card.get_vram_usage_bytes(), card.get_vram_capacity_bytes()), (None, None), "nothing was read yet");
+        assert_eq!(
+            (card.get_vram_device_usage_bytes(), card.get_vram_capacity_bytes()),
+            (None, None),
+            "nothing was read yet"
+        );
         assert_eq!(card.get_vram_heaps(), []);
         cards.iter().for_each(VramProvider::refresh);
-        assert_eq!((cards[0].get_vram_usage_bytes(), cards[0].get_vram_capacity_bytes()), (None, Some(5)));
+        assert_eq!((cards[0].get_vram_device_usage_bytes(), cards[0].get_vram_capacity_bytes()), (None, Some(5)));
         assert_eq!(
-            (card.get_vram_usage_bytes(), card.get_vram_capacity_bytes()),
+            (card.get_vram_device_usage_bytes(), card.get_vram_capacity_bytes()),
             (Some(1 << 30), Some(17_163_091_968))
         );
         assert_eq!(card.busy_percent(), Some(37));
@@ -200,11 +205,14 @@ mod tests {
         card.refresh();
         plant(root.path(), "card0", &[("mem_info_vram_used", "-1\n"), ("gpu_busy_percent", "4000000000\n")]);
         card.refresh();
-        assert_eq!((card.get_vram_usage_bytes(), card.busy_percent()), (None, None));
-        assert_eq!((card.get_vram_peak_bytes(), card.get_vram_capacity_bytes()), (Some(1 << 30), Some(17_163_091_968)));
+        assert_eq!((card.get_vram_device_usage_bytes(), card.busy_percent()), (None, None));
+        assert_eq!(
+            (card.get_vram_heaps()[0].peak_bytes, card.get_vram_capacity_bytes()),
+            (Some(1 << 30), Some(17_163_091_968))
+        );
         fs::remove_dir_all(root.path().join("sys")).unwrap();
         card.refresh();
-        assert_eq!((card.get_vram_usage_bytes(), card.get_vram_capacity_bytes()), (None, None));
+        assert_eq!((card.get_vram_device_usage_bytes(), card.get_vram_capacity_bytes()), (None, None));
         assert_eq!(card.get_vram_heaps(), []);
         assert!(AmdgpuProvider::all_under(root.path()).is_empty());
     }

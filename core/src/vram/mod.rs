@@ -7,12 +7,17 @@
 //!
 //! - [`DrmFdinfoProvider`]: what Linux's graphics drivers say of this process
 //! - [`AmdgpuProvider`]: what the driver amdgpu says of the device
+//! - `NvmlProvider` (feature `nvml`): what NVIDIA's driver says of the device and of this process
 
 mod amdgpu;
 mod device;
 mod drm;
 mod files;
+#[cfg(feature = "nvml")]
+mod nvml;
 
 pub use amdgpu::AmdgpuProvider;
-pub use device::PciAddress;
+pub use device::{NoPciAddress, PciAddress};
 pub use drm::DrmFdinfoProvider;
+#[cfg(feature = "nvml")]
+pub use nvml::{NoNvml, NvmlProvider};

@@ -8,6 +8,7 @@ mod rolling;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -311,7 +312,7 @@ impl HitchLog {
             }
         }));
         // What was measured first, so that estimates fill the rest.
-        causes.sort_by(|one, other| (other.measured, other.time).cmp(&(one.measured, one.time)));
+        causes.sort_by_key(|evidence| Reverse((evidence.measured, evidence.time)));
         let mut unexplained = excess;
         for evidence in &mut causes {
             evidence.time = evidence.time.min(if evidence.measured { excess } else { unexplained });
@@ -329,7 +330,7 @@ impl HitchLog {
         let least = |evidence: &Evidence| if evidence.cause == HitchCause::External { excess / 4 } else { excess / 20 };
         let most = causes.iter().map(|evidence| evidence.time).max().unwrap_or_default();
         causes.retain(|evidence| evidence.time > least(evidence) || evidence.time == most);
-        causes.sort_by(|one, other| other.time.cmp(&one.time).then(one.cause.cmp(&other.cause)));
+        causes.sort_by_key(|evidence| (Reverse(evidence.time), evidence.cause));
         if most.is_zero() {
             causes.retain(|evidence| evidence.cause == HitchCause::External);
         }
