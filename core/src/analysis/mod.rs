@@ -22,6 +22,7 @@ mod leaks;
 mod noop;
 mod readiness;
 mod reasons;
+mod reconcile;
 mod report;
 mod report_text;
 #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "dumps and differences are empty"))]
@@ -36,6 +37,7 @@ pub use lanes::{LaneFigures, Latencies};
 #[cfg(not(feature = "telemetry"))]
 pub use noop::{Diff, LeakCheck, Leaks, diff};
 pub use readiness::{PoolFigures, Readiness, ReuseFigures, WorkingSet, queue_reuse_ratio};
+pub use reconcile::{Named, Reconciliation, Sources};
 pub use report::{
     Contributor, DestroyBurst, DestroyReason, DestroyedResource, KindFigures, LifecycleTelemetry, LifetimeBucket,
     Others, OwnerKindFigures, OwnerName, PacketFigures, PacketRef, ReasonFigures, RecreateLoop, StartupReport,

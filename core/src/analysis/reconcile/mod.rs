@@ -1,0 +1,177 @@
+//! GPU memory, source against source: what the book has live, what wgpu's allocator has given out and reserved, what the driver says.
+//!
+//! A pure step: rows and sums go in, and each difference between one source and the next comes out under the name of what it is. Bytes of
+//! two sources are never added together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::text::{bytes, counted};
+
+/// Beginning of the names of what wgpu allocates for itself.
+const WGPU_INTERNAL: &str = "(wgpu internal)";
+/// Names told of what is not in the book, the largest first.
+const MOST_NAMES: usize = 8;
+
+/// One resource or allocation: its name, empty where it has none, and its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// The label.
+    pub name: &'a str,
+    /// The size.
+    pub bytes: u64,
+}
+
+/// What each source says. A source that does not exist, or does not know, is `None`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// Device memory that the book has live, row by row: buffers and textures, no suballocations.
+    pub live: &'a [Named<'a>],
+    /// Device memory whose handles are dropped and which is not released yet, row by row.
+    pub pending: &'a [Named<'a>],
+    /// What wgpu's allocator has given out, row by row.
+    pub allocated: Option<&'a [Named<'a>]>,
+    /// Bytes that wgpu's allocator has taken from the driver.
+    pub reserved: Option<u64>,
+    /// Bytes that the driver says this process uses.
+    pub process: Option<u64>,
+    /// Bytes that the driver says all processes use.
+    pub device: Option<u64>,
+}
+
+/// Where the bytes are. What cannot be said, since a source is missing, is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconciliation {
+    /// Bytes live in the book.
+    pub live: u64,
+    /// Bytes in the book that wait for their release.
+    pub pending: u64,
+    /// Bytes that wgpu's allocator has given out.
+    pub allocated: Option<u64>,
+    /// Of these, wgpu's own: staging buffers and the like.
+    pub wgpu_internal: Option<u64>,
+    /// Of these, beyond the size in the book of resources that both have: alignment and padding. Negative where the book's sizes, which for
+    /// textures are calculated, are too large.
+    pub alignment: Option<i64>,
+    /// Of these, of nothing that is in the book: made before tracking began, past it, or not counted.
+    pub untracked: Option<u64>,
+    /// Their names and bytes, the largest first, eight at most.
+    pub untracked_names: Vec<(String, u64)>,
+    /// Bytes in the book of resources that the allocator does not have: with memory of their own, or imported.
+    pub elsewhere: Option<u64>,
+    /// Bytes that wgpu's allocator has taken from the driver.
+    pub reserved: Option<u64>,
+    /// Of these, not given out: room in blocks.
+    pub block_slack: Option<u64>,
+    /// Bytes that the driver says this process uses.
+    pub process: Option<u64>,
+    /// Of these, beyond what is reserved: swapchains, pipelines, other devices and graphics libraries of the process, the driver itself.
+    /// Negative where reserved memory is not all resident.
+    pub beyond_reserved: Option<i64>,
+    /// Bytes that the driver says other processes use.
+    pub other_processes: Option<u64>,
+}
+
+impl Reconciliation {
+    /// Compares the sources.
+    ///
+    /// A row of the book and an allocation are the same where their names are: of one name, as many as there are of both are matched, and
+    /// what their sizes differ by is alignment. More allocations than rows are untracked, more rows than allocations elsewhere; of these the
+    /// smallest are taken, so that neither is overstated.
+    #[must_use]
+    pub fn of(sources: &Sources<'_>) -> Self {
+        let sum = |rows: &[Named<'_>]| rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
+        let mut result = Self {
+            live: sum(sources.live),
+            pending: sum(sources.pending),
+            allocated: sources.allocated.map(sum),
+            reserved: sources.reserved,
+            process: sources.process,
+            ..Self::default()
+        };
+        if let Some(allocated) = sources.allocated {
+            result.match_names(sources, allocated);
+        }
+        result.block_slack = sources.reserved.zip(result.allocated).and_then(|(all, out)| all.checked_sub(out));
+        result.beyond_reserved = sources.process.zip(sources.reserved).map(|(all, part)| difference(all, part));
+        result.other_processes = sources.device.zip(sources.process).and_then(|(all, own)| all.checked_sub(own));
+        result
+    }
+
+    /// The bytes that wgpu's allocator has given out and nothing in the book explains, alignment aside.
+    #[must_use]
+    pub fn unaccounted_bytes(&self) -> Option<u64> {
+        self.untracked
+    }
+
+    fn match_names(&mut self, sources: &Sources<'_>, allocated: &[Named<'_>]) {
+        let mut names: BTreeMap<&str, (Vec<u64>, Vec<u64>)> = BTreeMap::new();
+        for row in sources.live.iter().chain(sources.pending) {
+            names.entry(row.name).or_default().0.push(row.bytes);
+        }
+        let (internal, others): (Vec<&Named<'_>>, Vec<&Named<'_>>) =
+            allocated.iter().partition(|row| row.name.starts_with(WGPU_INTERNAL) && !names.contains_key(row.name));
+        for row in others {
+            names.entry(row.name).or_default().1.push(row.bytes);
+        }
+        let (mut alignment, mut untracked, mut elsewhere) = (0_i64, 0_u64, 0_u64);
+        for (name, (mut book, mut given)) in names {
+            // The largest first: what is left over is the smallest.
+            book.sort_unstable_by(|one, other| other.cmp(one));
+            given.sort_unstable_by(|one, other| other.cmp(one));
+            let both = book.len().min(given.len());
+            let over = |sizes: &[u64]| sizes.iter().skip(both).fold(0_u64, |sum, &size| sum.saturating_add(size));
+            let pairs = book.iter().zip(&given);
+            alignment = pairs.fold(alignment, |sum, (&book, &given)| sum.saturating_add(difference(given, book)));
+            elsewhere = elsewhere.saturating_add(over(&book));
+            let left = over(&given);
+            untracked = untracked.saturating_add(left);
+            if left > 0 {
+                self.untracked_names.push((name.to_owned(), left));
+            }
+        }
+        self.untracked_names.sort_by(|one, other| other.1.cmp(&one.1));
+        self.untracked_names.truncate(MOST_NAMES);
+        let internal = internal.into_iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
+        (self.wgpu_internal, self.alignment) = (Some(internal), Some(alignment));
+        (self.untracked, self.elsewhere) = (Some(untracked), Some(elsewhere));
+    }
+}
+
+fn difference(one: u64, other: u64) -> i64 {
+    i64::try_from(i128::from(one) - i128::from(other)).unwrap_or(if one > other { i64::MAX } else { i64::MIN })
+}
+
+impl fmt::Display for Reconciliation {
+    /// A table for people; what is unknown is left out.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, value: Option<u64>| match value {
+            Some(value) => writeln!(formatter, "{name:<36}{:>12}", bytes(value)),
+            None => Ok(()),
+        };
+        line("live in the book", Some(self.live))?;
+        line("pending release", Some(self.pending))?;
+        line("given out by wgpu's allocator", self.allocated)?;
+        line("  wgpu's own", self.wgpu_internal)?;
+        line("  alignment", self.alignment.and_then(|bytes| u64::try_from(bytes).ok()))?;
+        line("  untracked", self.untracked)?;
+        line("in the book, not in the allocator", self.elsewhere.filter(|&bytes| bytes > 0))?;
+        line("reserved by wgpu's allocator", self.reserved)?;
+        line("  room in blocks", self.block_slack)?;
+        line("used by this process (driver)", self.process)?;
+        line("  beyond the reserved", self.beyond_reserved.and_then(|bytes| u64::try_from(bytes).ok()))?;
+        line("used by other processes", self.other_processes)?;
+        if !self.untracked_names.is_empty() {
+            writeln!(formatter, "untracked, {}:", counted(self.untracked_names.len() as u64, "name", "names"))?;
+            for (name, size) in &self.untracked_names {
+                let name = if name.is_empty() { "(no name)" } else { name };
+                writeln!(formatter, "  {name}: {}", bytes(*size))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
