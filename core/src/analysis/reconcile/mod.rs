@@ -131,7 +131,7 @@ impl Reconciliation {
                 self.untracked_names.push((name.to_owned(), left));
             }
         }
-        self.untracked_names.sort_by(|one, other| other.1.cmp(&one.1));
+        self.untracked_names.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
         self.untracked_names.truncate(MOST_NAMES);
         let internal = internal.into_iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
         (self.wgpu_internal, self.alignment) = (Some(internal), Some(alignment));
