@@ -47,6 +47,8 @@ fn engine(probe: Probe) -> Ticket {
     probe.event(Mark::complete(1));
     packet.finish(PacketResult::Presented);
     drop(probe.packet(lane));
+    let ended = probe.frame_ended();
+    assert!(ended == 0 || probe.frame_number() == ended + 1);
     within.handle_dropped();
     block.destroyed();
     drop((within, block));

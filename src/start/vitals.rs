@@ -194,6 +194,7 @@ impl Vitals {
         let _own = HeapTag::OWN.enter();
         self.frames.frame(LANE, self.began.elapsed());
         let probe = self.probe();
+        probe.frame_ended();
         let surface_frames = surface_frames(&self.instrumentation);
         if surface_frames != self.surface_frames.swap(surface_frames, Ordering::Relaxed) {
             if let Some(open) = self.packet.lock().take() {

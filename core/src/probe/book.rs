@@ -78,6 +78,8 @@ pub(crate) struct Book {
     pub(crate) chronicle: Chronicle,
     /// When the book was opened.
     pub(crate) opened: u64,
+    /// Frames that have ended.
+    pub(crate) frames: AtomicU64,
     ids: Padded<AtomicU64>,
     labels: Padded<AtomicUsize>,
     pub(crate) label_bytes: AtomicUsize,
@@ -132,6 +134,7 @@ impl Book {
             bursts: BurstLog::default(),
             chronicle: Chronicle::default(),
             opened,
+            frames: AtomicU64::new(0),
             ids: Padded(AtomicU64::new(1)),
             labels: Padded::default(),
             label_bytes: AtomicUsize::new(0),

@@ -9,6 +9,7 @@ use super::{
     Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind, Timestamp, local,
 };
 use std::panic::Location;
+use std::sync::atomic::Ordering;
 
 /// The hook side of a tracker: a copyable handle that is given to all code that makes resources.
 ///
@@ -111,6 +112,20 @@ impl Probe {
             Some((book, id))
         });
         Packet(entry)
+    }
+
+    /// The number of the program's frame under way: 1 until the first has ended; 0 without a tracker. Whatever has to be told by frame (times
+    /// on the GPU, hitches) goes by this one count.
+    #[inline]
+    #[must_use]
+    pub fn frame_number(self) -> u64 {
+        self.0.map_or(0, |book| book.frames.load(Ordering::Relaxed) + 1)
+    }
+
+    /// The program's frame under way has ended, at any level, and the next begins. Returns the number of the one that ended.
+    /// `Vitals::frame` calls this.
+    pub fn frame_ended(self) -> u64 {
+        self.0.map_or(0, |book| book.frames.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Bytes were staged for the next submission, by the caller's line of source: they count as unsubmitted until a
