@@ -4,7 +4,8 @@ use engine_vitals_core::analysis::Rules;
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use engine_vitals_core::probe::{
-    Backend, Clock, Context, Extent, Level, Mark, New, OwnerKind, PacketId, PacketResult, Probe, ResourceKind, Ticket,
+    Activity, Backend, Clock, Context, Extent, Level, Mark, New, OwnerKind, PacketId, PacketResult, Probe,
+    ResourceKind, Ticket,
 };
 use engine_vitals_core::tracker::Tracker;
 use std::time::Duration;
@@ -38,6 +39,8 @@ fn engine(probe: Probe) -> Ticket {
     probe.event(Mark::submit(1));
     probe.staged_into(&target, 28);
     probe.event_without_site(Mark::Submit { correlation: 2, queue: Some(&block), command_buffers: &[&within] });
+    drop(probe.create(New::render_pipeline().begun(probe.now())));
+    probe.timed(Activity::Submissions, || probe.uploading(64, || probe.stalled(Duration::from_millis(1))));
     probe.event(Mark::Abandoned { correlation: 2 });
     probe.event(Mark::Bind { resource: &target });
     probe.event(Mark::Unbind { resource: &target });
@@ -73,6 +76,7 @@ fn read(tracker: &Tracker, delivered: u64) -> Figures {
     let mut totals = tracker.totals();
     tracker.read_totals(&mut totals);
     assert_eq!(totals.inconsistencies, 0);
+    assert_eq!(tracker.activities().of(Activity::Stalls).calls, u64::from(cfg!(feature = "telemetry")));
     let mut owners = Vec::new();
     tracker.owner_totals(&mut owners);
     assert_eq!((tracker.oldest_in_flight(), tracker.unsubmitted()), (None, None));
@@ -128,12 +132,12 @@ fn the_same_source_in_both_configurations() {
         assert_eq!(tracker.level(), Level::Events);
         assert!(tracker.touch_lists() && target.id().is_some());
         let expected = Figures {
-            created: 5,
+            created: 6,
             live_bytes: 1200,
             dropped: 1,
             completed: 1,
             resources: 1,
-            events: 26,
+            events: 28,
             written_down: [1, 2, 2, 1, 1, 0],
         };
         assert_eq!(figures, expected, "{events:#?}");

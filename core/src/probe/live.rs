@@ -1,15 +1,19 @@
 //! The probe and the packet: what a program reports through.
 
 use super::book::Book;
+use super::clock::nanos;
 use super::event::{EventKind, Mark};
 use super::record::EventWords;
 use super::submissions::{Origin, Submission};
 use super::ticket::{self, Ticket, Touches};
 use super::{
-    Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind, Timestamp, local,
+    Activity, Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind,
+    Timestamp, local,
 };
+use std::cell::Cell;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The hook side of a tracker: a copyable handle that is given to all code that makes resources.
 ///
@@ -157,6 +161,58 @@ impl Probe {
         }
     }
 
+    /// The present moment by the tracker's clock, for [`New::begun`]; `None` while the level is off.
+    #[inline]
+    #[must_use]
+    pub fn now(self) -> Option<Timestamp> {
+        self.active().map(|(book, _)| book.now())
+    }
+
+    /// Runs `call` and counts it with the time that it took. While the level is off, and in an [untracked](Context::untracked) context, it
+    /// only runs it. `call` may report to the probe; a call that panics is not counted.
+    #[inline]
+    pub fn timed<R>(self, activity: Activity, call: impl FnOnce() -> R) -> R {
+        self.measure(activity, 0, 1, call)
+    }
+
+    /// Runs `call`, which uploads so many bytes, and counts it. Calls of 16 KiB and more are timed, and of smaller ones one in eight, at
+    /// random, which stands for eight: their time is an estimate that is right on average.
+    #[inline]
+    pub fn uploading<R>(self, bytes: u64, call: impl FnOnce() -> R) -> R {
+        let weight = if bytes >= LARGE_UPLOAD { 1 } else { sampled_weight() };
+        self.measure(Activity::Uploads, bytes, weight, call)
+    }
+
+    /// The calling thread has waited that long: for room in a staging ring, for the GPU, for another thread.
+    pub fn stalled(self, time: Duration) {
+        self.spent(Activity::Stalls, 0, nanos(time));
+    }
+
+    #[inline]
+    fn measure<R>(self, activity: Activity, bytes: u64, weight: u64, call: impl FnOnce() -> R) -> R {
+        let Some((book, _)) = self.active() else { return call() };
+        if weight == 0 {
+            let result = call();
+            self.spent(activity, bytes, 0);
+            return result;
+        }
+        let begun = book.now();
+        let result = call();
+        let took = book.now().since(begun).map_or(0, nanos);
+        self.spent(activity, bytes, took.saturating_mul(weight));
+        result
+    }
+
+    #[inline]
+    fn spent(self, activity: Activity, bytes: u64, nanos: u64) {
+        if let Some((book, _)) = self.active()
+            && !Context::current().is_untracked()
+        {
+            let bytes = book.believe(bytes);
+            local::with(book, |local| local.shard.efforts.add(activity, bytes, nanos));
+        }
+    }
+
     /// Something happened that no ticket tells of, by the caller's line of source.
     #[inline]
     #[track_caller]
@@ -205,6 +261,30 @@ impl Probe {
             OwnerId::of(kind, 0)
         })
     }
+}
+
+/// Uploads of so many bytes are all timed.
+const LARGE_UPLOAD: u64 = 16 << 10;
+/// Of smaller ones one in so many is, a power of two.
+const UPLOADS_SAMPLED: u32 = 8;
+
+/// How many calls a call stands for: 0 for most.
+#[inline]
+fn sampled_weight() -> u64 {
+    thread_local! {
+        static RANDOM: Cell<u32> = const { Cell::new(0x9e37_79b9) };
+    }
+    // Marsaglia's xorshift: at random, since what a frame writes comes in the same order each time.
+    let random = RANDOM.try_with(|random| {
+        let mut state = random.get();
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        random.set(state);
+        state
+    });
+    let taken = random.is_ok_and(|random| random % UPLOADS_SAMPLED == 0);
+    if taken { UPLOADS_SAMPLED.into() } else { 0 }
 }
 
 impl std::fmt::Debug for Probe {

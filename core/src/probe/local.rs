@@ -7,6 +7,7 @@
 use super::alike::Alike;
 use super::book::{Book, count};
 use super::counts::PEAK_FOLD_BYTES;
+use super::efforts::Efforts;
 use super::kind::ROWS;
 use super::lifetimes::{LifeCounters, RunningBurst};
 use super::owner_rows::{OwnerRow, OwnerRows};
@@ -35,6 +36,7 @@ pub(crate) struct Shard {
     pub(crate) lives: LifeCounters,
     pub(crate) burst: RunningBurst,
     pub(crate) alike: Alike,
+    pub(crate) efforts: Efforts,
     pub(crate) ring: OnceLock<Ring<EVENT_WORDS>>,
 }
 
@@ -261,6 +263,7 @@ impl Shard {
             lives: LifeCounters::new(),
             burst: RunningBurst::new(),
             alike: Alike::default(),
+            efforts: Efforts::new(),
             ring: OnceLock::new(),
         }
     }

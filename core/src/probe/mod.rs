@@ -12,7 +12,8 @@
 //!   bounded and overwrite the oldest; readers count what they missed. Rings change no total.
 //! * What is rare is written down one by one under a lock: packets (`packets.rs`), submissions (`submissions.rs`), the ends of
 //!   followed kinds' lives and misuses (`chronicle.rs`). What is frequent is counted in the thread's shard: by kind and owner
-//!   kind (`tally.rs`), by owner (`owner_rows.rs`), lifetimes and bursts (`lifetimes.rs`), short lives by sort (`alike.rs`).
+//!   kind (`tally.rs`), by owner (`owner_rows.rs`), lifetimes and bursts (`lifetimes.rs`), short lives by sort (`alike.rs`), and what
+//!   time is spent on (`efforts.rs`).
 //! * A book is never freed: probes and tickets are valid for the life of the program.
 //!
 //! # A packet's events
@@ -22,6 +23,7 @@
 //! Without the feature `telemetry` the same calls compile to nothing: [`Probe`], [`Ticket`], [`Packet`] and [`Context`] take
 //! no space and do no work.
 
+mod activity;
 mod clock;
 mod counts;
 mod event;
@@ -29,6 +31,7 @@ mod ids;
 pub(crate) mod kind;
 mod new;
 
+pub use activity::Activity;
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use counts::{Counts, PEAK_FOLD_BYTES};
 pub use event::{Event, EventKind, Mark};
@@ -45,11 +48,13 @@ pub(crate) mod chronicle;
 #[cfg(feature = "telemetry")]
 mod context;
 #[cfg(feature = "telemetry")]
+pub(crate) mod efforts;
+#[cfg(feature = "telemetry")]
 pub(crate) mod lifetimes;
 #[cfg(feature = "telemetry")]
 mod live;
 #[cfg(feature = "telemetry")]
-mod local;
+pub(crate) mod local;
 #[cfg(feature = "telemetry")]
 mod owner_rows;
 #[cfg(feature = "telemetry")]

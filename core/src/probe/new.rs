@@ -1,6 +1,6 @@
 //! The description of a resource that is being created.
 
-use super::{Backend, ResourceId, ResourceKind};
+use super::{Backend, ResourceId, ResourceKind, Timestamp};
 use std::time::Duration;
 
 /// Size of an image in texels or pixels.
@@ -65,6 +65,8 @@ pub struct New<'a> {
     pub within: Option<ResourceId>,
     /// Time that its creation took.
     pub took: Option<Duration>,
+    /// When its creation began, from which follows how long it took, if that is not told.
+    pub begun: Option<Timestamp>,
     /// The caller of [`Probe::create`](super::Probe::create) is its creation site.
     pub sited: bool,
     /// What else tells it from others of its kind and size: usage, format, mips, as the producer folds them. 15 bits are kept.
@@ -87,6 +89,7 @@ impl<'a> New<'a> {
             extent: None,
             within: None,
             took: None,
+            begun: None,
             sited: true,
             descriptor: 0,
             links: &[],
@@ -199,5 +202,10 @@ impl<'a> New<'a> {
     #[must_use]
     pub const fn took(self, took: Duration) -> Self {
         Self { took: Some(took), ..self }
+    }
+    /// With the moment in which its creation began ([`Probe::now`](super::Probe::now)): it took from then until it is told.
+    #[must_use]
+    pub const fn begun(self, begun: Option<Timestamp>) -> Self {
+        Self { begun, ..self }
     }
 }

@@ -1,7 +1,11 @@
 //! The same calls without telemetry: nothing is stored, nothing is done.
 
-use super::{Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind};
+use super::{
+    Activity, Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind,
+    Timestamp,
+};
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// Touches of many resources by one packet; there are none.
 #[derive(Debug)]
@@ -106,6 +110,29 @@ impl Probe {
     /// Nothing.
     #[inline(always)]
     pub fn staged_into(self, _resource: &Ticket, _bytes: u64) {}
+
+    /// `None`.
+    #[inline(always)]
+    #[must_use]
+    pub fn now(self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Runs `call`.
+    #[inline(always)]
+    pub fn timed<R>(self, _activity: Activity, call: impl FnOnce() -> R) -> R {
+        call()
+    }
+
+    /// Runs `call`.
+    #[inline(always)]
+    pub fn uploading<R>(self, _bytes: u64, call: impl FnOnce() -> R) -> R {
+        call()
+    }
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn stalled(self, _time: Duration) {}
 
     /// Nothing.
     #[inline(always)]

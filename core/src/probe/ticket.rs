@@ -9,7 +9,7 @@ use super::local::{self, Local};
 use super::record::{EventWords, Record};
 use super::slot::{DESTROYED, FREED, HANDLE_DROPPED, Slot};
 use super::tally::Tally;
-use super::{Context, Extent, Level, New, OwnerId, PacketId, ResourceId, Timestamp};
+use super::{Activity, Context, Extent, Level, New, OwnerId, PacketId, ResourceId, Timestamp};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -422,6 +422,7 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
     }
     let bytes = book.believe(new.bytes);
     let created = book.now();
+    let took = new.took.or_else(|| new.begun.and_then(|begun| created.since(begun))).map(nanos);
     let entry = local::with(book, |local| {
         let Some(slot) = local.take_slot(book) else {
             super::book::count(&book.overflows.resources);
@@ -444,9 +445,9 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
             within: new.within,
         };
         let words = slot.open(&record);
-        count_creation(book, local, &record);
+        count_creation(book, local, &record, took.unwrap_or(0));
         if level == Level::Events {
-            let took = new.took.map(|took| Duration::from_nanos(nanos(took)));
+            let took = took.map(Duration::from_nanos);
             let event = EventWords::of(|word| words[word], EventKind::Create, created, context).span(took);
             local.emit(book, new.label.map_or(event, |label| event.name(book.event_label(label))));
         }
@@ -456,7 +457,7 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
 }
 
 #[inline]
-fn count_creation(book: &Book, local: &mut Local, record: &Record) {
+fn count_creation(book: &Book, local: &mut Local, record: &Record, took: u64) {
     let shard = local.shard;
     let owner = shard.tally(book.settings.passing, record, |tally| tally.create(record.bytes));
     if let Some(owner) = owner {
@@ -464,6 +465,7 @@ fn count_creation(book: &Book, local: &mut Local, record: &Record) {
     }
     if !record.kind.is_in(book.settings.passing) {
         shard.lives.begin();
+        shard.efforts.add(Activity::of_creating(record.kind), record.bytes, took);
         shard.burst.count(&book.bursts, book.opened, record.created, Step::Created);
     }
     if record.within.is_none() {

@@ -15,10 +15,12 @@
 //! assert_eq!(tracker.totals().device().live_bytes(), 0);
 //! ```
 
+mod activities;
 mod records;
 mod snapshot;
 mod totals;
 
+pub use activities::{Activities, ActivityTotals};
 pub use records::{
     Burst, LifeRecord, Lifetimes, Lives, Misuse, MisuseKind, Misuses, OwnerTotals, PacketRecord, PoolCandidate,
     SubmissionRecord, Unsubmitted,

@@ -1,8 +1,8 @@
 //! The same calls without telemetry: every answer is empty.
 
 use super::{
-    Burst, Lives, Misuses, Owner, OwnerTotals, PacketRecord, PoolCandidate, ReadOutcome, Snapshot, SubmissionRecord,
-    Totals, Unsubmitted,
+    Activities, Burst, Lives, Misuses, Owner, OwnerTotals, PacketRecord, PoolCandidate, ReadOutcome, Snapshot,
+    SubmissionRecord, Totals, Unsubmitted,
 };
 use crate::probe::{Clock, Event, Lane, Level, OwnerId, Probe, ResourceKind, Timestamp};
 use std::time::Duration;
@@ -165,6 +165,12 @@ impl Tracker {
     #[must_use]
     pub fn totals(&self) -> Totals {
         Totals::default()
+    }
+
+    /// Zeros.
+    #[must_use]
+    pub fn activities(&self) -> Activities {
+        Activities::default()
     }
 
     /// Nothing.
