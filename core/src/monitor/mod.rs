@@ -14,6 +14,7 @@ mod guards;
 mod guards;
 mod lifecycle;
 mod memory;
+mod passes;
 mod process;
 mod vram;
 
@@ -23,5 +24,6 @@ pub use frames::FrameMonitor;
 pub use gpu::{GpuFrameMonitor, TimerSkip};
 pub use lifecycle::LifecycleResourceMonitor;
 pub use memory::MemoryResourceMonitor;
+pub use passes::{FramePasses, GpuPass, GpuPassReport, PassTimeMonitor, UntimedPass};
 pub use process::ProcessMemoryMonitor;
 pub use vram::VramResourceMonitor;
