@@ -97,7 +97,7 @@ pub use memory::{HeapTag, TrackingAllocator};
 pub use probe::{Context, New, OwnerKind, PacketResult, Probe, ResourceKind, Ticket};
 pub use registry::Registry;
 pub use registry::global::{get_registered_monitor, get_registered_monitors, register_resource_monitor};
-pub use start::{Builder, DeviceWatch, HeapProfileError, StandardMonitor, Vitals, start};
+pub use start::{Builder, DeviceWatch, FrameSummary, HeapProfileError, StandardMonitor, Vitals, start};
 pub use tracker::Tracker;
 
 /// The examples of the README compile and run.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine_vitals_core::analysis::Rules;
 use engine_vitals_core::analysis::guards::GuardSettings;
 use engine_vitals_core::analysis::guards::heap::HeapGuardSettings;
-use engine_vitals_core::probe::{Level, Probe};
+use engine_vitals_core::probe::{Level, OwnerKind, Probe, SoftBudget};
 use engine_vitals_core::registry::{Registry, RegistryBuilder};
 use engine_vitals_core::tracker::TrackerBuilder;
 
@@ -58,6 +58,7 @@ pub struct Builder {
     /// In bytes; 0 for none.
     pub(super) heap_budget: u64,
     pub(super) heap_guards: HeapGuardSettings,
+    pub(super) budgets: Vec<SoftBudget>,
 }
 
 /// Choices about the instrumentation.
@@ -267,6 +268,31 @@ impl Builder {
     /// When a heap tag counts as growing without end, instead of by the defaults.
     pub fn heap_guards(mut self, settings: HeapGuardSettings) -> Self {
         self.heap_guards = settings;
+        self
+    }
+
+    /// Bytes of GPU memory that the program wants to stay within; none by default, and with 0. Counted are all resources that are tracked,
+    /// those that wait for their release too. Crossings are counted, [`Vitals::frame`] tells the pressure, and
+    /// [`Vitals::before_over_budget`] may make room before a creation (docs/VRAM.md). [`Vitals::set_soft_budget`] changes it.
+    ///
+    /// ```
+    /// use engine_vitals::probe::Pressure;
+    ///
+    /// let vitals = engine_vitals::Vitals::builder().without_server().gpu_budget(2 << 30).start();
+    /// vitals.before_over_budget(|would| println!("make room for {} bytes", would.excess_bytes()));
+    /// if vitals.frame().pressure >= Pressure::High {
+    ///     // drop what was not used lately
+    /// }
+    /// # drop(vitals);
+    /// ```
+    pub fn gpu_budget(mut self, bytes: u64) -> Self {
+        self.budgets.push(SoftBudget::process(bytes));
+        self
+    }
+
+    /// Bytes of GPU memory that the owners of one kind want to stay within together, as [`gpu_budget`](Self::gpu_budget) for all.
+    pub fn owner_budget(mut self, kind: OwnerKind, bytes: u64) -> Self {
+        self.budgets.push(SoftBudget::owner(kind, bytes));
         self
     }
 

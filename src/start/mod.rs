@@ -19,6 +19,7 @@ mod off;
 mod reports;
 #[cfg(feature = "serve")]
 mod serve;
+mod summary;
 #[cfg(feature = "telemetry")]
 mod toggles;
 #[cfg(feature = "trace")]
@@ -32,6 +33,7 @@ pub use device::DeviceWatch;
 pub use heap_profile::HeapProfileError;
 #[cfg(not(feature = "telemetry"))]
 pub use off::{DeviceWatch, Vitals};
+pub use summary::FrameSummary;
 #[cfg(feature = "telemetry")]
 pub use vitals::Vitals;
 

@@ -8,11 +8,11 @@ use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::contract::{ResolvedProfile, VramProvider};
 use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor};
-use engine_vitals_core::probe::{Context, PacketResult, Probe};
-use engine_vitals_core::registry::{Registry, UpdateSummary};
+use engine_vitals_core::probe::{Context, PacketResult, Probe, SoftBudget, WouldCross};
+use engine_vitals_core::registry::Registry;
 use engine_vitals_core::tracker::Tracker;
 
-use super::{Builder, HeapProfileError};
+use super::{Builder, FrameSummary, HeapProfileError};
 use crate::gpu::{FrameTimer, Submissions};
 use crate::instrument::{Adopted, Instrumentation};
 
@@ -60,13 +60,13 @@ impl Vitals {
     }
 
     /// Nothing.
-    pub fn frame(&self) -> UpdateSummary {
-        UpdateSummary::default()
+    pub fn frame(&self) -> FrameSummary {
+        FrameSummary::default()
     }
 
     /// Nothing.
-    pub fn frame_ended(&self, _: PacketResult) -> UpdateSummary {
-        UpdateSummary::default()
+    pub fn frame_ended(&self, _: PacketResult) -> FrameSummary {
+        FrameSummary::default()
     }
 
     /// No context.
@@ -86,6 +86,12 @@ impl Vitals {
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
     }
+
+    /// Nothing.
+    pub fn set_soft_budget(&self, _: SoftBudget) {}
+
+    /// Nothing.
+    pub fn before_over_budget(&self, _: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) {}
 
     /// Nothing.
     #[must_use]

@@ -14,8 +14,8 @@ use engine_vitals_core::monitor::{
     AllocatorMonitor, FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
     ProcessMemoryMonitor,
 };
-use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe};
-use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor, UpdateSummary};
+use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe, SoftBudget, WouldCross};
+use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor};
 use engine_vitals_core::tracker::Tracker;
 use parking_lot::Mutex;
 use web_time::Instant;
@@ -23,7 +23,7 @@ use web_time::Instant;
 use super::at_exit::AtExit;
 use super::heap_profile::{self, HeapProfileError};
 use super::reports::Reports;
-use super::{Builder, DeviceWatch, StandardMonitor, toggles};
+use super::{Builder, DeviceWatch, FrameSummary, StandardMonitor, toggles};
 use crate::gpu::Submissions;
 use crate::instrument::{Adopted, Instrumentation};
 
@@ -79,7 +79,11 @@ impl Vitals {
         if trace || trace_file.is_some() {
             builder.level = Level::Events;
         }
-        let tracker = builder.tracker.clone().level(builder.level).build();
+        let mut tracker = builder.tracker.clone().level(builder.level);
+        for budget in &builder.budgets {
+            tracker = tracker.soft_budget(*budget);
+        }
+        let tracker = tracker.build();
         tracker.set_touch_lists(builder.touch_lists);
         let tracker = Arc::new(tracker);
         let registry = builder.registry_given.clone().unwrap_or_else(|| builder.registry.clone().build());
@@ -185,12 +189,13 @@ impl Vitals {
     ///
     /// A program with an instrumented surface has its packets on the surface's lane, which `Queue::present` ends: then there are none
     /// on `main`.
-    pub fn frame(&self) -> UpdateSummary {
+    /// The answer tells how near the [soft budgets](Builder::gpu_budget) are: a program under pressure makes room now, while it has the time.
+    pub fn frame(&self) -> FrameSummary {
         self.frame_ended(PacketResult::Presented)
     }
 
     /// [`frame`](Self::frame) for a frame with another end than being presented.
-    pub fn frame_ended(&self, result: PacketResult) -> UpdateSummary {
+    pub fn frame_ended(&self, result: PacketResult) -> FrameSummary {
         let _own = HeapTag::OWN.enter();
         self.frames.frame(LANE, self.began.elapsed());
         let probe = self.probe();
@@ -208,7 +213,8 @@ impl Vitals {
             next.context().make_current();
             *open = Some(next);
         }
-        self.registry.update()
+        let update = self.registry.update();
+        FrameSummary { update, pressure: self.tracker.pressure() }
     }
 
     /// The calling thread's context with the packet of the frame under way: enter it on another thread that works for the same frame.
@@ -227,6 +233,26 @@ impl Vitals {
     #[must_use]
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+
+    /// Sets a soft budget of GPU memory, in place of the one of the same scope; one of 0 bytes lifts it
+    /// ([`Tracker::set_soft_budget`]).
+    ///
+    /// ```
+    /// use engine_vitals::probe::SoftBudget;
+    ///
+    /// let vitals = engine_vitals::Vitals::builder().without_server().start();
+    /// vitals.set_soft_budget(SoftBudget::process(512 << 20).watermark(80, 75));
+    /// # drop(vitals);
+    /// ```
+    pub fn set_soft_budget(&self, budget: SoftBudget) {
+        self.tracker.set_soft_budget(budget);
+    }
+
+    /// Calls `call` before a creation that would leave a soft budget exceeded, so that the program can make room
+    /// ([`Tracker::before_over_budget`]).
+    pub fn before_over_budget(&self, call: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) {
+        self.tracker.before_over_budget(call);
     }
 
     /// What the guards have warned of (docs/GUARDS.md, docs/HEAP.md): the last 64 warnings about resources, then the last 64 about the heap,

@@ -1,5 +1,6 @@
 //! The book: all state of one tracker that producers write and readers read. It is leaked, and stays reachable.
 
+use super::budgets::{Before, Budgets};
 use super::chronicle::Chronicle;
 use super::clock::Clock;
 use super::lifetimes::BurstLog;
@@ -8,7 +9,7 @@ use super::packets::Packets;
 use super::slots::Slots;
 use super::submissions::Submissions;
 use super::tables::{Names, Owners, Sites};
-use super::{Lane, Level, OwnerKind, ResourceKind, Timestamp};
+use super::{Lane, Level, OwnerKind, ResourceKind, SoftBudget, Timestamp};
 use crate::memory::HeapTag;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::ops::Range;
@@ -50,6 +51,10 @@ pub(crate) struct Settings {
     pub(crate) passing: u64,
     pub(crate) panic_on_misuse: bool,
     pub(crate) clock: Clock,
+    /// Set when the book is opened.
+    pub(crate) budgets: Vec<SoftBudget>,
+    /// Asked from when the book is opened.
+    pub(crate) before: Option<Before>,
 }
 
 /// One tracker's state.
@@ -57,6 +62,7 @@ pub(crate) struct Settings {
 pub(crate) struct Book {
     level: AtomicU8,
     touch_lists: AtomicBool,
+    pub(crate) budgets: Budgets,
     pub(crate) settings: Settings,
     /// When the level last left Off.
     tracked_since: AtomicU64,
@@ -115,6 +121,7 @@ impl Book {
         let book: &'static Self = Box::leak(Box::new(Self {
             level: AtomicU8::new(settings.level as u8),
             touch_lists: AtomicBool::new(false),
+            budgets: Budgets::default(),
             tracked_since: AtomicU64::new(opened),
             slots: Slots::new(settings.resources),
             owners: Owners::new(settings.owners),
@@ -141,6 +148,10 @@ impl Book {
             overflows: Overflows::default(),
             settings,
         }));
+        for budget in &book.settings.budgets {
+            book.budgets.set(book, *budget);
+        }
+        book.budgets.set_before(book.settings.before.clone());
         BOOKS.lock().push(book);
         book
     }

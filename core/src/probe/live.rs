@@ -7,8 +7,8 @@ use super::record::EventWords;
 use super::submissions::{Origin, Submission};
 use super::ticket::{self, Ticket, Touches};
 use super::{
-    Activity, Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind,
-    Timestamp, local,
+    Activity, Announced, Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId,
+    ResourceKind, Timestamp, budgets, local,
 };
 use std::cell::Cell;
 use std::panic::Location;
@@ -63,6 +63,22 @@ impl Probe {
         match self.active() {
             Some((book, level)) => ticket::create(book, level, &new, Location::caller()),
             None => Ticket::EMPTY,
+        }
+    }
+
+    /// A resource is about to be created, in the calling thread's [`Context`]. If it would leave a soft budget exceeded, the program is asked
+    /// to make room first ([`TrackerBuilder::before_over_budget`](crate::tracker::TrackerBuilder::before_over_budget)). Then create it, report
+    /// it, and drop what this returns. [`create`](Self::create) announces by itself what was not announced, which is too late for memory that
+    /// is taken before it is reported.
+    ///
+    /// Without a budget and something to call this is two relaxed loads.
+    #[inline]
+    pub fn announce(self, new: &New<'_>) -> Announced {
+        match self.0 {
+            Some(book) if book.budgets.forewarned() && book.level() != Level::Off => {
+                budgets::announce(book, new, Context::current().owner())
+            }
+            _ => Announced::NOTHING,
         }
     }
 

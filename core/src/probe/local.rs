@@ -6,6 +6,7 @@
 
 use super::alike::Alike;
 use super::book::{Book, count};
+use super::budgets::Settled;
 use super::counts::PEAK_FOLD_BYTES;
 use super::efforts::Efforts;
 use super::kind::ROWS;
@@ -37,6 +38,7 @@ pub(crate) struct Shard {
     pub(crate) burst: RunningBurst,
     pub(crate) alike: Alike,
     pub(crate) efforts: Efforts,
+    pub(crate) settled: Settled,
     pub(crate) ring: OnceLock<Ring<EVENT_WORDS>>,
 }
 
@@ -264,6 +266,7 @@ impl Shard {
             burst: RunningBurst::new(),
             alike: Alike::default(),
             efforts: Efforts::new(),
+            settled: Settled::default(),
             ring: OnceLock::new(),
         }
     }

@@ -14,6 +14,8 @@
 //!   followed kinds' lives and misuses (`chronicle.rs`). What is frequent is counted in the thread's shard: by kind and owner
 //!   kind (`tally.rs`), by owner (`owner_rows.rs`), lifetimes and bursts (`lifetimes.rs`), short lives by sort (`alike.rs`), and what
 //!   time is spent on (`efforts.rs`).
+//! * Soft budgets (`budgets.rs`) are held against the same counters: while there is one, a step that changes a row's bytes settles the row in
+//!   the book's sum under one short lock. Without one a step pays a relaxed load and a branch.
 //! * A book is never freed: probes and tickets are valid for the life of the program.
 //!
 //! # A packet's events
@@ -24,6 +26,7 @@
 //! no space and do no work.
 
 mod activity;
+pub(crate) mod budget;
 mod clock;
 mod counts;
 mod event;
@@ -32,6 +35,10 @@ pub(crate) mod kind;
 mod new;
 
 pub use activity::Activity;
+pub use budget::{
+    BudgetCalls, BudgetScope, BudgetStatus, PRESSURE_BEGINS_PERCENT, PRESSURE_ENDS_PERCENT, Pressure, SoftBudget,
+    WouldCross,
+};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use counts::{Counts, PEAK_FOLD_BYTES};
 pub use event::{Event, EventKind, Mark};
@@ -43,6 +50,8 @@ pub use new::{Extent, New};
 pub(crate) mod alike;
 #[cfg(feature = "telemetry")]
 pub(crate) mod book;
+#[cfg(feature = "telemetry")]
+pub(crate) mod budgets;
 #[cfg(feature = "telemetry")]
 pub(crate) mod chronicle;
 #[cfg(feature = "telemetry")]
@@ -80,6 +89,7 @@ mod ticket;
 
 #[cfg(feature = "telemetry")]
 pub use {
+    budgets::Announced,
     context::{Context, ContextGuard},
     live::{Packet, Probe},
     ticket::{Ticket, Touches},
@@ -88,4 +98,4 @@ pub use {
 #[cfg(not(feature = "telemetry"))]
 mod noop;
 #[cfg(not(feature = "telemetry"))]
-pub use noop::{Context, ContextGuard, Packet, Probe, Ticket, Touches};
+pub use noop::{Announced, Context, ContextGuard, Packet, Probe, Ticket, Touches};

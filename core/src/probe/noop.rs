@@ -45,6 +45,12 @@ impl Probe {
         Ticket(())
     }
 
+    /// Nothing.
+    #[inline(always)]
+    pub fn announce(self, _new: &New<'_>) -> Announced {
+        Announced(PhantomData)
+    }
+
     /// No owner.
     #[inline(always)]
     #[must_use]
@@ -317,6 +323,23 @@ pub struct ContextGuard(PhantomData<*const ()>);
 
 // A guard means something when it is dropped, here as there.
 impl Drop for ContextGuard {
+    #[inline(always)]
+    fn drop(&mut self) {}
+}
+
+/// A creation that was announced. Stays on its thread, as with telemetry:
+///
+/// ```compile_fail,E0277
+/// # use engine_vitals_core::probe::{New, Probe};
+/// let announced = Probe::OFF.announce(&New::buffer(1));
+/// std::thread::spawn(move || drop(announced));
+/// ```
+#[derive(Debug)]
+#[must_use = "the announcement ends when it is dropped"]
+pub struct Announced(PhantomData<*const ()>);
+
+// It means something when it is dropped, here as there.
+impl Drop for Announced {
     #[inline(always)]
     fn drop(&mut self) {}
 }

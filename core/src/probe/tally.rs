@@ -76,6 +76,12 @@ impl Tally {
         own(&self.released)
     }
 
+    /// Bytes created and not released, live or pending, for any thread. Wraps.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        let released = self.released_bytes.load(Ordering::Acquire);
+        self.created_bytes.load(Ordering::Acquire).wrapping_sub(released)
+    }
+
     /// A resource leaves live: the first of handle drop, explicit destruction and release.
     #[inline]
     pub(crate) fn leave_live(&self, bytes: u64) {
@@ -189,6 +195,11 @@ impl Rows {
             word.store(used | bit, Ordering::Relaxed);
         }
         &self.rows[index]
+    }
+
+    /// Row `index`, for a reader.
+    pub(crate) fn at(&self, index: usize) -> Option<&Tally> {
+        self.rows.get(index)
     }
 
     /// Adds what `pass` reads of every used row to `totals`, row by row.

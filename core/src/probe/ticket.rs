@@ -1,11 +1,12 @@
 //! Tickets: the life of one resource, from creation to release.
 
 use super::book::Book;
+use super::budgets;
 use super::chronicle::{Life, Misused};
 use super::clock::nanos;
 use super::event::EventKind;
 use super::lifetimes::Step;
-use super::local::{self, Local};
+use super::local::{self, Local, Shard};
 use super::record::{EventWords, Record};
 use super::slot::{DESTROYED, FREED, HANDLE_DROPPED, Slot};
 use super::tally::Tally;
@@ -141,9 +142,13 @@ impl Ticket {
         // What is free has no bytes to change.
         let (before, after) = if state & FREED == 0 { (old.bytes, bytes) } else { (0, 0) };
         let level = book.level();
+        if after > before && new.within.is_none() && book.budgets.forewarned() {
+            budgets::forewarn(book, after - before, new.kind, None, new.owner);
+        }
         local::with(book, |local| {
             slot.rewrite(&new);
             local.shard.tally(book.settings.passing, &new, |tally| tally.resize(before, after, pending));
+            settle(book, local.shard, &new);
             if new.within.is_none() && !pending {
                 local.move_live(book, bytes, old.bytes);
             }
@@ -284,6 +289,7 @@ impl Entry {
             let record = slot.record();
             local::with(book, |local| {
                 local.shard.tally(book.settings.passing, &record, |tally| tally.free(record.bytes));
+                settle(book, local.shard, &record);
             });
         }
     }
@@ -310,6 +316,7 @@ impl Entry {
                 }
                 tally.release(held, life, short);
             });
+            settle(book, shard, &record);
             if let Some(owner) = owner {
                 owner.note_released(record.kind, record.site);
             }
@@ -423,6 +430,9 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
     let bytes = book.believe(new.bytes);
     let created = book.now();
     let took = new.took.or_else(|| new.begun.and_then(|begun| created.since(begun))).map(nanos);
+    if book.budgets.forewarned() {
+        drop(budgets::announce(book, new, context.owner()));
+    }
     let entry = local::with(book, |local| {
         let Some(slot) = local.take_slot(book) else {
             super::book::count(&book.overflows.resources);
@@ -470,6 +480,15 @@ fn count_creation(book: &Book, local: &mut Local, record: &Record, took: u64) {
     }
     if record.within.is_none() {
         local.move_live(book, record.bytes, 0);
+        settle(book, shard, record);
+    }
+}
+
+/// Tells the budgets of the bytes of a step that was just counted.
+#[inline]
+fn settle(book: &Book, shard: &Shard, record: &Record) {
+    if book.budgets.watched() && record.within.is_none() {
+        book.budgets.settle(shard, record.owner.kind());
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{FOLLOWED_KINDS, PASSING_KINDS, Tracker};
 use crate::probe::book::{Book, Settings};
-use crate::probe::{Clock, Level, MAX_USER_RESOURCE_KINDS, ResourceKind};
+use crate::probe::budgets::Before;
+use crate::probe::{Clock, Level, MAX_USER_RESOURCE_KINDS, ResourceKind, SoftBudget, WouldCross};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a [`Tracker`] is made. The limits bound its memory; what goes beyond them is counted in
@@ -31,6 +33,8 @@ impl Default for TrackerBuilder {
                 passing: ResourceKind::set_of(&PASSING_KINDS),
                 panic_on_misuse: false,
                 clock: Clock::system(),
+                budgets: Vec::new(),
+                before: None,
             },
         }
     }
@@ -113,6 +117,19 @@ impl TrackerBuilder {
     /// A [misuse](Tracker::misuses) panics where it happens, beside being written down; off by default. For debugging.
     pub fn panic_on_misuse(mut self, panic: bool) -> Self {
         self.settings.panic_on_misuse = panic;
+        self
+    }
+
+    /// A soft budget from the start, beside those of other scopes; none by default. See [`Tracker::set_soft_budget`].
+    pub fn soft_budget(mut self, budget: SoftBudget) -> Self {
+        self.settings.budgets.push(budget);
+        self
+    }
+
+    /// What is called before a creation, or a growth, that would leave a soft budget exceeded; nothing by default. See
+    /// [`Tracker::before_over_budget`].
+    pub fn before_over_budget(mut self, call: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.before = Some(Before(Arc::new(call)));
         self
     }
 

@@ -6,6 +6,7 @@ use super::snapshot::{Owner, ResourceRecord, Snapshot};
 use super::totals::{EventTotals, LaneTotals, OverflowTotals, PacketTotals, SubmissionTotals, Totals};
 use super::{EventCursor, TrackerBuilder};
 use crate::probe::book::Book;
+use crate::probe::budgets::Before;
 use crate::probe::efforts::EffortSums;
 use crate::probe::kind::ROWS;
 use crate::probe::lifetimes::{BUCKETS, bound};
@@ -14,10 +15,12 @@ use crate::probe::ring::{Follower, Ring};
 use crate::probe::slot::{DESTROYED, FREED, HANDLE_DROPPED, Sighting, Slot};
 use crate::probe::tally::Pass;
 use crate::probe::{
-    Clock, Counts, Event, Lane, Level, OwnerId, PEAK_FOLD_BYTES, Probe, ResourceId, ResourceKind, Timestamp,
+    BudgetCalls, BudgetStatus, Clock, Counts, Event, Lane, Level, OwnerId, PEAK_FOLD_BYTES, Pressure, Probe,
+    ResourceId, ResourceKind, SoftBudget, Timestamp, WouldCross,
 };
 use std::mem::ManuallyDrop;
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -69,6 +72,48 @@ impl Tracker {
     /// Switches the recording of touches.
     pub fn set_touch_lists(&self, on: bool) {
         self.book.set_touch_lists(on);
+    }
+
+    /// Sets a soft budget from now on, in place of the one of the same scope; one of 0 bytes lifts it.
+    ///
+    /// What is there already counts, whoever made it. What another thread creates or releases while this runs counts at the latest with that
+    /// thread's next step, or when the budgets are next read; from then on, and where a budget is there from the
+    /// [start](TrackerBuilder::soft_budget) on from the first resource, each step is held against it exactly, in the thread that takes it and
+    /// under one short lock.
+    pub fn set_soft_budget(&self, budget: SoftBudget) {
+        self.book.budgets.set(self.book, budget);
+    }
+
+    /// Calls `call` before a creation, or a growth, that would leave a soft budget exceeded, in place of what was called before. It can make
+    /// room: what it drops or destroys is gone, and its memory free as soon as nothing in flight uses it, when the creation goes on, which it
+    /// does in any case.
+    ///
+    /// It runs in the creating thread, before the object is made (for those of an instrumented device and those that were
+    /// [announced](Probe::announce)) and with no lock held. What it creates itself calls nobody. A panic in it is caught and counted
+    /// ([`budget_calls`](Self::budget_calls)). Creations that happen at the same time each see what is used then: two that fit one by one may
+    /// exceed a budget together, and are counted as a crossing.
+    pub fn before_over_budget(&self, call: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) {
+        self.book.budgets.set_before(Some(Before(Arc::new(call))));
+    }
+
+    /// The soft budgets, and how each stands now. The process's comes first.
+    #[must_use]
+    pub fn soft_budgets(&self) -> Vec<BudgetStatus> {
+        let mut statuses = Vec::new();
+        self.book.budgets.read(self.book, &mut statuses);
+        statuses
+    }
+
+    /// The worst pressure of all soft budgets now.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.book.budgets.pressure(self.book)
+    }
+
+    /// How often what [is called before a budget is exceeded](Self::before_over_budget) was called, and how often it panicked.
+    #[must_use]
+    pub fn budget_calls(&self) -> BudgetCalls {
+        self.book.budgets.calls()
     }
 
     /// The clock that events and snapshots are stamped by.
@@ -145,6 +190,8 @@ impl Tracker {
         totals.lifetimes = self.lifetimes();
         self.read_lanes(&mut totals.lanes);
         totals.submissions = self.submission_totals();
+        book.budgets.read(book, &mut totals.soft_budgets);
+        totals.budget_calls = book.budgets.calls();
         totals.misuses = book.chronicle.misused();
         totals.overflows = self.overflows();
         totals.telemetry_bytes = book.footprint() as u64;

@@ -4,7 +4,10 @@ use super::{
     Activities, Burst, Lives, Misuses, Owner, OwnerTotals, PacketRecord, PoolCandidate, ReadOutcome, Snapshot,
     SubmissionRecord, Totals, Unsubmitted,
 };
-use crate::probe::{Clock, Event, Lane, Level, OwnerId, Probe, ResourceKind, Timestamp};
+use crate::probe::{
+    BudgetCalls, BudgetStatus, Clock, Event, Lane, Level, OwnerId, Pressure, Probe, ResourceKind, SoftBudget,
+    Timestamp, WouldCross,
+};
 use std::time::Duration;
 
 /// The read side of a book. Without the feature `telemetry` there is no book, and every answer is empty.
@@ -78,6 +81,16 @@ impl TrackerBuilder {
     }
 
     /// Nothing.
+    pub fn soft_budget(self, _budget: SoftBudget) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn before_over_budget(self, _call: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) -> Self {
+        self
+    }
+
+    /// Nothing.
     pub fn clock(self, _clock: Clock) -> Self {
         self
     }
@@ -124,6 +137,30 @@ impl Tracker {
 
     /// Nothing.
     pub fn set_touch_lists(&self, _on: bool) {}
+
+    /// Nothing.
+    pub fn set_soft_budget(&self, _budget: SoftBudget) {}
+
+    /// Nothing.
+    pub fn before_over_budget(&self, _call: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) {}
+
+    /// None.
+    #[must_use]
+    pub fn soft_budgets(&self) -> Vec<BudgetStatus> {
+        Vec::new()
+    }
+
+    /// [`Pressure::None`].
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        Pressure::None
+    }
+
+    /// Never.
+    #[must_use]
+    pub fn budget_calls(&self) -> BudgetCalls {
+        BudgetCalls::default()
+    }
 
     /// The system's clock.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use super::Lifetimes;
 use crate::probe::kind::{OWNER_KINDS, RESOURCE_KINDS, kind_row, owner_row};
-use crate::probe::{Counts, Lane, OwnerKind, PacketResult, ResourceKind, Timestamp};
+use crate::probe::{BudgetCalls, BudgetStatus, Counts, Lane, OwnerKind, PacketResult, ResourceKind, Timestamp};
 
 /// What [`Tracker::read_totals`](super::Tracker::read_totals) fills in. Keep one and fill it again: that allocates nothing
 /// but when lanes were added.
@@ -21,6 +21,10 @@ pub struct Totals {
     pub lanes: Vec<LaneTotals>,
     /// Work submitted and completed, and the bytes that wait for it.
     pub submissions: SubmissionTotals,
+    /// The soft budgets, and how each stands.
+    pub soft_budgets: Vec<BudgetStatus>,
+    /// How often a program was called before a budget would be exceeded, and how often it panicked then.
+    pub budget_calls: BudgetCalls,
     /// How long the released resources lived.
     pub lifetimes: Lifetimes,
     /// Uses of resources against their life ([`Tracker::misuses`](super::Tracker::misuses)).

@@ -1,7 +1,6 @@
 //! The budget: when the heap crosses it.
 
-/// A fall below this share of the budget, in percent, ends a crossing: a heap that wavers at the budget has crossed it once.
-const CLEAR_PERCENT: u64 = 95;
+use crate::probe::budget::wavers;
 
 /// Bytes that the heap should stay within.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +37,7 @@ impl Budget {
     /// Looks at the live bytes and at the peak since the start or its last reset.
     pub(super) fn step(&mut self, live: u64, peak: u64) -> Option<Crossing> {
         let (above, spiked) = (live > self.bytes, peak > self.bytes && peak > self.peak);
-        let near = u128::from(live) * 100 > u128::from(self.bytes) * u128::from(CLEAR_PERCENT);
+        let near = wavers(live, self.bytes);
         self.peak = peak;
         let was_over = self.over;
         self.over = above || (near && (was_over || spiked));
