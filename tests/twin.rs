@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine_vitals::contract::{FrameStats, VramProvider};
-use engine_vitals::gpu::FrameTimer;
+use engine_vitals::gpu::{FrameTimer, TimedFrame};
 use engine_vitals::monitor::MemoryResourceMonitor;
-use engine_vitals::probe::Mark;
+use engine_vitals::probe::{Mark, Probe};
 use engine_vitals::registry::BackgroundUpdater;
 use engine_vitals::{Context, DeviceWatch, New, OwnerKind, Registry, Ticket, TrackingAllocator, assert_no_leaks};
 
@@ -104,7 +104,10 @@ fn nothing_that_measures_is_linked() {
 fn a_device_s_calls_are_there() {
     let memory: fn(&DeviceWatch) -> &dyn VramProvider = DeviceWatch::memory;
     let timer: fn(&DeviceWatch) -> &FrameTimer = DeviceWatch::timer;
-    let _ = (memory, timer);
+    let numbered: fn(FrameTimer, Probe) -> FrameTimer = FrameTimer::numbered_by;
+    let presented: fn(&mut TimedFrame, fn()) = TimedFrame::present;
+    let submitted: fn(&mut TimedFrame, fn()) = TimedFrame::submit;
+    let _ = (memory, timer, numbered, presented, submitted);
     let vitals = engine_vitals::start();
     vitals.gpu_monitor().update_from_frame_stats(FrameStats::default());
     assert!(vitals.registry().gpu("gpu").is_none());

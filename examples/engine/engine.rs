@@ -108,7 +108,7 @@ impl Engine {
         &mut self,
         input: egui::RawInput,
         show: impl FnOnce(&mut wgpu::CommandEncoder, &wgpu::TextureView),
-        present: impl FnOnce(&wgpu::Queue),
+        present: Option<impl FnOnce(&wgpu::Queue)>,
     ) -> Result<Option<egui::PlatformOutput>, Failure> {
         self.wait_until_at_most(FRAMES_AHEAD - 1)?;
         let mut frame = self.watch.timer().begin();
@@ -124,7 +124,10 @@ impl Engine {
         show(&mut encoder, picture);
         frame.end(&mut encoder);
         frame.submit(|| self.open.queue.submit([encoder.finish()]));
-        present(&self.open.queue);
+        if let Some(present) = present {
+            frame.present(|| present(&self.open.queue));
+        }
+        drop(frame);
 
         self.frames += 1;
         let finished = Arc::clone(&self.finished);

@@ -26,7 +26,7 @@ pub(crate) fn run(engine: &mut Engine, options: &Options, stop: &AtomicBool) -> 
         }
         pace.started(Instant::now());
         engine.resize(size_at(engine.frames(), options));
-        engine.render(egui::RawInput::default(), |_, _| {}, |_| {})?;
+        engine.render(egui::RawInput::default(), |_, _| {}, None::<fn(&wgpu::Queue)>)?;
         status.frame(engine.frames(), || engine.status());
     }
     status.end();

@@ -188,7 +188,7 @@ impl Shown {
             queue.present(texture);
         };
         let input = self.ui.as_mut().map(|ui| ui.take_egui_input(&self.window)).unwrap_or_default();
-        let asks = self.engine.render(input, show, present)?;
+        let asks = self.engine.render(input, show, Some(present))?;
         if let (Some(ui), Some(asks)) = (&mut self.ui, asks) {
             ui.handle_platform_output(&self.window, asks);
         }

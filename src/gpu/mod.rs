@@ -2,14 +2,14 @@
 //!
 //! This room owns the query sets, read-back buffers and completion callbacks that figures about the GPU are made of:
 //!
-//! - [`FrameTimer`]: four hooks a frame on the GPU, preparation and submission time on the CPU
+//! - [`FrameTimer`]: four hooks a frame on the GPU; preparation, encoding, submission and presentation on the CPU
 //! - [`Timestamps`]: the time stamps under it, for any other pass that is to be timed
 //! - [`Submissions`]: numbered submissions, when they complete, how many are in flight
 //! - [`wanted_features`], [`AdapterFacts`]: what to ask of an adapter, and what it is called
 //! - [`texture_bytes`]: how many bytes a texture's texels take
 //!
-//! It must not know of monitors, the registry or who shows a figure. The pure parts (`ticks`, `slots`, `ledger`,
-//! `footprint`) know nothing of a device and are tested without one. No call in this room waits for the GPU, and no
+//! It must not know of monitors, the registry or who shows a figure. The pure parts (`ticks`, `phases`, `slots`,
+//! `ledger`, `footprint`) know nothing of a device and are tested without one. No call in this room waits for the GPU, and no
 //! lock of this room is held while it calls into wgpu: wgpu runs other people's callbacks there.
 
 mod adapter;
@@ -21,6 +21,8 @@ mod ledger;
 #[cfg(not(feature = "telemetry"))]
 mod off;
 mod outcome;
+#[cfg(feature = "telemetry")]
+mod phases;
 #[cfg(feature = "telemetry")]
 mod slots;
 #[cfg(feature = "telemetry")]

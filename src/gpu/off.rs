@@ -18,6 +18,12 @@ impl FrameTimer {
         Self
     }
 
+    /// The same.
+    #[must_use]
+    pub fn numbered_by(self, _: Probe) -> Self {
+        self
+    }
+
     /// A frame that is not timed.
     #[must_use]
     pub fn begin(&self) -> TimedFrame {
@@ -63,8 +69,13 @@ impl TimedFrame {
     pub fn end(&mut self, _: &mut wgpu::CommandEncoder) {}
 
     /// Calls `submit`.
-    pub fn submit<R>(self, submit: impl FnOnce() -> R) -> R {
+    pub fn submit<R>(&mut self, submit: impl FnOnce() -> R) -> R {
         submit()
+    }
+
+    /// Calls `present`.
+    pub fn present<R>(&mut self, present: impl FnOnce() -> R) -> R {
+        present()
     }
 }
 

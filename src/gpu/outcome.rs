@@ -17,7 +17,7 @@ pub struct FrameTimerStats {
     pub skipped: u64,
     /// Frames whose hooks were recorded and could not be read back.
     pub failed: u64,
-    /// Hooks left out because their time lay before that of an earlier hook.
+    /// Hooks left out because their time lay before that of an earlier hook, or was that of an earlier frame.
     pub disordered_hooks: u64,
 }
 

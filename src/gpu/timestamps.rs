@@ -53,6 +53,9 @@ pub struct TimestampsStats {
     pub failed: u64,
     /// Stamps not handed out, because their batch was full.
     pub refused_stamps: u64,
+    /// Stamps left out because they were those of an earlier batch: the commands that should have taken them anew had not run when they
+    /// were read back.
+    pub stale_stamps: u64,
 }
 
 impl Timestamps {
@@ -200,7 +203,7 @@ impl Batch {
         let Self { shared, slot, used } = self;
         let pending = PendingRead { counters: Arc::clone(&shared.counters), on_ready: Some(on_ready) };
         if used == 0 {
-            return pending.finish(Ok(Readings { ticks: Vec::new() }));
+            return pending.finish(Ok(Readings { ticks: Vec::new(), stale: 0 }));
         }
         let buffers = &shared.buffers[slot.index as usize];
         let first = slot.index * shared.stamps_per_batch;
@@ -241,15 +244,22 @@ impl Batch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readings {
     ticks: Vec<u64>,
+    stale: u32,
 }
 
 impl Readings {
     /// The raw ticks of a stamp (multiply by `Queue::get_timestamp_period` for nanoseconds; only differences mean
-    /// something). `None` for a stamp that was not recorded, or that the backend left out.
+    /// something). `None` for a stamp that was not recorded, that the backend left out, or that is stale.
     #[must_use]
     pub fn ticks(&self, stamp: Stamp) -> Option<u64> {
         // Unwritten queries read as zero; Metal's error value is all ones.
         self.ticks.get(stamp.0 as usize).copied().filter(|&ticks| ticks != 0 && ticks != u64::MAX)
+    }
+
+    /// How many stamps are absent because they are those of an earlier batch.
+    #[must_use]
+    pub fn stale(&self) -> u32 {
+        self.stale
     }
 }
 
@@ -287,6 +297,7 @@ struct Counters {
     read: AtomicU64,
     failed: AtomicU64,
     refused_stamps: AtomicU64,
+    stale_stamps: AtomicU64,
 }
 
 impl Counters {
@@ -297,6 +308,7 @@ impl Counters {
             read: self.read.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             refused_stamps: self.refused_stamps.load(Ordering::Relaxed),
+            stale_stamps: self.stale_stamps.load(Ordering::Relaxed),
         }
     }
 }
@@ -331,6 +343,8 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 struct Buffers {
     resolve: wgpu::Buffer,
     read: Mutex<wgpu::Buffer>,
+    /// The ticks that each query had when it was read back last. A query keeps them until it is recorded anew.
+    before: Mutex<Vec<u64>>,
     /// A mapping has failed. wgpu takes the buffer for mapped from then on, and gives an error for its unmapping.
     unreadable: AtomicBool,
 }
@@ -359,6 +373,7 @@ impl Shared {
                     wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
                 ),
                 read: Mutex::new(buffer(device, stamps_per_batch, READ)),
+                before: Mutex::new(vec![0; stamps_per_batch as usize]),
                 unreadable: AtomicBool::new(false),
             })
             .collect();
@@ -426,8 +441,25 @@ impl TakenSlot {
             range.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).map(u64::from_le_bytes).collect()
         });
         buffer.unmap();
-        ticks.map(|ticks| Readings { ticks }).map_err(|_| ReadbackError(None))
+        let mut ticks: Vec<u64> = ticks.map_err(|_| ReadbackError(None))?;
+        let stale = leave_out_stale(&mut ticks, &mut shared.buffers[self.index as usize].before.lock());
+        shared.counters.stale_stamps.fetch_add(stale.into(), Ordering::Relaxed);
+        Ok(Readings { ticks, stale })
     }
+}
+
+/// Makes absent what is as it was `before`, and counts that; the others are remembered. A clock that runs gives no stamp twice.
+fn leave_out_stale(ticks: &mut [u64], before: &mut [u64]) -> u32 {
+    let mut stale = 0;
+    for (tick, before) in ticks.iter_mut().zip(before) {
+        if *tick != 0 && *tick == *before {
+            *tick = 0;
+            stale += 1;
+        } else {
+            *before = *tick;
+        }
+    }
+    stale
 }
 
 impl Drop for TakenSlot {

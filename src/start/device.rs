@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use engine_vitals_core::contract::{ResourceMonitor, VramProvider};
 use engine_vitals_core::memory::HeapTag;
 use engine_vitals_core::monitor::{AdapterMonitor, GpuFrameMonitor, VramResourceMonitor};
+use engine_vitals_core::probe::Probe;
 use engine_vitals_core::registry::Registry;
 use parking_lot::Mutex;
 
@@ -31,13 +32,14 @@ impl DeviceWatch {
     pub(super) fn new(
         registry: &Registry,
         gpu: Arc<GpuFrameMonitor>,
+        probe: Probe,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         notices: &Mutex<Vec<String>>,
     ) -> Self {
         let provider = Arc::new(AllocatorReportProvider::new(device));
         let monitors = (!is_watched(device)).then(|| DeviceMonitors::around(registry, device, Arc::clone(&provider)));
-        let timer = FrameTimer::new(device, queue, gpu);
+        let timer = FrameTimer::new(device, queue, gpu).numbered_by(probe);
         if timer.support() == TimestampSupport::None {
             let facts = AdapterFacts::new(&device.adapter_info());
             let notice = format!(
@@ -54,7 +56,8 @@ impl DeviceWatch {
         Self { _monitors: monitors, timer, provider }
     }
 
-    /// The timer of this device's frames, which reports to [`Vitals::gpu_monitor`](super::Vitals::gpu_monitor).
+    /// The timer of this device's frames, which reports to [`Vitals::gpu_monitor`](super::Vitals::gpu_monitor). Its frames bear the numbers
+    /// that [`Vitals::frame`](super::Vitals::frame) counts by: a frame is that of the number under way when it begins.
     #[must_use]
     pub fn timer(&self) -> &FrameTimer {
         &self.timer

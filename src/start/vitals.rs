@@ -357,7 +357,7 @@ impl Vitals {
     /// Ask for [`gpu::wanted_features`](crate::gpu::wanted_features) when you request the device, or times on the GPU are absent.
     #[must_use = "dropping it ends the measuring"]
     pub fn watch_device(&self, device: &wgpu::Device, queue: &wgpu::Queue) -> DeviceWatch {
-        DeviceWatch::new(&self.registry, Arc::clone(&self.gpu), device, queue, &self.notices)
+        DeviceWatch::new(&self.registry, Arc::clone(&self.gpu), self.probe(), device, queue, &self.notices)
     }
 
     /// What the life of the program's resources was so far: packets, churn, its sources, and why each queue and target was destroyed,

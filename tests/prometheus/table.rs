@@ -50,7 +50,7 @@ fn answers_are_the_figures_of_the_table() {
 /// A frame of 16 ms whose main pass takes the middle half.
 fn frame(number: u64) -> FrameStats {
     let hooks = [0, 4, 12, 16].map(|ms| Some(Duration::from_millis(ms)));
-    FrameStats { frame_number: number, hooks, cpu_preparation: Some(Duration::from_millis(2)), cpu_submission: None }
+    FrameStats { frame_number: number, hooks, cpu_preparation: Some(Duration::from_millis(2)), ..FrameStats::default() }
 }
 
 /// The table, what Prometheus then scrapes, and the table again.

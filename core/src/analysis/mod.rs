@@ -27,6 +27,7 @@ mod report;
 mod report_text;
 #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "dumps and differences are empty"))]
 pub(crate) mod text;
+mod times;
 mod windows;
 
 pub use build::Answers;
@@ -43,6 +44,7 @@ pub use report::{
     Others, OwnerKindFigures, OwnerName, PacketFigures, PacketRef, ReasonFigures, RecreateLoop, StartupReport,
     WindowReport,
 };
+pub use times::{TimeStats, TimeWindow};
 pub use windows::{Analyzer, Detail, Edge, Observation, StartupEnd, Window};
 #[cfg(feature = "telemetry")]
 pub use {

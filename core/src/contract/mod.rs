@@ -26,7 +26,7 @@ pub use monitor::{
 };
 pub use profile::{HeapMeasure, ResolvedFrame, ResolvedProfile, ResolvedSite, SourceLine};
 pub use reports::{
-    FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport, ResourceUsageReport,
-    VramReport, bytes_to_mb,
+    CpuPhase, FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport,
+    ResourceUsageReport, VramReport, bytes_to_mb,
 };
 pub use vram::{EngineBusy, VramHeap};

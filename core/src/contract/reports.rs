@@ -261,6 +261,36 @@ impl GpuHook {
     pub const ALL: [Self; 4] = [Self::FrameStart, Self::MainPassBegin, Self::MainPassEnd, Self::FrameEnd];
 }
 
+/// What a frame's time on the CPU is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum CpuPhase {
+    /// From the frame's begin to its first hook: simulation, culling, uploads. All of the preparation for a frame without hooks.
+    Prepare = 0,
+    /// From the first hook to the submission: recording commands.
+    Encode = 1,
+    /// Inside `Queue::submit`.
+    Submit = 2,
+    /// Inside the call that presents.
+    Present = 3,
+}
+
+impl CpuPhase {
+    /// All phases in the order of a frame.
+    pub const ALL: [Self; 4] = [Self::Prepare, Self::Encode, Self::Submit, Self::Present];
+
+    /// The value of the label `phase`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Encode => "encode",
+            Self::Submit => "submit",
+            Self::Present => "present",
+        }
+    }
+}
+
 /// The times of one frame, as an engine's own timer or `FrameTimer` hands them in. What was not measured is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FrameStats {
@@ -268,10 +298,14 @@ pub struct FrameStats {
     pub frame_number: u64,
     /// Time on the GPU of each [`GpuHook`], since the first of the frame's hooks.
     pub hooks: [Option<Duration>; 4],
-    /// Time on the CPU from the frame's begin to its submission.
+    /// Time on the CPU from the frame's begin to its submission, encoding included.
     pub cpu_preparation: Option<Duration>,
+    /// The part of [`cpu_preparation`](Self::cpu_preparation) from the frame's first hook on: recording its commands.
+    pub cpu_encode: Option<Duration>,
     /// Time on the CPU spent in submitting.
     pub cpu_submission: Option<Duration>,
+    /// Time on the CPU spent in presenting.
+    pub cpu_present: Option<Duration>,
 }
 
 /// The times of one finished frame.
@@ -282,10 +316,14 @@ pub struct GpuReport {
     pub frame_number: u64,
     /// Microseconds on the GPU since the first hook, of FrameStart, MainPassBegin, MainPassEnd, FrameEnd; `None` without timestamps.
     pub hook_timings_us: [Option<u32>; 4],
-    /// Microseconds on the CPU from the frame's begin to its submission.
+    /// Microseconds on the CPU from the frame's begin to its submission, encoding included.
     pub cpu_preparation_time_us: Option<u32>,
+    /// The part of them from the frame's first hook on; `None` for a frame without hooks.
+    pub cpu_encode_time_us: Option<u32>,
     /// Microseconds on the CPU spent in submitting.
     pub cpu_submission_time_us: Option<u32>,
+    /// Microseconds on the CPU spent in presenting; `None` for a frame whose presenting was not timed.
+    pub cpu_present_time_us: Option<u32>,
 }
 
 impl From<FrameStats> for GpuReport {
@@ -294,7 +332,28 @@ impl From<FrameStats> for GpuReport {
             frame_number: stats.frame_number,
             hook_timings_us: stats.hooks.map(|time| time.and_then(micros)),
             cpu_preparation_time_us: stats.cpu_preparation.and_then(micros),
+            cpu_encode_time_us: stats.cpu_encode.and_then(micros),
             cpu_submission_time_us: stats.cpu_submission.and_then(micros),
+            cpu_present_time_us: stats.cpu_present.and_then(micros),
+        }
+    }
+}
+
+impl FrameStats {
+    /// Time on the GPU from one hook to a later one; `None` when one is missing or the later lies before the earlier.
+    #[must_use]
+    pub fn between(&self, begin: GpuHook, end: GpuHook) -> Option<Duration> {
+        self.hooks[end as usize]?.checked_sub(self.hooks[begin as usize]?)
+    }
+
+    /// Time on the CPU in a phase of the frame. Phases do not overlap: the preparation ends where encoding begins.
+    #[must_use]
+    pub fn phase(&self, phase: CpuPhase) -> Option<Duration> {
+        match phase {
+            CpuPhase::Prepare => Some(self.cpu_preparation?.saturating_sub(self.cpu_encode.unwrap_or_default())),
+            CpuPhase::Encode => self.cpu_encode,
+            CpuPhase::Submit => self.cpu_submission,
+            CpuPhase::Present => self.cpu_present,
         }
     }
 }
@@ -330,16 +389,28 @@ impl GpuReport {
         self.main_pass_duration_us().map(|us| Duration::from_micros(us.into()))
     }
 
-    /// Time on the CPU from the frame's begin to its submission.
+    /// Time on the CPU from the frame's begin to its submission, encoding included.
     #[must_use]
     pub fn cpu_preparation_time(&self) -> Option<Duration> {
         self.cpu_preparation_time_us.map(|us| Duration::from_micros(us.into()))
+    }
+
+    /// The part of [`cpu_preparation_time`](Self::cpu_preparation_time) from the frame's first hook on.
+    #[must_use]
+    pub fn cpu_encode_time(&self) -> Option<Duration> {
+        self.cpu_encode_time_us.map(|us| Duration::from_micros(us.into()))
     }
 
     /// Time on the CPU spent in submitting.
     #[must_use]
     pub fn cpu_submission_time(&self) -> Option<Duration> {
         self.cpu_submission_time_us.map(|us| Duration::from_micros(us.into()))
+    }
+
+    /// Time on the CPU spent in presenting.
+    #[must_use]
+    pub fn cpu_present_time(&self) -> Option<Duration> {
+        self.cpu_present_time_us.map(|us| Duration::from_micros(us.into()))
     }
 
     /// `None` when a hook is missing or the end lies before the begin.

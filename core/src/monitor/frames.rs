@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::analysis::{TimeStats, TimeWindow};
 use crate::contract::{Histogram, MonitoredResourceType, ResourceMonitor, ResourceUsageReport, Row, Series, Unit};
 
 /// Frames of lanes beyond this many count as the lane `other`, which has no times: those between frames of different lanes are none.
@@ -26,6 +27,7 @@ pub struct FrameMonitor {
 struct Lane {
     name: Cow<'static, str>,
     times: Arc<Histogram>,
+    window: TimeWindow,
     frames: u64,
     last: Option<Duration>,
 }
@@ -45,7 +47,8 @@ impl FrameMonitor {
         let index = known.unwrap_or_else(|| {
             let name = if lanes.len() < LANES { Cow::Owned(lane.to_owned()) } else { Cow::Borrowed(OTHER) };
             lanes.iter().position(|known| known.name == name).unwrap_or_else(|| {
-                lanes.push(Lane { name, times: Arc::new(Histogram::for_frames()), frames: 0, last: None });
+                let times = Arc::new(Histogram::for_frames());
+                lanes.push(Lane { name, times, window: TimeWindow::default(), frames: 0, last: None });
                 lanes.len() - 1
             })
         });
@@ -56,7 +59,16 @@ impl FrameMonitor {
         }
         if let Some(time) = lane.last.replace(now).and_then(|last| now.checked_sub(last)) {
             lane.times.record(time);
+            lane.window.push(time);
         }
+    }
+
+    /// The statistics of the last 1,024 times between frames of the lane; `None` for a lane that is not known or has no times yet. It
+    /// copies and sorts them: ask now and then, not each frame.
+    #[must_use]
+    pub fn window(&self, lane: &str) -> Option<TimeStats> {
+        let window = self.lanes.lock().iter().find(|known| known.name == lane)?.window.clone();
+        window.stats()
     }
 }
 
@@ -124,6 +136,10 @@ mod tests {
         let main = lanes[0].times.snapshot();
         assert_eq!((main.count, main.sum), (2, 0.033), "the frame that went back in time has no time");
         assert_eq!(lanes[1].times.snapshot().count, 0);
+        drop(lanes);
+        let window = monitor.window("main").unwrap();
+        assert_eq!((window.count, window.min, window.max), (2, 16 * MS, 17 * MS));
+        assert_eq!((monitor.window("second"), monitor.window("third")), (None, None));
     }
 
     #[test]

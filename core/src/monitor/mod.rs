@@ -21,7 +21,7 @@ mod vram;
 pub use adapter::AdapterMonitor;
 pub use allocator::AllocatorMonitor;
 pub use frames::FrameMonitor;
-pub use gpu::{GpuFrameMonitor, TimerSkip};
+pub use gpu::{GpuFrameMonitor, GpuWindow, TimerSkip};
 pub use lifecycle::LifecycleResourceMonitor;
 pub use memory::MemoryResourceMonitor;
 pub use passes::{FramePasses, GpuPass, GpuPassReport, PassTimeMonitor, UntimedPass};

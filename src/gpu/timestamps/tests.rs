@@ -98,3 +98,16 @@ fn any_configuration_is_brought_within_the_limits() {
         assert_eq!(timestamps.begin().is_some(), timestamps.support() != TimestampSupport::None);
     }
 }
+
+#[test]
+fn what_a_query_kept_from_before_is_left_out() {
+    let mut before = [0; 3];
+    let mut ticks = [5, 0, 7];
+    assert_eq!(leave_out_stale(&mut ticks, &mut before), 0);
+    assert_eq!((ticks, before), ([5, 0, 7], [5, 0, 7]));
+    let mut ticks = [5, 0, 8];
+    assert_eq!(leave_out_stale(&mut ticks, &mut before), 1);
+    assert_eq!(ticks, [0, 0, 8]);
+    let mut fewer = [5];
+    assert_eq!((leave_out_stale(&mut fewer, &mut before), before), (1, [5, 0, 8]), "still the same, and still known");
+}

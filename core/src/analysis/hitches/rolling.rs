@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::times::Last;
 use super::{FrameFacts, WORKS, Work, saturated};
 
 /// Frames that the typical one is the median of.
@@ -10,35 +11,7 @@ pub(super) const FRAMES: usize = 120;
 const PASSES: usize = 64;
 
 /// The last values of one figure.
-#[derive(Debug)]
-struct Series {
-    values: [u64; FRAMES],
-    /// Values ever pushed.
-    pushed: usize,
-}
-
-impl Default for Series {
-    fn default() -> Self {
-        Self { values: [0; FRAMES], pushed: 0 }
-    }
-}
-
-impl Series {
-    fn push(&mut self, value: u64) {
-        self.values[self.pushed % FRAMES] = value;
-        self.pushed += 1;
-    }
-
-    /// The lower median; 0 of nothing.
-    fn median(&self) -> u64 {
-        let mut values = self.values;
-        let known = &mut values[..self.pushed.min(FRAMES)];
-        match known.len() {
-            0 => 0,
-            length => *known.select_nth_unstable((length - 1) / 2).1,
-        }
-    }
-}
+type Series = Last<FRAMES>;
 
 #[derive(Debug, Default)]
 struct WorkSeries {
@@ -80,7 +53,7 @@ impl Rolling {
 
     /// The series of a pass: its own, a new one, or that of a pass that has not been seen for longer than frames are remembered.
     fn place_of(&mut self, name: &str) -> Option<&mut PassSeries> {
-        let now = self.times.pushed;
+        let now = self.times.pushed();
         let known = self.passes.iter().position(|pass| &*pass.name == name);
         let index = known.or_else(|| {
             let new = PassSeries { name: name.into(), nanos: Series::default(), last: now };
@@ -99,7 +72,7 @@ impl Rolling {
 
     /// Frames remembered.
     pub(super) fn frames(&self) -> usize {
-        self.times.pushed.min(FRAMES)
+        self.times.kept().len()
     }
 
     pub(super) fn typical_time(&self) -> Duration {
