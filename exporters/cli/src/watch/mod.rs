@@ -11,6 +11,7 @@
 mod address;
 mod exposition;
 mod fetch;
+mod passes;
 mod rates;
 mod sample;
 mod state;

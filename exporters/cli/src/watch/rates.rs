@@ -1,5 +1,6 @@
 //! Two samples and the time between them, made into figures to show. Pure.
 
+use super::passes::{self, Hitches, Pass};
 use super::sample::{Figure, Histogram, Identity, Monitor, Sample};
 
 /// What happened between two scrapes, and how things stood at the second.
@@ -11,6 +12,10 @@ pub(crate) struct Rates {
     pub(crate) series: usize,
     /// Frames by lane, then the GPU's times, then the CPU's phases.
     pub(crate) timings: Vec<Timing>,
+    /// Passes on the GPU, those that take longest in all first; none where they are not timed.
+    pub(crate) passes: Vec<Pass>,
+    /// Hitches by cause, those of which there are most first.
+    pub(crate) hitches: Vec<Hitches>,
     /// Mean frame time of the lane with the most frames.
     pub(crate) frame: Option<FrameRate>,
     pub(crate) heap: Heap,
@@ -138,6 +143,8 @@ impl Rates {
             series: now.series,
             frame,
             timings,
+            passes: passes::rates(span, now),
+            hitches: passes::hitches(span, now),
             heap: Heap {
                 live_bytes: now.heap.live_bytes,
                 peak_bytes: now.heap.peak_bytes,
@@ -163,7 +170,7 @@ impl Rates {
 
 /// The sample before and how long ago it was; nothing at the first.
 #[derive(Debug, Clone, Copy)]
-struct Span<'a>(Option<(&'a Sample, f64)>);
+pub(super) struct Span<'a>(Option<(&'a Sample, f64)>);
 
 impl<'a> Span<'a> {
     fn new(before: Option<(&'a Sample, f64)>) -> Self {
@@ -171,11 +178,11 @@ impl<'a> Span<'a> {
     }
 
     /// Growth per second of a counter. `None` where either is unknown or it has fallen.
-    fn rate(self, of: impl Fn(&Sample) -> Figure, now: &Sample) -> Figure {
+    pub(super) fn rate(self, of: impl Fn(&Sample) -> Figure, now: &Sample) -> Figure {
         Some(self.growth(&of, of(now))? / self.0?.1)
     }
 
-    fn growth(self, before: impl Fn(&'a Sample) -> Figure, now: Figure) -> Figure {
+    pub(super) fn growth(self, before: impl Fn(&'a Sample) -> Figure, now: Figure) -> Figure {
         let grown = now? - before(self.0?.0)?;
         (grown >= 0.0).then_some(grown)
     }

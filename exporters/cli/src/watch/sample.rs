@@ -13,6 +13,10 @@ use super::exposition::{Series, parse};
 pub(crate) struct Sample {
     pub(crate) identity: Identity,
     pub(crate) times: Times,
+    /// By name of the pass on the GPU.
+    pub(crate) passes: BTreeMap<String, Pass>,
+    /// By cause.
+    pub(crate) hitches: BTreeMap<String, Figure>,
     pub(crate) heap: Heap,
     /// By tag of the heap.
     pub(crate) tags: BTreeMap<String, Tag>,
@@ -52,6 +56,13 @@ pub(crate) struct Times {
     pub(crate) gpu_main_pass: Histogram,
     /// Seconds in all, by phase of the frame on the CPU.
     pub(crate) cpu_phases: BTreeMap<String, Figure>,
+}
+
+/// A pass on the GPU, over life.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Pass {
+    pub(crate) runs: Figure,
+    pub(crate) seconds: Figure,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -154,6 +165,8 @@ impl Sample {
             // No series belongs to two of them.
             let _ = sample.identity.take(&series)
                 || sample.times.take(&series)
+                || take_passes(&mut sample.passes, &series)
+                || take_hitches(&mut sample.hitches, &series)
                 || sample.heap.take(&series)
                 || take_tags(&mut sample.tags, &series)
                 || sample.process.take(&series)
@@ -203,6 +216,24 @@ impl Times {
         }
         true
     }
+}
+
+fn take_passes(passes: &mut BTreeMap<String, Pass>, series: &Series) -> bool {
+    let figure = match series.name.as_str() {
+        "vitals_gpu_pass_runs_total" => &mut entry(passes, series, "pass").runs,
+        "vitals_gpu_pass_seconds_total" => &mut entry(passes, series, "pass").seconds,
+        _ => return false,
+    };
+    add(figure, series.value);
+    true
+}
+
+fn take_hitches(hitches: &mut BTreeMap<String, Figure>, series: &Series) -> bool {
+    let is_one = series.name == "vitals_hitches_total";
+    if is_one {
+        add(entry(hitches, series, "cause"), series.value);
+    }
+    is_one
 }
 
 impl Histogram {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::passes::{Hitches, Pass};
 use super::rates::{Health, Quantile, Rates, Resource, Tag, Timing};
 use super::state::Watched;
 use super::units::{bytes, count, rate, seconds};
@@ -15,6 +16,12 @@ pub(crate) fn page(watched: &Watched) -> String {
     let interval = watched.interval().as_secs_f64();
     let _ = writeln!(out, "{} series, rates over {interval} s{}\n", rates.series, losses(rates));
     section(&mut out, &["times", "per second", "mean", "~p50", "~p95"], timings(rates));
+    if !rates.passes.is_empty() {
+        section(&mut out, &["GPU passes", "runs/s", "mean", "per second"], passes(rates));
+    }
+    if !rates.hitches.is_empty() {
+        section(&mut out, &["hitches", "in all", "new"], hitches(rates));
+    }
     section(&mut out, &["memory", ""], memory(rates));
     if !rates.tags.is_empty() {
         section(&mut out, &["heap by tag", "bytes", "blocks", "allocs/s", "allocated/s"], tags(rates));
@@ -95,6 +102,19 @@ pub(crate) fn timings(rates: &Rates) -> Vec<Vec<String>> {
         vec![timing.name.clone(), rate(timing.per_second), seconds(timing.mean), p50, p95]
     };
     rates.timings.iter().map(row).collect()
+}
+
+/// Pass on the GPU, runs per second, time of a run, time in a second.
+pub(crate) fn passes(rates: &Rates) -> Vec<Vec<String>> {
+    let row =
+        |pass: &Pass| vec![pass.name.clone(), rate(pass.runs_per_second), seconds(pass.mean), seconds(pass.share)];
+    rates.passes.iter().map(row).collect()
+}
+
+/// Cause, frames since the start, frames in between.
+pub(crate) fn hitches(rates: &Rates) -> Vec<Vec<String>> {
+    let row = |hitches: &Hitches| vec![hitches.cause.clone(), count(Some(hitches.count)), count(hitches.new)];
+    rates.hitches.iter().map(row).collect()
 }
 
 /// Kind, live, bytes, created and destroyed per second.

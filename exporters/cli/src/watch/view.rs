@@ -148,6 +148,20 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
         rows: summary::timings(rates),
         least: 3,
     };
+    let passes = (!rates.passes.is_empty()).then(|| Panel {
+        title: "GPU passes",
+        header: &["", "/s", "mean", "in 1 s"],
+        widths: &[5, 8, 8],
+        rows: summary::passes(rates),
+        least: 2,
+    });
+    let hitches = (!rates.hitches.is_empty()).then(|| Panel {
+        title: "hitches",
+        header: &["", "in all", "new"],
+        widths: &[7, 5],
+        rows: summary::hitches(rates),
+        least: 1,
+    });
     let resources = Panel {
         title: "resources",
         header: &["", "live", "bytes", "new/s", "gone/s"],
@@ -177,12 +191,23 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
         draw_column(
             frame,
             area,
-            [timings, memory].into_iter().chain(tags).chain([vram, resources, submissions, monitors]).collect(),
+            [timings]
+                .into_iter()
+                .chain(hitches)
+                .chain(passes)
+                .chain([memory])
+                .chain(tags)
+                .chain([vram, resources, submissions, monitors])
+                .collect(),
         );
     } else {
         let [left, right] = area.layout(&Layout::horizontal([Constraint::Percentage(60), Constraint::Fill(1)]));
-        draw_column(frame, left, [timings].into_iter().chain(tags).chain([resources, monitors]).collect());
-        draw_column(frame, right, vec![memory, vram, submissions]);
+        draw_column(
+            frame,
+            left,
+            [timings].into_iter().chain(tags).chain([resources, monitors]).chain(passes).collect(),
+        );
+        draw_column(frame, right, [memory, vram, submissions].into_iter().chain(hitches).collect());
     }
 }
 
@@ -330,6 +355,8 @@ mod tests {
         assert!(line(&shown, "used (driver)").contains("used (driver) 80.0 MiB"), "{shown}");
         assert!(line(&shown, "capacity (driver)").contains("capacity (driver) 8.00 GiB"), "{shown}");
         assert!(shown.contains("monitors failing or stale: vram"), "{shown}");
+        assert!(line(&shown, "lighting").contains("lighting 60.0 15.0 ms 900 ms"), "{shown}");
+        assert!(line(&shown, "pipelines").contains("pipelines 2 2"), "{shown}");
     }
 
     #[test]
