@@ -23,7 +23,7 @@
 //!  instrument, your code ─▶ probe ─▶ tracker ─▶ analysis ─┐
 //!  memory   TrackingAllocator ────────────────────────────┼─▶ monitor ─▶ registry ─▶ outputs ─▶ exporters
 //!  gpu      frame timer, submissions ─────────────────────┤               (table)    metrics    Prometheus, JSON lines,
-//!  vram     wgpu's allocator, the system ─────────────────┘                          facade     Perfetto
+//!  vram     wgpu, the driver, the system ─────────────────┘                          facade     Perfetto
 //! ```
 //!
 //! Data flows to the right only. A producer knows its [`Probe`] and nothing to the right of it; monitors read what was reported and other
@@ -36,7 +36,7 @@
 //! - [`probe`]: report resources, frames and submissions; [`tracker`]: read them: totals, snapshots, events
 //! - [`analysis`]: what they mean: churn, windows, guards, dumps, differences, leaks; [`assert_no_leaks!`] for tests
 //! - [`memory`]: the [`TrackingAllocator`] and what the system says of the process
-//! - [`gpu`]: times on the GPU, submissions, adapter facts; [`vram`]: what wgpu's allocator says
+//! - [`gpu`]: times on the GPU, submissions, adapter facts; [`vram`]: GPU memory from every source there is
 //! - [`contract`]: the monitor traits, their reports, and how a monitor of your own describes its figures
 //! - [`monitor`]: the standard monitors; [`registry`]: what runs them
 //!
@@ -70,9 +70,9 @@
 //! - `serve` (default): the HTTP server with `/metrics`
 //! - `trace` (default): `ENGINE_VITALS_TRACE=1` writes the event stream as JSON lines to stderr;
 //!   `ENGINE_VITALS_TRACE_FILE=path` a trace that Perfetto opens
-//! - `vulkan`, `dx12`, `metal`: the API's own handles of buffers and textures
+//! - `vulkan`, `dx12`, `metal`: the API's own handles of buffers and textures, and what it says of GPU memory
+//! - `nvml`: what NVIDIA's driver says of GPU memory; `counters`: what wgpu's internal counters say
 //! - `fault`: faults by a plan (`instrument::fault`), to test how an engine recovers
-//! - `call-sites`: a sample of the places in the program that allocate (`TrackingAllocator::with_call_sites`)
 //! - `call-sites`: the lines of the program that the heap comes from, by sampling: [`Vitals::heap_profile`]
 //! - `log`: warnings through `tracing`
 
@@ -97,7 +97,7 @@ pub use memory::{HeapTag, TrackingAllocator};
 pub use probe::{Context, New, OwnerKind, PacketResult, Probe, ResourceKind, Ticket};
 pub use registry::Registry;
 pub use registry::global::{get_registered_monitor, get_registered_monitors, register_resource_monitor};
-pub use start::{Builder, DeviceWatch, FrameSummary, HeapProfileError, StandardMonitor, Vitals, start};
+pub use start::{Builder, DeviceSources, DeviceWatch, FrameSummary, HeapProfileError, StandardMonitor, Vitals, start};
 pub use tracker::Tracker;
 
 /// The examples of the README compile and run.

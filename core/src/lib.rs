@@ -10,7 +10,7 @@
 //! - [`probe`]: the write side of the book of resources; [`tracker`]: its read side
 //! - [`analysis`]: what its answers mean: churn, windows, guards, graphs, differences, leaks, reports
 //! - [`memory`]: the tracking allocator, process and system memory
-//! - `vram`: the memory of graphics devices, from sources that need no graphics library
+//! - [`vram`]: the memory of graphics devices, from sources that need no graphics library
 //! - [`monitor`]: the standard monitors
 //! - [`registry`]: runs monitors, keeps their figures in one table, hands it to outputs
 //!
@@ -18,6 +18,7 @@
 
 pub mod analysis;
 pub mod contract;
+mod files;
 #[cfg(feature = "telemetry")]
 mod log;
 pub mod memory;
@@ -27,5 +28,4 @@ pub mod registry;
 #[cfg(feature = "telemetry")]
 mod sync;
 pub mod tracker;
-#[cfg(feature = "telemetry")]
 pub mod vram;

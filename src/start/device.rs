@@ -1,6 +1,6 @@
 //! The measuring of one device.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use engine_vitals_core::contract::{ResourceMonitor, VramProvider};
 use engine_vitals_core::memory::HeapTag;
@@ -10,35 +10,61 @@ use engine_vitals_core::registry::Registry;
 use parking_lot::Mutex;
 
 use crate::gpu::{AdapterFacts, FrameTimer, TimestampSupport};
-use crate::vram::AllocatorReportProvider;
+use crate::vram::{self, AllocatorReportProvider, DetectOptions, VramSource};
 
 /// Measures a device for as long as it is kept. It keeps the device too: drop it with the device.
 pub struct DeviceWatch {
     /// Absent for an instrumented device, which has its own.
     _monitors: Option<DeviceMonitors>,
     timer: FrameTimer,
-    provider: Arc<AllocatorReportProvider>,
+    provider: Arc<dyn VramProvider>,
 }
 
 /// The monitors of one device, registered for as long as it is kept. It keeps the device.
 pub(super) struct DeviceMonitors {
-    registry: Registry,
     ids: Vec<String>,
-    /// The monitors know it for as long as it is here.
-    _provider: Arc<AllocatorReportProvider>,
+    devices: Devices,
+    /// Among the devices.
+    number: u64,
+    // The monitors know them for as long as they are here.
+    allocator: Arc<dyn VramProvider>,
+    _others: Vec<Arc<dyn VramProvider>>,
+}
+
+/// The devices that are measured now, where their monitors are registered, and what is known of their memory.
+#[derive(Debug, Clone)]
+pub(super) struct Devices {
+    registry: Registry,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    next: u64,
+    devices: Vec<(u64, DeviceSources)>,
+}
+
+/// The sources of figures about one device's memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceSources {
+    /// The adapter's name.
+    pub adapter: String,
+    /// Those that there are, by rank, then those that are absent, with reasons.
+    pub sources: Vec<VramSource>,
 }
 
 impl DeviceWatch {
     pub(super) fn new(
-        registry: &Registry,
+        devices: &Devices,
         gpu: Arc<GpuFrameMonitor>,
         probe: Probe,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         notices: &Mutex<Vec<String>>,
     ) -> Self {
-        let provider = Arc::new(AllocatorReportProvider::new(device));
-        let monitors = (!is_watched(device)).then(|| DeviceMonitors::around(registry, device, Arc::clone(&provider)));
+        let monitors = (!is_watched(device)).then(|| DeviceMonitors::new(devices, device));
+        let provider = monitors.as_ref().map_or_else(|| alone(device), DeviceMonitors::allocator);
         let timer = FrameTimer::new(device, queue, gpu).numbered_by(probe);
         if timer.support() == TimestampSupport::None {
             let facts = AdapterFacts::new(&device.adapter_info());
@@ -81,28 +107,76 @@ fn is_watched(device: &wgpu::Device) -> bool {
     }
 }
 
-impl DeviceMonitors {
-    /// Measures a device that was just made.
-    #[cfg(feature = "instrument")]
-    pub(super) fn new(registry: &Registry, device: &wgpu::Device) -> Self {
-        Self::around(registry, device, Arc::new(AllocatorReportProvider::new(device)))
+/// The source whose monitor is called `vram`.
+const ALLOCATOR: &str = "wgpu";
+
+/// wgpu's allocator, for a device whose monitors are elsewhere.
+fn alone(device: &wgpu::Device) -> Arc<dyn VramProvider> {
+    Arc::new(AllocatorReportProvider::new(device))
+}
+
+impl Devices {
+    pub(super) fn in_registry(registry: &Registry) -> Self {
+        Self { registry: registry.clone(), known: Arc::default() }
     }
 
-    fn around(registry: &Registry, device: &wgpu::Device, provider: Arc<AllocatorReportProvider>) -> Self {
+    /// What is known of each device, in the order in which they were made.
+    pub(super) fn sources(&self) -> Vec<DeviceSources> {
+        self.known.lock().devices.iter().map(|(_, sources)| sources.clone()).collect()
+    }
+
+    fn add(&self, sources: DeviceSources) -> u64 {
+        let mut known = self.known.lock();
+        let number = known.next;
+        known.next += 1;
+        known.devices.push((number, sources));
+        number
+    }
+
+    fn remove(&self, number: u64) {
+        self.known.lock().devices.retain(|&(known, _)| known != number);
+    }
+}
+
+impl DeviceMonitors {
+    /// Measures a device.
+    pub(super) fn new(devices: &Devices, device: &wgpu::Device) -> Self {
         let _own = HeapTag::OWN.enter();
         let facts = AdapterFacts::new(&device.adapter_info());
-        let weak = Arc::downgrade(&provider) as Weak<dyn VramProvider>;
-        let mut monitors = Self { registry: registry.clone(), ids: Vec::new(), _provider: provider };
-        monitors.register("vram", |id| Arc::new(VramResourceMonitor::new(Weak::clone(&weak), id)));
+        let detected = vram::detect(device, &DetectOptions::new());
+        let number = devices.add(DeviceSources { adapter: facts.name.clone(), sources: detected.sources().to_vec() });
+        let allocator = detected.get(ALLOCATOR).cloned().unwrap_or_else(|| alone(device));
+        let others = detected.providers().iter().filter(|provider| provider.source() != ALLOCATOR);
+        let mut monitors = Self {
+            ids: Vec::new(),
+            devices: devices.clone(),
+            number,
+            allocator: Arc::clone(&allocator),
+            _others: others.cloned().collect(),
+        };
+        // That of the allocator is always there, so that a program finds it by its name on every backend.
+        monitors.register_vram("vram", &allocator);
+        for provider in detected.providers().iter().filter(|provider| provider.source() != ALLOCATOR) {
+            monitors.register_vram(&format!("vram-{}", provider.source()), provider);
+        }
         monitors.register("adapter", |id| Arc::new(AdapterMonitor::new(id, &facts.name, facts.backend, &facts.driver)));
         monitors
+    }
+
+    /// wgpu's allocator.
+    fn allocator(&self) -> Arc<dyn VramProvider> {
+        Arc::clone(&self.allocator)
+    }
+
+    fn register_vram(&mut self, name: &str, provider: &Arc<dyn VramProvider>) {
+        self.register(name, |id| Arc::new(VramResourceMonitor::new(Arc::downgrade(provider), id)));
     }
 
     /// Registers a monitor as `name`, or for a second device as `name-2`, and so on.
     fn register(&mut self, name: &str, make: impl Fn(String) -> Arc<dyn ResourceMonitor>) {
         let ids = (1_u32..).map(|number| if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
         for id in ids.take(1_000) {
-            if self.registry.register_dyn(make(id.clone())).is_ok() {
+            if self.devices.registry.register_dyn(make(id.clone())).is_ok() {
                 self.ids.push(id);
                 return;
             }
@@ -113,8 +187,9 @@ impl DeviceMonitors {
 impl Drop for DeviceMonitors {
     fn drop(&mut self) {
         for id in &self.ids {
-            self.registry.unregister(id);
+            self.devices.registry.unregister(id);
         }
+        self.devices.remove(self.number);
     }
 }
 

@@ -29,10 +29,10 @@ mod vitals;
 
 pub use builder::{Builder, StandardMonitor};
 #[cfg(feature = "telemetry")]
-pub use device::DeviceWatch;
+pub use device::{DeviceSources, DeviceWatch};
 pub use heap_profile::HeapProfileError;
 #[cfg(not(feature = "telemetry"))]
-pub use off::{DeviceWatch, Vitals};
+pub use off::{DeviceSources, DeviceWatch, Vitals};
 pub use summary::FrameSummary;
 #[cfg(feature = "telemetry")]
 pub use vitals::Vitals;

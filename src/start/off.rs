@@ -15,6 +15,7 @@ use engine_vitals_core::tracker::Tracker;
 use super::{Builder, FrameSummary, HeapProfileError};
 use crate::gpu::{FrameTimer, Submissions};
 use crate::instrument::{Adopted, Instrumentation};
+use crate::vram::VramSource;
 
 /// What [`start`](super::start) returns. Without the feature `telemetry` it is empty and does nothing.
 #[derive(Debug)]
@@ -155,6 +156,12 @@ impl Vitals {
         DeviceWatch { timer: FrameTimer }
     }
 
+    /// None.
+    #[must_use]
+    pub fn vram_sources(&self) -> Vec<DeviceSources> {
+        Vec::new()
+    }
+
     /// `None`.
     #[must_use]
     pub fn report(&self) -> Option<LifecycleTelemetry> {
@@ -175,6 +182,16 @@ impl Vitals {
     pub fn notices(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// The sources of figures about one device's memory: none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceSources {
+    /// The adapter's name.
+    pub adapter: String,
+    /// None.
+    pub sources: Vec<VramSource>,
 }
 
 /// Measures nothing.

@@ -21,9 +21,10 @@ use parking_lot::Mutex;
 use web_time::Instant;
 
 use super::at_exit::AtExit;
+use super::device::Devices;
 use super::heap_profile::{self, HeapProfileError};
 use super::reports::Reports;
-use super::{Builder, DeviceWatch, FrameSummary, StandardMonitor, toggles};
+use super::{Builder, DeviceSources, DeviceWatch, FrameSummary, StandardMonitor, toggles};
 use crate::gpu::Submissions;
 use crate::instrument::{Adopted, Instrumentation};
 
@@ -52,6 +53,8 @@ pub struct Vitals {
     heap: Arc<MemoryResourceMonitor>,
     frames: Arc<FrameMonitor>,
     gpu: Arc<GpuFrameMonitor>,
+    /// The devices that are measured now.
+    devices: Devices,
     lifecycle: Arc<LifecycleResourceMonitor>,
     reports: Option<Reports>,
     lane: Lane,
@@ -126,7 +129,8 @@ impl Vitals {
         let notices = Arc::new(Mutex::new(notices));
         #[cfg(feature = "serve")]
         let exporter = super::serve::serve(&registry, &tracker, &builder, &notices);
-        let instrumentation = instrumentation(tracker.probe(), &lifecycle, &registry, builder.instrument.take());
+        let devices = Devices::in_registry(&registry);
+        let instrumentation = instrumentation(tracker.probe(), &lifecycle, &devices, builder.instrument.take());
         Self {
             #[cfg(feature = "serve")]
             exporter,
@@ -143,6 +147,7 @@ impl Vitals {
             heap,
             frames,
             gpu,
+            devices,
             lifecycle,
             reports,
             began: Instant::now(),
@@ -357,7 +362,26 @@ impl Vitals {
     /// Ask for [`gpu::wanted_features`](crate::gpu::wanted_features) when you request the device, or times on the GPU are absent.
     #[must_use = "dropping it ends the measuring"]
     pub fn watch_device(&self, device: &wgpu::Device, queue: &wgpu::Queue) -> DeviceWatch {
-        DeviceWatch::new(&self.registry, Arc::clone(&self.gpu), self.probe(), device, queue, &self.notices)
+        DeviceWatch::new(&self.devices, Arc::clone(&self.gpu), self.probe(), device, queue, &self.notices)
+    }
+
+    /// The sources of figures about GPU memory, device by device: those that there are, best first, and those that are absent, with the
+    /// reason. Each that there is has a monitor: `vram` for wgpu's allocator, `vram-drm`, `vram-nvml`, `vram-vulkan` and so on.
+    ///
+    /// Devices are those that are measured now: instrumented ones while their handles live, others while their
+    /// [`DeviceWatch`] is kept.
+    ///
+    /// ```
+    /// let vitals = engine_vitals::Vitals::builder().without_server().start();
+    /// // make a device
+    /// for device in vitals.vram_sources() {
+    ///     println!("{}", device.adapter);
+    ///     device.sources.iter().for_each(|source| println!("  {source}"));
+    /// }
+    /// ```
+    #[must_use]
+    pub fn vram_sources(&self) -> Vec<DeviceSources> {
+        self.devices.sources()
     }
 
     /// What the life of the program's resources was so far: packets, churn, its sources, and why each queue and target was destroyed,
@@ -445,19 +469,19 @@ fn surface_frames(instrumentation: &Instrumentation) -> u64 {
 fn instrumentation(
     probe: Probe,
     lifecycle: &LifecycleResourceMonitor,
-    registry: &Registry,
+    devices: &Devices,
     choices: Option<super::builder::Instrument>,
 ) -> Instrumentation {
     let builder = Instrumentation::builder(probe).submission_latencies(lifecycle.submission_latency());
     #[cfg(feature = "instrument")]
     let builder = {
-        let registry = registry.clone();
+        let devices = devices.clone();
         builder.on_device(move |device, _| {
-            Box::new(super::device::DeviceMonitors::new(&registry, device)) as Box<dyn crate::instrument::DeviceGuard>
+            Box::new(super::device::DeviceMonitors::new(&devices, device)) as Box<dyn crate::instrument::DeviceGuard>
         })
     };
     #[cfg(not(feature = "instrument"))]
-    let _ = registry;
+    let _ = devices;
     match choices {
         Some(super::builder::Instrument(choices)) => choices(builder, probe).build(),
         None => builder.build(),

@@ -23,11 +23,22 @@ const STEPS: &[Step] = &[
     Step { name: "bevy", about: "a scene in Bevy, the same with and without instrumentation", run: bevy },
 ];
 
-/// The libraries and the tool, as users build them, with the API's own handles.
-const WINDOWS: &[&str] =
-    &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/dx12,engine-vitals/fault,engine-vitals/vulkan"];
+/// The libraries and the tool, as users build them, with the API's own handles and its sources of figures about GPU memory.
+const WINDOWS: &[&str] = &[
+    "--workspace",
+    "--exclude",
+    "xtask",
+    "--features",
+    "engine-vitals/counters,engine-vitals/dx12,engine-vitals/fault,engine-vitals/nvml,engine-vitals/vulkan",
+];
 /// The same.
-const MACOS: &[&str] = &["--workspace", "--exclude", "xtask", "--features", "engine-vitals/fault,engine-vitals/metal"];
+const MACOS: &[&str] = &[
+    "--workspace",
+    "--exclude",
+    "xtask",
+    "--features",
+    "engine-vitals/counters,engine-vitals/fault,engine-vitals/metal",
+];
 /// No sockets and no processes there: all but the server and the stream of events.
 const WASM: &[&str] =
     &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument,fault"];

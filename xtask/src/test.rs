@@ -132,7 +132,7 @@ fn tests(shell: &Shell) -> Result<()> {
         with_adapter_rule(call.args(targets))
     };
     let with_heap = "engine-vitals/call-sites,engine-vitals/jemalloc,engine-vitals/mimalloc";
-    run(&format!("engine-vitals/vulkan,engine-vitals/log,{with_heap}"), &[])?;
+    run(&format!("engine-vitals/vulkan,engine-vitals/nvml,engine-vitals/log,{with_heap}"), &[])?;
     // What only the injection of faults adds.
     let with_faults = "engine-vitals/vulkan,engine-vitals/fault";
     run(with_faults, &["--lib", "--test", "fault", "--test", "instrument"])?;

@@ -116,6 +116,11 @@ pub trait GpuMonitor: ResourceMonitor {
 pub trait VramMonitor: ResourceMonitor {
     /// The report of the provider; `None` when it is gone or does not know its usage.
     fn get_vram_report(&self) -> Option<VramReport>;
+
+    /// The figures of each heap, segment or region, where the source tells them apart. Allocates.
+    fn get_vram_heaps(&self) -> Vec<VramHeap> {
+        Vec::new()
+    }
 }
 
 /// Watches the life of graphics resources, of staging rings and of memory pools.

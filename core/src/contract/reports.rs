@@ -440,6 +440,8 @@ pub struct VramReport {
     pub allocated_bytes: Option<u64>,
     /// Bytes taken from the driver by an allocator inside the process.
     pub reserved_bytes: Option<u64>,
+    /// Bytes in use by all processes.
+    pub device_usage_bytes: Option<u64>,
 }
 
 impl VramReport {
@@ -453,6 +455,7 @@ impl VramReport {
             budget_bytes: None,
             allocated_bytes: None,
             reserved_bytes: None,
+            device_usage_bytes: None,
         }
     }
 

@@ -4,21 +4,28 @@ use std::borrow::Cow;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use self::parts::{Parts, Told};
 use crate::contract::{
-    Cadence, MonitorRef, MonitoredResourceType, ResourceMonitor, ResourceUsageReport, Row, Series, Unit, VramMonitor,
-    VramProvider, VramReport,
+    Cadence, MonitorRef, MonitoredResourceType, ResourceMonitor, ResourceUsageReport, Row, Series, Unit, VramHeap,
+    VramMonitor, VramProvider, VramReport,
 };
+
+mod parts;
 
 /// Reports what a [`VramProvider`] knows.
 ///
 /// The provider is held weakly: whoever made it keeps it, so that a monitor never keeps a device alive. When it is gone, the report is
-/// `None` and the figures are absent. It is refreshed on the sampler thread, as often as it asks to be.
+/// `None` and the figures are absent. It is refreshed on the sampler thread, as often as it asks to be. Figures of heaps, of engines and of
+/// an allocator are described when the source first tells of them.
 #[derive(Debug)]
 pub struct VramResourceMonitor {
     id: Cow<'static, str>,
     provider: Weak<dyn VramProvider>,
     source: &'static str,
     interval: Duration,
+    parts: Mutex<Parts>,
 }
 
 impl VramResourceMonitor {
@@ -28,7 +35,7 @@ impl VramResourceMonitor {
         let (source, interval) = provider
             .upgrade()
             .map_or(("lost", Duration::from_secs(1)), |provider| (provider.source(), provider.refresh_interval()));
-        Self { id: id.into(), provider, source, interval }
+        Self { id: id.into(), provider, source, interval, parts: Mutex::default() }
     }
 }
 
@@ -52,28 +59,38 @@ impl ResourceMonitor for VramResourceMonitor {
     }
 
     fn update(&self) {
-        if let Some(provider) = self.provider.upgrade() {
+        let told = self.provider.upgrade().map_or_else(Told::nothing, |provider| {
             provider.refresh();
-        }
+            Told::by(&*provider)
+        });
+        self.parts.lock().take(told);
     }
 
     fn cadence(&self) -> Cadence {
         Cadence::Every(self.interval)
     }
 
+    fn description_revision(&self) -> u64 {
+        self.parts.lock().revision()
+    }
+
     fn describe(&self, series: &mut Series) {
         for (name, help) in [
-            ("vitals_vram_used_bytes", "Bytes of the adapter's memory in use, as this source has it"),
+            ("vitals_vram_used_bytes", "Bytes of the adapter's memory in use by this process, as this source has it"),
             ("vitals_vram_peak_bytes", "The most bytes that this source was seen to have in use"),
             (
                 "vitals_vram_budget_bytes",
                 "Bytes that this process may use before the system takes some away, as this source has it",
             ),
             ("vitals_vram_capacity_bytes", "Bytes that the adapter's memory holds, as this source has it"),
+            (
+                "vitals_vram_device_used_bytes",
+                "Bytes of the adapter's memory in use by all processes, as this source has it",
+            ),
         ] {
             series.gauge(name, Unit::Bytes, help).label("source", self.source);
         }
-        describe_allocator(series);
+        self.parts.lock().describe(series, self.source);
     }
 
     fn record(&self, row: &mut Row<'_>) {
@@ -83,8 +100,8 @@ impl ResourceMonitor for VramResourceMonitor {
             .push(provider.get_vram_peak_bytes())
             .push(provider.get_vram_budget_bytes())
             .push(provider.get_vram_capacity_bytes())
-            .push(provider.get_vram_allocated_bytes())
-            .push(provider.get_vram_reserved_bytes());
+            .push(provider.get_vram_device_usage_bytes());
+        self.parts.lock().record(row);
     }
 
     fn view(self: Arc<Self>) -> Option<MonitorRef> {
@@ -101,63 +118,103 @@ impl VramMonitor for VramResourceMonitor {
             budget_bytes: provider.get_vram_budget_bytes(),
             allocated_bytes: provider.get_vram_allocated_bytes(),
             reserved_bytes: provider.get_vram_reserved_bytes(),
+            device_usage_bytes: provider.get_vram_device_usage_bytes(),
             ..VramReport::new(provider.get_vram_usage_bytes()?)
         })
     }
-}
 
-/// Figures of the one allocator inside the process, whatever the source is called.
-fn describe_allocator(series: &mut Series) {
-    series.gauge(
-        "vitals_vram_allocated_bytes",
-        Unit::Bytes,
-        "Bytes given out by the allocator of the graphics library",
-    );
-    series.gauge(
-        "vitals_vram_reserved_bytes",
-        Unit::Bytes,
-        "Bytes taken from the driver by the allocator of the graphics library",
-    );
+    fn get_vram_heaps(&self) -> Vec<VramHeap> {
+        self.provider.upgrade().map(|provider| provider.get_vram_heaps()).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
+    use super::parts::MOST;
     use super::*;
-    use crate::contract::Value;
+    use crate::contract::{EngineBusy, Value};
 
-    /// Knows its usage after the first refresh.
+    /// What is known after the first refresh.
     #[derive(Debug, Default)]
-    struct Source(AtomicU64);
+    struct Source(Mutex<Known>);
+
+    #[derive(Debug, Default, Clone)]
+    struct Known {
+        used: Option<u64>,
+        device: Option<u64>,
+        reserved: Option<u64>,
+        heaps: Vec<VramHeap>,
+        engines: Vec<EngineBusy>,
+    }
 
     impl VramProvider for Source {
         fn source(&self) -> &'static str {
             "test"
         }
         fn refresh(&self) {
-            self.0.fetch_add(1 << 20, Ordering::Relaxed);
+            let mut known = self.0.lock();
+            known.used = Some(known.used.unwrap_or_default() + (1 << 20));
         }
         fn get_vram_usage_bytes(&self) -> Option<u64> {
-            Some(self.0.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+            self.0.lock().used
         }
         fn get_vram_capacity_bytes(&self) -> Option<u64> {
             Some(4 << 20)
         }
+        fn get_vram_device_usage_bytes(&self) -> Option<u64> {
+            self.0.lock().device
+        }
+        fn get_vram_reserved_bytes(&self) -> Option<u64> {
+            self.0.lock().reserved
+        }
+        fn get_vram_heaps(&self) -> Vec<VramHeap> {
+            self.0.lock().heaps.clone()
+        }
+        fn get_engines_busy(&self) -> Vec<EngineBusy> {
+            self.0.lock().engines.clone()
+        }
     }
 
-    fn recorded(monitor: &VramResourceMonitor) -> [Option<Value>; 6] {
-        let mut values = [None; 6];
-        monitor.record(&mut Row::new(&mut values));
-        values
+    /// A monitor of a source, which knows this.
+    fn monitored(known: Known) -> (Arc<Source>, VramResourceMonitor) {
+        let source = Arc::new(Source(Mutex::new(known)));
+        let provider = Arc::downgrade(&source) as Weak<dyn VramProvider>;
+        (source, VramResourceMonitor::new(provider, "vram"))
     }
+
+    /// The figures as `name{values of labels}` with their values, in the order described.
+    fn recorded(monitor: &VramResourceMonitor) -> Vec<(String, Option<Value>)> {
+        let mut series = Series::with_cap(1_000);
+        monitor.describe(&mut series);
+        let figures = series.finish().0.into_iter().flatten().map(|figure| {
+            let labels: Vec<_> = figure.labels.iter().map(|(_, value)| value.as_ref()).collect();
+            format!("{}{{{}}}", figure.name.trim_start_matches("vitals_"), labels.join(","))
+        });
+        let figures: Vec<_> = figures.collect();
+        let mut values = vec![None; figures.len()];
+        let mut row = Row::new(&mut values);
+        monitor.record(&mut row);
+        assert_eq!(row.beyond(), 0);
+        figures.into_iter().zip(values).collect()
+    }
+
+    /// Those that are there.
+    fn present(monitor: &VramResourceMonitor) -> Vec<(String, f64)> {
+        recorded(monitor).into_iter().filter_map(|(name, value)| Some((name, value?.as_f64()))).collect()
+    }
+
+    fn named(figures: &[(&str, f64)]) -> Vec<(String, f64)> {
+        figures.iter().map(|&(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    const MIB: f64 = 1_048_576.0;
 
     #[test]
     fn figures_are_the_providers_and_absent_when_it_is_gone() {
-        let provider: Arc<dyn VramProvider> = Arc::new(Source::default());
-        let monitor = VramResourceMonitor::new(Arc::downgrade(&provider), "vram");
+        let (provider, monitor) = monitored(Known::default());
         assert_eq!(monitor.get_vram_report(), None, "unknown before the first refresh");
-        assert_eq!(recorded(&monitor)[..4], [None, None, None, Some(Value::U64(4 << 20))], "the capacity is known");
+        let capacity = ("vram_capacity_bytes{test}", 4.0 * MIB);
+        assert_eq!(present(&monitor), named(&[capacity]), "the capacity is known");
         assert_eq!(monitor.get_usage_report().total_capacity_bytes, Some(4 << 20));
         monitor.update();
         let report = monitor.get_vram_report().unwrap();
@@ -167,11 +224,72 @@ mod tests {
         );
         assert_eq!((report.current_usage_mb(), report.capacity_mb(), report.peak_usage_mb()), (1.0, Some(4.0), None));
         assert_eq!(monitor.get_usage_report().usage_percent(), Some(25.0));
-        assert_eq!(recorded(&monitor)[..4], [Some(Value::U64(1 << 20)), None, None, Some(Value::U64(4 << 20))]);
+        assert_eq!(present(&monitor), named(&[("vram_used_bytes{test}", MIB), capacity]));
         drop(provider);
         monitor.update();
-        assert_eq!(monitor.get_vram_report(), None);
+        assert_eq!((monitor.get_vram_report(), monitor.get_vram_heaps()), (None, vec![]));
         assert_eq!(monitor.get_usage_report(), ResourceUsageReport::default());
-        assert_eq!(recorded(&monitor), [None; 6]);
+        assert_eq!(present(&monitor), []);
+    }
+
+    #[test]
+    fn parts_are_described_when_they_are_first_told_of_and_keep_their_place() {
+        let (source, monitor) = monitored(Known { device: Some(9), ..Known::default() });
+        monitor.update();
+        let revision = monitor.description_revision();
+        assert!(recorded(&monitor).iter().all(|(name, _)| !name.contains("heap") && !name.contains("reserved")));
+        let heap = |name: &'static str, used| VramHeap { used_bytes: Some(used), ..VramHeap::new(name) };
+        *source.0.lock() = Known {
+            device: Some(9),
+            heaps: vec![VramHeap {
+                budget_bytes: Some(7),
+                capacity_bytes: Some(8),
+                peak_bytes: Some(6),
+                ..heap("a", 5)
+            }],
+            engines: vec![EngineBusy { name: "copy".into(), busy: Duration::from_millis(2_500), count: 2 }],
+            ..Known::default()
+        };
+        monitor.update();
+        assert_ne!(monitor.description_revision(), revision);
+        let always = [
+            ("vram_used_bytes{test}", MIB),
+            ("vram_capacity_bytes{test}", 4.0 * MIB),
+            ("vram_device_used_bytes{test}", 9.0),
+        ];
+        let first = [
+            ("vram_heap_used_bytes{test,a}", 5.0),
+            ("vram_heap_peak_bytes{test,a}", 6.0),
+            ("vram_heap_budget_bytes{test,a}", 7.0),
+            ("vram_heap_capacity_bytes{test,a}", 8.0),
+            ("gpu_engine_busy_seconds_total{test,copy}", 2.5),
+        ];
+        assert_eq!(present(&monitor), named(&[&always[..], &first].concat()));
+        assert_eq!(monitor.get_vram_report().unwrap().device_usage_bytes, Some(9));
+        assert_eq!(monitor.get_vram_heaps().len(), 1);
+
+        *source.0.lock() = Known { heaps: vec![heap("b", 1)], reserved: Some(3), ..Known::default() };
+        monitor.update();
+        let now = [
+            ("vram_used_bytes{test}", MIB),
+            ("vram_capacity_bytes{test}", 4.0 * MIB),
+            ("vram_reserved_bytes{}", 3.0),
+            ("vram_heap_used_bytes{test,b}", 1.0),
+        ];
+        assert_eq!(present(&monitor), named(&now), "what is not told of any more is absent");
+        let names: Vec<_> = recorded(&monitor).into_iter().skip(5).map(|(name, _)| name).collect();
+        assert_eq!(names[4], "gpu_engine_busy_seconds_total{test,copy}", "and keeps its place");
+    }
+
+    #[test]
+    fn parts_beyond_the_cap_are_counted() {
+        let heaps = (0..MOST as u64 + 5)
+            .map(|number| VramHeap { used_bytes: Some(number), ..VramHeap::new(number.to_string()) });
+        let (_source, monitor) = monitored(Known { heaps: heaps.collect(), ..Known::default() });
+        monitor.update();
+        monitor.update();
+        let figures = recorded(&monitor);
+        assert_eq!(figures.len(), 5 + 4 * MOST + 1);
+        assert_eq!(figures.last().unwrap(), &("label_overflow_total{vram}".to_owned(), Some(Value::U64(5))));
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::device::PciAddress;
-use super::files;
 use crate::contract::{VramHeap, VramProvider};
+use crate::files;
 
 /// Directory entries that are looked at for cards.
 const MOST_ENTRIES: usize = 1_024;
@@ -215,5 +215,30 @@ mod tests {
         assert_eq!((card.get_vram_device_usage_bytes(), card.get_vram_capacity_bytes()), (None, None));
         assert_eq!(card.get_vram_heaps(), []);
         assert!(AmdgpuProvider::all_under(root.path()).is_empty());
+    }
+
+    mod any_bytes {
+        use super::*;
+        use proptest::prelude::*;
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(64))]
+
+            #[test]
+            fn are_a_number_or_nothing(
+                used in prop_oneof![any::<u64>().prop_map(|number| number.to_string().into_bytes()), prop::collection::vec(any::<u8>(), 0..80)],
+                uevent in prop::collection::vec(any::<u8>(), 0..200),
+            ) {
+                let root = tempfile::tempdir().unwrap();
+                plant(root.path(), "card0", &ALL);
+                let device = root.path().join("sys/class/drm/card0/device");
+                fs::write(device.join("mem_info_vram_used"), &used).unwrap();
+                fs::write(device.join("uevent"), uevent).unwrap();
+                let card = AmdgpuProvider::all_under(root.path()).remove(0);
+                card.refresh();
+                let expected = std::str::from_utf8(&used).ok().and_then(|text| text.trim().parse().ok());
+                prop_assert_eq!(card.get_vram_device_usage_bytes(), expected);
+            }
+        }
     }
 }

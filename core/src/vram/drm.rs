@@ -9,15 +9,17 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::device::PciAddress;
-use super::files;
 use crate::contract::{EngineBusy, VramHeap, VramProvider};
+use crate::files;
 
 /// Of one file; drivers write one or two KiB.
 const MOST_BYTES: u64 = 64 << 10;
 /// Open files that are looked at in one refresh.
 const MOST_FILES: usize = 65_536;
-/// Regions and engines of one client: drivers have less than ten.
+/// Regions, and engines, of one client and of all together: drivers have less than ten.
 const MOST_NAMES: usize = 64;
+/// Clients whose engines' times are kept apart; those that went first are summed up when there are more.
+const MOST_CLIENTS: usize = 1_024;
 
 /// The memory that this process uses on a graphics device, and the time that it keeps the device's engines busy, as the kernel's driver
 /// accounts for them to each of its clients (amdgpu, i915, xe, msm, panfrost, v3d and others; not NVIDIA's own driver).
@@ -27,7 +29,8 @@ const MOST_NAMES: usize = 64;
 /// that key, `drm-memory-<region>`, in bytes, KiB or MiB; `drm-engine-<engine>` in nanoseconds.
 ///
 /// The usage is what is resident in the device's own memory (the regions `vram*` and `local*`); on a device without any, all but the
-/// region `cpu`. There is neither a budget nor a capacity. A software GPU is no client, and every figure is absent.
+/// region `cpu`. There is neither a budget nor a capacity. A software GPU is no client, and every figure is absent. The time of engines is that
+/// of all clients since the first refresh that saw them, of those that were closed too, so that it only grows.
 ///
 /// A refresh looks at all open files of the process, a microsecond each, once a second on the sampler thread by default.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ struct State {
     usage: Usage,
     peaks: BTreeMap<String, u64>,
     peak: Option<u64>,
+    engines: Engines,
 }
 
 /// What all clients use together.
@@ -51,9 +55,21 @@ struct Usage {
     clients: usize,
     /// Bytes resident by region.
     regions: BTreeMap<String, u64>,
-    /// Nanoseconds by engine, and how many engines of that name there are.
-    engines: BTreeMap<String, (u64, u64)>,
 }
+
+/// How long engines were busy.
+#[derive(Debug, Default)]
+struct Engines {
+    /// Nanoseconds of each client that has a number, as it was last seen: what it did stays done when it is closed.
+    clients: BTreeMap<ClientKey, BTreeMap<String, u64>>,
+    /// Those of clients that are no longer kept apart.
+    ended: BTreeMap<String, u64>,
+    /// By name, of all clients: nanoseconds, and how many engines of that name there are.
+    totals: BTreeMap<String, (u64, u64)>,
+}
+
+/// A client's device and number. The kernel gives no number twice.
+type ClientKey = (Option<PciAddress>, u64);
 
 /// What one file says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -100,13 +116,16 @@ impl VramProvider for DrmFdinfoProvider {
     }
 
     fn refresh(&self) {
-        let usage = read(&self.root, self.device);
+        let clients = read(&self.root, self.device);
+        let usage = Usage::of(&clients);
         let mut state = self.state.lock();
         for (region, &bytes) in &usage.regions {
-            let peak = state.peaks.entry(region.clone()).or_default();
-            *peak = bytes.max(*peak);
+            if let Some(peak) = entry(&mut state.peaks, region) {
+                *peak = bytes.max(*peak);
+            }
         }
         state.peak = state.peak.max(usage.of_the_device());
+        state.engines.see(&clients);
         state.usage = usage;
     }
 
@@ -138,26 +157,22 @@ impl VramProvider for DrmFdinfoProvider {
             busy: Duration::from_nanos(busy),
             count,
         };
-        state.usage.engines.iter().map(engine).collect()
+        state.engines.totals.iter().map(engine).collect()
     }
 }
 
 impl Usage {
-    fn add(&mut self, client: Client) {
-        self.clients += 1;
-        let Client { resident, memory, engines, capacities, .. } = client;
-        let mut regions = memory;
-        regions.extend(resident);
-        for (region, bytes) in regions {
-            let sum = self.regions.entry(region).or_default();
-            *sum = sum.saturating_add(bytes);
+    fn of(clients: &[Client]) -> Self {
+        let mut usage = Self { clients: clients.len(), ..Self::default() };
+        for client in clients {
+            let older = client.memory.iter().filter(|(region, _)| !client.resident.contains_key(*region));
+            for (region, &bytes) in client.resident.iter().chain(older) {
+                if let Some(sum) = entry(&mut usage.regions, region) {
+                    *sum = sum.saturating_add(bytes);
+                }
+            }
         }
-        for (engine, busy) in engines {
-            let count = capacities.get(&engine).copied().unwrap_or(1);
-            let (sum, most) = self.engines.entry(engine).or_default();
-            *sum = sum.saturating_add(busy);
-            *most = count.max(*most);
-        }
+        usage
     }
 
     fn of_the_device(&self) -> Option<u64> {
@@ -169,11 +184,69 @@ impl Usage {
     }
 }
 
-/// What the clients of the device use together, each counted once.
-fn read(root: &Path, device: Option<PciAddress>) -> Usage {
-    let mut usage = Usage::default();
+impl Engines {
+    /// Takes what the clients that there are now have done since they were opened.
+    fn see(&mut self, clients: &[Client]) {
+        // Clients without a number cannot be told from one another: their sum is not let sink.
+        let mut nameless: BTreeMap<String, u64> = BTreeMap::new();
+        for client in clients {
+            let Some(id) = client.id else {
+                add(&mut nameless, &client.engines);
+                continue;
+            };
+            let kept = self.clients.entry((client.device, id)).or_default();
+            for (engine, &busy) in &client.engines {
+                if let Some(most) = entry(kept, engine) {
+                    *most = busy.max(*most);
+                }
+            }
+        }
+        // The lowest numbers are the oldest clients'.
+        while self.clients.len() > MOST_CLIENTS {
+            let here =
+                |key: &ClientKey| clients.iter().any(|client| client.id == Some(key.1) && client.device == key.0);
+            let Some(gone) = self.clients.keys().find(|key| !here(key)).copied() else { break };
+            if let Some(engines) = self.clients.remove(&gone) {
+                add(&mut self.ended, &engines);
+            }
+        }
+        let mut now = self.ended.clone();
+        self.clients.values().chain([&nameless]).for_each(|engines| add(&mut now, engines));
+        for (engine, busy) in now {
+            let counts = clients.iter().filter_map(|client| client.capacities.get(&engine).copied());
+            let count = counts.max();
+            if let Some((total, engines)) = entry(&mut self.totals, &engine) {
+                *total = busy.max(*total);
+                *engines = count.unwrap_or(1).max(*engines);
+            }
+        }
+    }
+}
+
+fn add(sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+    for (name, &value) in more {
+        if let Some(sum) = entry(sums, name) {
+            *sum = sum.saturating_add(value);
+        }
+    }
+}
+
+/// The value of this name; `None` where there are as many names as are kept.
+fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
+    if !map.contains_key(name) {
+        if map.len() >= MOST_NAMES {
+            return None;
+        }
+        map.insert(name.to_owned(), T::default());
+    }
+    map.get_mut(name)
+}
+
+/// The clients of the device that this process has open, each once.
+fn read(root: &Path, device: Option<PciAddress>) -> Vec<Client> {
+    let mut nameless = Vec::new();
     let (links, infos) = (root.join("proc/self/fd"), root.join("proc/self/fdinfo"));
-    let Ok(files) = fs::read_dir(&infos) else { return usage };
+    let Ok(files) = fs::read_dir(&infos) else { return nameless };
     let mut clients = BTreeMap::new();
     for file in files.filter_map(Result::ok).take(MOST_FILES) {
         let name = file.file_name();
@@ -190,11 +263,11 @@ fn read(root: &Path, device: Option<PciAddress>) -> Usage {
                 Entry::Occupied(_) => {}
             },
             // A driver that gives no number, or none that can be read: no two of its files are known to be one client.
-            None => usage.add(client),
+            None => nameless.push(client),
         }
     }
-    clients.into_values().for_each(|client| usage.add(client));
-    usage
+    nameless.extend(clients.into_values());
+    nameless
 }
 
 fn is_a_device(target: &Path) -> bool {
@@ -207,11 +280,10 @@ fn parse(text: &str) -> Option<Client> {
     let mut driver = false;
     let keep = |map: &mut BTreeMap<String, u64>, name: &str, value: Option<u64>| {
         if let Some(value) = value
-            && !name.is_empty()
-            && name.len() <= 64
-            && (map.len() < MOST_NAMES || map.contains_key(name))
+            && (1..=64).contains(&name.len())
+            && let Some(place) = entry(map, name)
         {
-            map.insert(name.to_owned(), value);
+            *place = value;
         }
     };
     for line in text.lines() {

@@ -12,7 +12,6 @@
 mod amdgpu;
 mod device;
 mod drm;
-mod files;
 #[cfg(feature = "nvml")]
 mod nvml;
 

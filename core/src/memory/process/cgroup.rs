@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::files::text;
+use crate::files::text;
 
 /// The tightest limit, in bytes, and what its group occupies of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

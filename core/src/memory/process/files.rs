@@ -1,8 +1,8 @@
 //! The kernel's files about this process, read below a root.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
+
+use crate::files::text;
 
 /// What the files tell of the process; sysinfo has none of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,13 +22,6 @@ pub(super) fn read(root: &Path) -> Figures {
         minor_faults: faults.map(|(minor, _)| minor),
         major_faults: faults.map(|(_, major)| major),
     }
-}
-
-/// The text of a file; `None` where it cannot be read, is no text or is longer than `cap`.
-pub(super) fn text(path: &Path, cap: u64) -> Option<String> {
-    let mut text = String::new();
-    let read = File::open(path).ok()?.take(cap + 1).read_to_string(&mut text).ok()?;
-    (read as u64 <= cap).then_some(text)
 }
 
 /// Minor and major faults, the 10th and 12th field. The second is the program's name in parentheses, which may hold anything.

@@ -120,7 +120,7 @@ fn malformed_lines_are_passed_over() {
     assert_eq!(heaps(&provider), named(&[("gtt", 4 << 10)]));
     assert!(provider.get_engines_busy().is_empty());
 
-    let many: String = (0..100_000).map(|region| format!("drm-resident-vram{region}: 1\n")).collect();
+    let many: String = (0..2_000).map(|region| format!("drm-resident-vram{region}: 1\n")).collect();
     let provider = refreshed(&tree(&[(3, NODE, &format!("drm-driver: xe\n{many}"))]), None);
     assert_eq!(provider.get_vram_heaps().len(), MOST_NAMES);
 }
@@ -146,17 +146,85 @@ fn this_process_can_be_read() {
     assert!(provider.clients() > 0 || provider.get_vram_usage_bytes().is_none());
 }
 
-mod any_text {
+#[test]
+fn a_file_that_is_too_long_is_no_client() {
+    let long = format!("{AMDGPU}{}", " ".repeat(64 << 10));
+    assert_eq!(refreshed(&tree(&[(3, NODE, &long)]), None).clients(), 0);
+}
+
+#[test]
+fn the_time_of_engines_only_grows() {
+    let gfx = |provider: &DrmFdinfoProvider| {
+        provider.refresh();
+        provider.get_engines_busy().iter().find(|engine| engine.name == "gfx").map(|engine| engine.busy)
+    };
+    let (ms, other) = (Duration::from_millis(1), AMDGPU.replace("drm-client-id:\t43", "drm-client-id:\t44"));
+    let root = tree(&[(3, NODE, AMDGPU), (4, NODE, &other)]);
+    let file = |number: u32| root.path().join(format!("proc/self/fdinfo/{number}"));
+    let provider = refreshed(&root, None);
+    assert_eq!(gfx(&provider), Some(3_000 * ms));
+    fs::remove_file(file(4)).unwrap();
+    assert_eq!((gfx(&provider), provider.clients()), (Some(3_000 * ms), 1), "what a closed client did stays done");
+    fs::write(file(3), AMDGPU.replace("1500000000 ns", "1600000000 ns")).unwrap();
+    assert_eq!(gfx(&provider), Some(3_100 * ms));
+    fs::write(file(4), &other).unwrap();
+    assert_eq!(gfx(&provider), Some(3_100 * ms), "a client that comes back is the same");
+    for client in 100..1_200 {
+        fs::write(file(4), AMDGPU.replace("drm-client-id:\t43", &format!("drm-client-id:\t{client}"))).unwrap();
+        provider.refresh();
+    }
+    assert_eq!(gfx(&provider), Some((3_100 + 1_100 * 1_500) * ms), "of however many clients");
+    assert_eq!(provider.state.lock().engines.clients.len(), MOST_CLIENTS);
+}
+
+#[test]
+fn clients_without_a_number_count_each() {
+    let nameless = AMDGPU.replace("drm-client-id:\t43\n", "");
+    let root = tree(&[(3, NODE, &nameless), (4, NODE, &nameless)]);
+    let provider = refreshed(&root, None);
+    assert_eq!((provider.clients(), provider.get_vram_usage_bytes()), (2, Some(512 << 20)));
+    let gfx = |provider: &DrmFdinfoProvider| provider.get_engines_busy()[1].busy;
+    assert_eq!(gfx(&provider), Duration::from_secs(3));
+    fs::remove_file(root.path().join("proc/self/fdinfo/3")).unwrap();
+    provider.refresh();
+    assert_eq!(gfx(&provider), Duration::from_secs(3), "it never sinks");
+}
+
+mod any_bytes {
     use super::*;
     use proptest::prelude::*;
 
+    /// Lines that are nearly what a driver writes, and bytes that are nothing.
+    fn file() -> impl Strategy<Value = Vec<u8>> {
+        let lines = "(drm-(driver|pdev|client-id|resident-|memory-|engine-|engine-capacity-)[a-z0-9-]{0,5}:[ \t]?[0-9]{0,22} ?(KiB|MiB|GiB|ns)?\n|\\PC{0,30}\n){0,20}";
+        prop_oneof![
+            lines.prop_map(|lines: String| format!("drm-driver: x\n{lines}").into_bytes()),
+            prop::collection::vec(any::<u8>(), 0..300),
+        ]
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
-        fn is_understood_or_passed_over(text in "(drm-[a-z]{0,10}-?[a-z0-9]{0,5}:[ \t]?[0-9]{0,22} ?(KiB|MiB|GiB|ns)?\n|\\PC{0,30}\n){0,20}") {
-            let client = parse(&format!("drm-driver: x\n{text}")).unwrap();
-            let mut usage = Usage::default();
-            usage.add(client);
-            let _ = usage.of_the_device();
+        fn are_understood_or_passed_over_and_what_is_kept_is_bounded(refreshes in prop::collection::vec(prop::collection::vec(file(), 0..4), 1..4)) {
+            let root = tree(&[]);
+            let provider = DrmFdinfoProvider::under(root.path(), None);
+            let mut busy = BTreeMap::new();
+            for files in refreshes {
+                for (number, bytes) in files.iter().enumerate() {
+                    fs::write(root.path().join(format!("proc/self/fdinfo/{number}")), bytes).unwrap();
+                }
+                provider.refresh();
+                prop_assert!(provider.clients() <= 4);
+                prop_assert!(provider.get_vram_heaps().len() <= MOST_NAMES);
+                prop_assert!(provider.get_vram_peak_bytes() >= provider.get_vram_usage_bytes());
+                for engine in provider.get_engines_busy() {
+                    let before = busy.insert(engine.name.into_owned(), engine.busy).unwrap_or_default();
+                    prop_assert!(engine.busy >= before && engine.count > 0);
+                }
+                prop_assert!(busy.len() <= MOST_NAMES);
+            }
         }
     }
 }

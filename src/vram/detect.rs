@@ -1,0 +1,211 @@
+//! Looking for all sources that a machine has of a device's memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use engine_vitals_core::contract::VramProvider;
+use engine_vitals_core::vram::{AmdgpuProvider, DrmFdinfoProvider, PciAddress};
+
+use super::source::{DetectOptions, Detected, Outcome};
+use super::{AllocatorReportProvider, InternalCountersProvider};
+
+/// Looks for everything on this machine that knows of the memory of `device`, instrumented or not, and says why what is absent is absent.
+///
+/// The best is the one that knows best what this process uses: what the operating system or the driver accounts to it (`dxgi`, `drm`,
+/// `nvml`, then `vulkan` and `metal`), which holds what every library of the program has allocated; then what wgpu has taken from the driver
+/// (`wgpu`) and given out (`wgpu-counters`). Those that know something else come last: `amdgpu`, which knows all processes together.
+///
+/// Each source that is found is refreshed once, to see what it knows: milliseconds in all, and tens of them where a library of the driver
+/// is loaded. Nothing is cached. A missing library or file is no error.
+///
+/// ```
+/// use engine_vitals::vram::{self, DetectOptions};
+///
+/// # let (device, _queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+/// let detected = vram::detect(&device, &DetectOptions::new());
+/// print!("{detected}"); // what there is, and why the rest is not
+/// if let Some(best) = detected.best() {
+///     println!("{}: {:?} bytes", best.source(), best.get_vram_usage_bytes());
+/// }
+/// ```
+#[must_use]
+pub fn detect(device: &wgpu::Device, options: &DetectOptions) -> Detected {
+    let place = Place::of(&device.adapter_info(), options);
+    Detected::rank([
+        ("dxgi", dxgi(device)),
+        ("drm", drm(&place)),
+        ("nvml", nvml(&place)),
+        ("vulkan", vulkan(device)),
+        ("metal", metal(device)),
+        ("wgpu", allocator_report(device, &place)),
+        ("wgpu-counters", internal_counters(device)),
+        ("amdgpu", amdgpu(&place)),
+    ])
+}
+
+/// Which device the files and the driver's libraries are asked for.
+struct Place<'a> {
+    root: &'a Path,
+    /// `None` where wgpu does not tell.
+    address: Option<PciAddress>,
+    backend: wgpu::Backend,
+    /// Whether the adapter is a program, of which neither kernel nor driver knows.
+    software: bool,
+    nvidia: bool,
+}
+
+const NO_HARDWARE: &str = "the adapter is software: it uses the system's memory, and no driver accounts for it";
+
+impl<'a> Place<'a> {
+    fn of(info: &wgpu::AdapterInfo, options: &'a DetectOptions) -> Self {
+        let (root, chosen) = options.parts();
+        let none = matches!(info.backend, wgpu::Backend::Noop | wgpu::Backend::BrowserWebGpu);
+        Self {
+            root,
+            address: chosen.or_else(|| info.device_pci_bus_id.parse().ok()),
+            backend: info.backend,
+            software: chosen.is_none() && (info.device_type == wgpu::DeviceType::Cpu || none),
+            nvidia: info.vendor == 0x10de,
+        }
+    }
+
+    /// The device in a sentence.
+    fn name(&self) -> String {
+        self.address.map_or_else(|| "a device whose place is not known".to_owned(), |address| address.to_string())
+    }
+
+    /// The one of `found` that is this device: by its address, or the only one there is where that is not known.
+    fn pick<T>(&self, found: Vec<T>, address: impl Fn(&T) -> Option<PciAddress>) -> Option<T> {
+        match self.address {
+            Some(wanted) => found.into_iter().find(|one| address(one) == Some(wanted)),
+            None => <[T; 1]>::try_from(found).ok().map(|[only]| only),
+        }
+    }
+}
+
+fn found(provider: impl VramProvider + 'static) -> Outcome {
+    found_lacking(provider, |_| None)
+}
+
+/// A provider, refreshed, with what it lacks.
+fn found_lacking<P: VramProvider + 'static>(provider: P, lacks: impl FnOnce(&P) -> Option<String>) -> Outcome {
+    provider.refresh();
+    let lacks = lacks(&provider);
+    Ok((Arc::new(provider), lacks))
+}
+
+fn drm(place: &Place<'_>) -> Outcome {
+    if place.software {
+        return Err(NO_HARDWARE.to_owned());
+    }
+    let files = place.root.join("proc/self/fdinfo");
+    if !files.is_dir() {
+        return Err(format!("there is no {}, which Linux has", files.display()));
+    }
+    let provider = DrmFdinfoProvider::under(place.root, place.address);
+    provider.refresh();
+    if provider.clients() == 0 {
+        let name = place.name();
+        return Err(format!("no file that this process has open is a client of {name} (NVIDIA's own driver has none)"));
+    }
+    found_lacking(provider, |provider| {
+        let silent =
+            provider.get_vram_heaps().is_empty().then(|| "the kernel's driver tells nothing of memory".to_owned());
+        let several =
+            || "the backend does not tell which device it is: all that this process has open count together".to_owned();
+        silent.or_else(|| place.address.is_none().then(several))
+    })
+}
+
+fn amdgpu(place: &Place<'_>) -> Outcome {
+    if place.software {
+        return Err(NO_HARDWARE.to_owned());
+    }
+    let cards = AmdgpuProvider::all_under(place.root);
+    let count = cards.len();
+    match place.pick(cards, AmdgpuProvider::address) {
+        Some(card) => found_lacking(card, |_| Some("it does not tell one process from another".to_owned())),
+        None if count == 0 => {
+            Err(format!("no card below {} is run by the driver amdgpu", place.root.join("sys/class/drm").display()))
+        }
+        None => Err(format!("none of {count} cards of the driver amdgpu is {}", place.name())),
+    }
+}
+
+#[cfg(feature = "nvml")]
+fn nvml(place: &Place<'_>) -> Outcome {
+    use engine_vitals_core::vram::NvmlProvider;
+
+    if place.software {
+        return Err(NO_HARDWARE.to_owned());
+    }
+    let devices = NvmlProvider::all().map_err(|error| error.to_string())?;
+    let count = devices.len();
+    let device =
+        if place.nvidia || place.address.is_some() { place.pick(devices, NvmlProvider::address) } else { None };
+    let device = device.ok_or_else(|| format!("none of {count} devices of NVIDIA is {}", place.name()))?;
+    found_lacking(device, |device| {
+        let unlisted = || "the driver does not list this process (in a container it may not)".to_owned();
+        device.get_vram_usage_bytes().is_none().then(unlisted)
+    })
+}
+
+#[cfg(not(feature = "nvml"))]
+fn nvml(place: &Place<'_>) -> Outcome {
+    let needless = if place.nvidia { "" } else { " (for NVIDIA's devices)" };
+    Err(format!("engine-vitals was built without its feature `nvml`{needless}"))
+}
+
+fn allocator_report(device: &wgpu::Device, place: &Place<'_>) -> Outcome {
+    let provider = AllocatorReportProvider::new(device);
+    provider.refresh();
+    if provider.get_vram_usage_bytes().is_none() {
+        return Err(format!("wgpu's backend {:?} has no allocator report: Vulkan and Direct3D 12 have", place.backend));
+    }
+    found(provider)
+}
+
+fn internal_counters(device: &wgpu::Device) -> Outcome {
+    let provider = InternalCountersProvider::new(device);
+    match provider.missing() {
+        Some(why) => Err(why.to_string()),
+        None => found(provider),
+    }
+}
+
+#[cfg(all(feature = "vulkan", any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn vulkan(device: &wgpu::Device) -> Outcome {
+    let provider = super::VulkanBudgetProvider::new(device).ok_or("the device is not one of Vulkan")?;
+    found_lacking(provider, |provider| {
+        provider.query().no_budget().map(|why| format!("neither usage nor budget: {why}"))
+    })
+}
+
+#[cfg(not(all(feature = "vulkan", any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))))]
+fn vulkan(_: &wgpu::Device) -> Outcome {
+    Err(without("vulkan", "the systems that wgpu has Vulkan on"))
+}
+
+#[cfg(all(feature = "dx12", windows))]
+fn dxgi(device: &wgpu::Device) -> Outcome {
+    found(super::DxgiProvider::new(device).map_err(|error| error.to_string())?)
+}
+
+#[cfg(not(all(feature = "dx12", windows)))]
+fn dxgi(_: &wgpu::Device) -> Outcome {
+    Err(without("dx12", "Windows"))
+}
+
+#[cfg(all(feature = "metal", target_vendor = "apple"))]
+fn metal(device: &wgpu::Device) -> Outcome {
+    found(super::MetalProvider::new(device).ok_or("the device is not one of Metal")?)
+}
+
+#[cfg(not(all(feature = "metal", target_vendor = "apple")))]
+fn metal(_: &wgpu::Device) -> Outcome {
+    Err(without("metal", "Apple's systems"))
+}
+
+fn without(feature: &str, systems: &str) -> String {
+    format!("it takes the feature `{feature}`, on {systems}")
+}
