@@ -14,15 +14,17 @@ impl Device {
         descriptor: &wgpu::CreateBlasDescriptor<'_>,
         sizes: wgpu::BlasGeometrySizeDescriptors,
     ) -> Tracked<wgpu::Blas> {
+        let begun = self.begun();
         let real = self.real.create_blas(descriptor, sizes);
-        let new = New::of(ResourceKind::BLAS, 0).label_opt(descriptor.label);
+        let new = New::of(ResourceKind::BLAS, 0).label_opt(descriptor.label).begun(begun);
         self.state.tracked(real, new, Holds::default())
     }
 
     /// Its real one has no instances: they are in the public one, until it is built.
     pub(super) fn tlas(&self, descriptor: &wgpu::CreateTlasDescriptor<'_>) -> Tracked<wgpu::Tlas> {
+        let begun = self.begun();
         let real = self.real.create_tlas(descriptor);
-        let new = New::of(ResourceKind::TLAS, 0).label_opt(descriptor.label);
+        let new = New::of(ResourceKind::TLAS, 0).label_opt(descriptor.label).begun(begun);
         self.state.tracked(real, new, Holds::default())
     }
 }

@@ -76,16 +76,18 @@ impl Device {
             New::of(ResourceKind::BIND_GROUP_LAYOUT, 0).label_opt(descriptor.label),
             invalid::bind_group_layout
         );
+        let begun = self.begun();
         let real = self.real.create_bind_group_layout(descriptor);
-        let new = New::of(ResourceKind::BIND_GROUP_LAYOUT, 0).label_opt(descriptor.label);
+        let new = New::of(ResourceKind::BIND_GROUP_LAYOUT, 0).label_opt(descriptor.label).begun(begun);
         self.state.tracked(real, new, Holds::default())
     }
 
     pub(super) fn bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> Tracked<wgpu::BindGroup> {
         failing!(self, CreateBindGroup, New::bind_group().label_opt(descriptor.label), invalid::bind_group);
+        let begun = self.begun();
         let mut members = Members { device: self, holds: Holds::default() };
         let real = members.bind_group(descriptor).unwrap_or_else(|| invalid::bind_group(&self.real));
-        self.state.tracked(real, New::bind_group().label_opt(descriptor.label), members.holds)
+        self.state.tracked(real, New::bind_group().label_opt(descriptor.label).begun(begun), members.holds)
     }
 
     pub(super) fn pipeline_layout(
@@ -98,6 +100,7 @@ impl Device {
             New::of(ResourceKind::PIPELINE_LAYOUT, 0).label_opt(descriptor.label),
             invalid::pipeline_layout
         );
+        let begun = self.begun();
         let mut holds = Holds::default();
         let mut layouts = Vec::with_capacity(descriptor.bind_group_layouts.len());
         let own = descriptor.bind_group_layouts.iter().try_for_each(|layout| {
@@ -119,7 +122,8 @@ impl Device {
             }),
             None => invalid::pipeline_layout(&self.real),
         };
-        self.state.tracked(real, New::of(ResourceKind::PIPELINE_LAYOUT, 0).label_opt(descriptor.label), holds)
+        let new = New::of(ResourceKind::PIPELINE_LAYOUT, 0).label_opt(descriptor.label).begun(begun);
+        self.state.tracked(real, new, holds)
     }
 
     /// # Safety
@@ -141,9 +145,10 @@ impl Device {
                 invalid::buffer(real, descriptor)
             });
         }
+        let begun = self.begun().filter(|_| adopted.is_none());
         let real = adopted.unwrap_or_else(|| self.real.create_buffer(descriptor));
         let usage = descriptor.usage.bits();
-        let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend);
+        let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend).begun(begun);
         let new = new.descriptor((usage ^ usage >> 15) as u16);
         let new = if descriptor.size > self.limits.max_buffer_size { failed(new) } else { new };
         let new = self.state.world.native(new, || native::buffer(&real));
@@ -184,8 +189,9 @@ impl Device {
 
     pub(super) fn sampler(&self, descriptor: &wgpu::SamplerDescriptor<'_>) -> Tracked<wgpu::Sampler> {
         failing!(self, CreateSampler, New::of(ResourceKind::SAMPLER, 0).label_opt(descriptor.label), invalid::sampler);
+        let begun = self.begun();
         let real = self.real.create_sampler(descriptor);
-        let new = New::of(ResourceKind::SAMPLER, 0).label_opt(descriptor.label);
+        let new = New::of(ResourceKind::SAMPLER, 0).label_opt(descriptor.label).begun(begun);
         self.state.tracked(real, new, Holds::default())
     }
 
@@ -193,8 +199,9 @@ impl Device {
         failing!(self, CreateQuerySet, New::of(ResourceKind::QUERY_SET, 0).label_opt(descriptor.label), |real| {
             invalid::query_set(real, descriptor)
         });
+        let begun = self.begun();
         let real = self.real.create_query_set(descriptor);
-        let new = New::of(ResourceKind::QUERY_SET, 0).label_opt(descriptor.label);
+        let new = New::of(ResourceKind::QUERY_SET, 0).label_opt(descriptor.label).begun(begun);
         self.state.tracked(real, new, Holds::default())
     }
 }

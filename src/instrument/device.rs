@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use engine_vitals_core::probe::{Context, New, ResourceKind};
+use engine_vitals_core::probe::{Activity, Context, New, ResourceKind, Timestamp};
 use parking_lot::Mutex;
 use wgpu::custom::{
     BoxDeviceLostCallback, DeviceInterface, DispatchBindGroup, DispatchBindGroupLayout, DispatchBlas, DispatchBuffer,
@@ -52,13 +52,20 @@ impl Device {
         (Self { guard, real, state, record, added, limits }, queue)
     }
 
+    /// When a creation begins, from which follows how long it took; `None` while nothing is tracked.
+    #[inline]
+    pub(super) fn begun(&self) -> Option<Timestamp> {
+        self.state.world.probe.now()
+    }
+
     /// The object that stands for a texture.
     pub(super) fn texture_around(
         &self,
         real: wgpu::Texture,
         descriptor: &wgpu::TextureDescriptor<'_>,
+        begun: Option<Timestamp>,
     ) -> Tracked<wgpu::Texture> {
-        let new = new_texture(descriptor).backend(self.state.backend);
+        let new = new_texture(descriptor).backend(self.state.backend).begun(begun);
         let new = if beyond(&self.limits, descriptor) { failed(new) } else { new };
         let new = self.state.world.native(new, || super::native::texture(&real));
         let record = self.state.world.track_texture(new, descriptor);
@@ -80,7 +87,10 @@ impl Device {
                 }
             }
         };
-        self.real.poll(poll)
+        match poll {
+            wgpu::PollType::Poll => self.real.poll(poll),
+            wgpu::PollType::Wait { .. } => self.state.world.probe.timed(Activity::Stalls, || self.real.poll(poll)),
+        }
     }
 }
 
@@ -181,7 +191,8 @@ impl DeviceInterface for Device {
         if let Some(failed) = self.failed_texture(descriptor) {
             return DispatchTexture::custom(failed);
         }
-        DispatchTexture::custom(self.texture_around(self.real.create_texture(descriptor), descriptor))
+        let begun = self.begun();
+        DispatchTexture::custom(self.texture_around(self.real.create_texture(descriptor), descriptor, begun))
     }
 
     fn create_external_texture(

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use engine_vitals_core::probe::{Context, Level, New, ResourceKind};
+use engine_vitals_core::probe::{Activity, Context, Level, New, ResourceKind};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use wgpu::custom::{
@@ -134,7 +134,8 @@ impl QueueInterface for Queue {
         if !data.is_empty() && takes(&own.real, offset, data.len() as u64) {
             self.staged(own, data.len() as u64);
         }
-        self.real.write_buffer(&own.real, offset, data);
+        let probe = self.device.world.probe;
+        probe.uploading(data.len() as u64, || self.real.write_buffer(&own.real, offset, data));
     }
 
     fn create_staging_buffer(&self, _: wgpu::BufferSize) -> Option<DispatchQueueWriteBuffer> {
@@ -148,7 +149,9 @@ impl QueueInterface for Queue {
         if self.device.fails(Call::WriteBuffer) {
             return None;
         }
-        let view = self.real.write_buffer_with(&own.real, offset, size)?;
+        let probe = self.device.world.probe;
+        // A new staging buffer, as for a write; its bytes are counted when it is written.
+        let view = probe.timed(Activity::Uploads, || self.real.write_buffer_with(&own.real, offset, size))?;
         OPENED.set(Some(view));
         Some(())
     }
@@ -156,9 +159,10 @@ impl QueueInterface for Queue {
     fn write_staging_buffer(&self, buffer: &DispatchBuffer, _: u64, staging: &DispatchQueueWriteBuffer) {
         let view = staging.as_custom::<StagingView>().and_then(|staging| staging.0.lock().take());
         if let (Some(view), Some(own)) = (view, self.device.own(buffer, "Queue::write_buffer_with")) {
-            self.staged(own, view.len() as u64);
+            let bytes = view.len() as u64;
+            self.staged(own, bytes);
             // Its end is the write.
-            drop(view);
+            self.device.world.probe.uploading(bytes, || drop(view));
         }
     }
 
@@ -178,7 +182,8 @@ impl QueueInterface for Queue {
         if bytes > 0 && own.real.usage().contains(wgpu::TextureUsages::COPY_DST) {
             self.staged(own, bytes);
         }
-        self.real.write_texture(wgpu::TexelCopyTextureInfo { texture: &own.real, ..texture }, data, layout, size);
+        let real = wgpu::TexelCopyTextureInfo { texture: &own.real, ..texture };
+        self.device.world.probe.uploading(bytes, || self.real.write_texture(real, data, layout, size));
     }
 
     #[cfg(target_arch = "wasm32")]
@@ -216,7 +221,7 @@ impl QueueInterface for Queue {
         #[cfg(feature = "fault")]
         self.device.hold(number, submitting);
         // No lock is held: other people's callbacks run in here, and an error may panic.
-        let index = self.real.submit(real);
+        let index = self.device.world.probe.timed(Activity::Submissions, || self.real.submit(real));
         self.device.submitted.lock().submitted(number, index, Arc::clone(&end.used));
         #[cfg(feature = "fault")]
         if submitting == Submitting::Lost {

@@ -80,7 +80,7 @@ pub fn adopt_texture(
     descriptor: &wgpu::TextureDescriptor<'_>,
 ) -> wgpu::Texture {
     let Some(ours) = device.as_custom::<Device>() else { return real };
-    wgpu::Texture::from_custom(ours.texture_around(real, descriptor), descriptor)
+    wgpu::Texture::from_custom(ours.texture_around(real, descriptor, None), descriptor)
 }
 
 /// A texture in the words of the probe.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine_vitals_core::probe::{
-    Context, Extent, Lane, New, Packet, PacketId, PacketResult, Probe, ResourceKind, Ticket,
+    Activity, Context, Extent, Lane, New, Packet, PacketId, PacketResult, Probe, ResourceKind, Ticket,
 };
 use parking_lot::Mutex;
 use wgpu::custom::{
@@ -172,7 +172,9 @@ impl SurfaceInterface for Surface {
         if let Some(status) = self.world.no_surface_texture(|| self.configured_device()) {
             return (None, status, self.nothing());
         }
-        let status = match self.real.get_current_texture() {
+        // A swapchain with no texture free waits here for the display.
+        let current = self.world.probe.timed(Activity::Stalls, || self.real.get_current_texture());
+        let status = match current {
             Current::Success(texture) => {
                 let (texture, detail) = self.acquired(texture);
                 return (texture, Status::Good, detail);
@@ -210,7 +212,7 @@ impl Detail {
             let texture = self.acquired.lock().take();
             match texture {
                 Some(texture) => {
-                    queue.present(texture);
+                    self.frames.probe().timed(Activity::Presents, || queue.present(texture));
                     self.frames.end(PacketResult::Presented);
                 }
                 None => self.frames.end(PacketResult::Dropped),

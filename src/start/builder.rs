@@ -8,6 +8,7 @@ use std::time::Duration;
 use engine_vitals_core::analysis::Rules;
 use engine_vitals_core::analysis::guards::GuardSettings;
 use engine_vitals_core::analysis::guards::heap::HeapGuardSettings;
+use engine_vitals_core::analysis::hitches::HitchRules;
 use engine_vitals_core::probe::{Level, OwnerKind, Probe, SoftBudget};
 use engine_vitals_core::registry::{Registry, RegistryBuilder};
 use engine_vitals_core::tracker::TrackerBuilder;
@@ -27,6 +28,8 @@ pub enum StandardMonitor {
     Process,
     /// `frames`: the time between frames.
     Frames,
+    /// `hitches`: frames that took too long, and what explains them.
+    Hitches,
     /// `gpu`: the time of frames on the GPU.
     Gpu,
     /// `lifecycle`: resources, packets and submissions.
@@ -55,6 +58,7 @@ pub struct Builder {
     pub(super) instrument: Option<Instrument>,
     /// `None` for the defaults, which are made where guards look.
     pub(super) guards: Option<GuardSettings>,
+    pub(super) hitch_rules: HitchRules,
     /// In bytes; 0 for none.
     pub(super) heap_budget: u64,
     pub(super) heap_guards: HeapGuardSettings,
@@ -249,6 +253,20 @@ impl Builder {
     /// ```
     pub fn guards(mut self, settings: GuardSettings) -> Self {
         self.guards = Some(settings);
+        self
+    }
+
+    /// When a frame is a hitch ([`Vitals::hitches`]), how many are kept, and what amounts are taken to cost that nobody timed, instead of
+    /// by the defaults.
+    ///
+    /// ```
+    /// let mut rules = engine_vitals::analysis::hitches::HitchRules::default();
+    /// rules.fixed = Some(std::time::Duration::from_millis(20));
+    /// let vitals = engine_vitals::Vitals::builder().without_server().hitch_rules(rules).start();
+    /// # drop(vitals);
+    /// ```
+    pub fn hitch_rules(mut self, rules: HitchRules) -> Self {
+        self.hitch_rules = rules;
         self
     }
 

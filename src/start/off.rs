@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::analysis::LifecycleTelemetry;
 use engine_vitals_core::analysis::guards::Warning;
+use engine_vitals_core::analysis::hitches::Hitch;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::contract::{ResolvedProfile, VramProvider};
 use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor};
@@ -97,6 +98,12 @@ impl Vitals {
     /// Nothing.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
+        Vec::new()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn hitches(&self) -> Vec<Hitch> {
         Vec::new()
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engine_vitals_core::analysis::Dump;
+use engine_vitals_core::monitor::HitchMonitor;
 use engine_vitals_core::registry::Registry;
 use engine_vitals_core::tracker::Tracker;
 use engine_vitals_prometheus::{Exporter, ExporterBuilder, StartError};
@@ -15,6 +16,7 @@ use super::vitals::all_notices;
 pub(super) fn serve(
     registry: &Registry,
     tracker: &Arc<Tracker>,
+    hitches: Option<&Arc<HitchMonitor>>,
     builder: &Builder,
     notices: &Arc<Mutex<Vec<String>>>,
 ) -> Option<Exporter> {
@@ -22,8 +24,14 @@ pub(super) fn serve(
         return None;
     }
     let set_up = || {
-        let tracker = Arc::clone(tracker);
-        let exporter = Exporter::builder(registry).dump(move |options| Dump::take(&tracker, options));
+        let (tracker, hitches) = (Arc::clone(tracker), hitches.map(Arc::clone));
+        let exporter = Exporter::builder(registry).dump(move |options| {
+            let mut dump = Dump::take(&tracker, options);
+            if let Some(hitches) = &hitches {
+                dump.set_hitches(&hitches.hitches());
+            }
+            dump
+        });
         #[cfg(feature = "call-sites")]
         let exporter = exporter.heap_profile(super::heap_profile::page);
         set_up(exporter, builder, Arc::clone(notices))

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use engine_vitals_core::monitor::LifecycleResourceMonitor;
+use engine_vitals_core::monitor::{HitchMonitor, LifecycleResourceMonitor};
 use engine_vitals_core::tracker::Tracker;
 use engine_vitals_trace::{Options, TraceFile, TraceOptions};
 
@@ -41,10 +41,15 @@ pub(super) fn start(
     file: File,
     tracker: &Arc<Tracker>,
     lifecycle: &Arc<LifecycleResourceMonitor>,
+    hitches: Option<&Arc<HitchMonitor>>,
     notices: &mut Vec<String>,
 ) -> Option<TraceFile> {
     let lifecycle = Arc::clone(lifecycle);
     let reading = Options::new().on_lost(move |lost| lifecycle.events_lost(lost));
+    let reading = match hitches {
+        Some(hitches) => reading.hitches(Arc::clone(hitches)),
+        None => reading,
+    };
     TraceFile::start(Arc::clone(tracker), file, TraceOptions::new().reading(reading))
         .map_err(|error| notices.push(format!("no trace: its thread could not be started: {error}")))
         .ok()

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine_vitals_core::analysis::guards::{self, Warning};
+use engine_vitals_core::analysis::hitches::Hitch;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry};
 use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
-    AllocatorMonitor, FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
+    AllocatorMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
     ProcessMemoryMonitor,
 };
 use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe, SoftBudget, WouldCross};
@@ -52,6 +53,8 @@ pub struct Vitals {
     tracker: Arc<Tracker>,
     heap: Arc<MemoryResourceMonitor>,
     frames: Arc<FrameMonitor>,
+    /// Absent where it was left out.
+    hitches: Option<Arc<HitchMonitor>>,
     gpu: Arc<GpuFrameMonitor>,
     /// The devices that are measured now.
     devices: Devices,
@@ -93,17 +96,20 @@ impl Vitals {
         let heap = MemoryResourceMonitor::new("heap").with_budget(builder.heap_budget);
         let heap = Arc::new(heap.with_guards(builder.heap_guards));
         let frames = Arc::new(FrameMonitor::new("frames"));
+        let hitches = HitchMonitor::new(Arc::clone(&tracker), "hitches");
+        let hitches = Arc::new(hitches.with_rules(std::mem::take(&mut builder.hitch_rules)));
         let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
         let rules = std::mem::take(&mut builder.rules);
         let lifecycle = LifecycleResourceMonitor::with_rules(Arc::clone(&tracker), "lifecycle", rules);
         let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.take().unwrap_or_default()));
         let reports = report.then(|| Reports::of(&lifecycle));
 
-        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 7] = [
+        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 8] = [
             (StandardMonitor::Heap, heap.clone()),
             (StandardMonitor::Allocator, Arc::new(AllocatorMonitor::new("allocator"))),
             (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
             (StandardMonitor::Frames, frames.clone()),
+            (StandardMonitor::Hitches, hitches.clone()),
             (StandardMonitor::Gpu, gpu.clone()),
             (StandardMonitor::Lifecycle, lifecycle.clone()),
             (StandardMonitor::Registry, Arc::new(RegistryMonitor::new(&registry, "registry"))),
@@ -122,13 +128,15 @@ impl Vitals {
                 notices.push(format!("figures stand still between frames: no thread to update them: {error}"));
             })
             .ok();
+        let hitches = (!builder.left_out.contains(&StandardMonitor::Hitches)).then_some(hitches);
         #[cfg(feature = "trace")]
-        let event_log = trace.then(|| event_log(&tracker, &lifecycle, &mut notices)).flatten();
+        let event_log = trace.then(|| event_log(&tracker, &lifecycle, hitches.as_ref(), &mut notices)).flatten();
         #[cfg(feature = "trace")]
-        let trace_file = trace_file.and_then(|file| super::trace_file::start(file, &tracker, &lifecycle, &mut notices));
+        let trace_file = trace_file
+            .and_then(|file| super::trace_file::start(file, &tracker, &lifecycle, hitches.as_ref(), &mut notices));
         let notices = Arc::new(Mutex::new(notices));
         #[cfg(feature = "serve")]
-        let exporter = super::serve::serve(&registry, &tracker, &builder, &notices);
+        let exporter = super::serve::serve(&registry, &tracker, hitches.as_ref(), &builder, &notices);
         let devices = Devices::in_registry(&registry);
         let instrumentation = instrumentation(tracker.probe(), &lifecycle, &devices, builder.instrument.take());
         Self {
@@ -146,6 +154,7 @@ impl Vitals {
             tracker,
             heap,
             frames,
+            hitches,
             gpu,
             devices,
             lifecycle,
@@ -204,7 +213,9 @@ impl Vitals {
         let _own = HeapTag::OWN.enter();
         self.frames.frame(LANE, self.began.elapsed());
         let probe = self.probe();
-        probe.frame_ended();
+        let packet = self.packet.lock().as_ref().map(Packet::id).filter(|packet| !packet.is_none());
+        let number = probe.frame_ended();
+        let hitch = self.hitches.as_ref().and_then(|hitches| hitches.frame(number, packet));
         let surface_frames = surface_frames(&self.instrumentation);
         if surface_frames != self.surface_frames.swap(surface_frames, Ordering::Relaxed) {
             if let Some(open) = self.packet.lock().take() {
@@ -219,7 +230,7 @@ impl Vitals {
             *open = Some(next);
         }
         let update = self.registry.update();
-        FrameSummary { update, pressure: self.tracker.pressure() }
+        FrameSummary { update, pressure: self.tracker.pressure(), hitch: hitch.map(Box::new) }
     }
 
     /// The calling thread's context with the packet of the frame under way: enter it on another thread that works for the same frame.
@@ -276,6 +287,22 @@ impl Vitals {
         warnings
     }
 
+    /// The last frames that took far longer than the typical one, the oldest first, each with what explains it (docs/HITCHES.md): 64 of
+    /// them, and by the rules that [`Builder::hitch_rules`] sets. Empty where [`StandardMonitor::Hitches`] was left out.
+    ///
+    /// A frame is judged some frames after its end where its passes are timed on the GPU. With the feature `log` hitches are logged, too.
+    ///
+    /// ```
+    /// let vitals = engine_vitals::Vitals::builder().without_server().start();
+    /// for hitch in vitals.hitches() {
+    ///     println!("{hitch}");
+    /// }
+    /// ```
+    #[must_use]
+    pub fn hitches(&self) -> Vec<Hitch> {
+        self.hitches.as_ref().map(|hitches| hitches.hitches()).unwrap_or_default()
+    }
+
     /// Everything that the tracker knows now: resources with what they refer to, the last packets, the course of the run. It writes
     /// itself as JSON ([`Dump::write_json`]) and as text ([`Display`](std::fmt::Display)). The same is at `/dump.json` and `/dump.txt`
     /// of the page, and with `ENGINE_VITALS_DUMP=path` in a file when this is dropped: as JSON if the path ends in `.json`.
@@ -285,6 +312,7 @@ impl Vitals {
     #[must_use]
     pub fn dump(&self) -> Dump {
         let mut dump = Dump::take(&self.tracker, &DumpOptions::default());
+        dump.set_hitches(&self.hitches());
         dump.locate(|id| self.instrumentation.site(id));
         dump
     }
@@ -432,6 +460,9 @@ impl Drop for Vitals {
         if let Some(open) = self.packet.get_mut().take() {
             open.finish(PacketResult::NoOp);
         }
+        if let Some(hitches) = &self.hitches {
+            hitches.end();
+        }
         self.at_exit.write(|| self.dump(), heap_profile::write, || self.leaks());
         self.lifecycle.end();
         if let Some(reports) = &self.reports {
@@ -519,10 +550,15 @@ fn created_trace_file(builder: &mut Builder, notices: &mut Vec<String>) -> Optio
 fn event_log(
     tracker: &Arc<Tracker>,
     lifecycle: &Arc<LifecycleResourceMonitor>,
+    hitches: Option<&Arc<HitchMonitor>>,
     notices: &mut Vec<String>,
 ) -> Option<engine_vitals_trace::EventLog> {
     let lifecycle = Arc::clone(lifecycle);
     let options = engine_vitals_trace::Options::new().on_lost(move |lost| lifecycle.events_lost(lost));
+    let options = match hitches {
+        Some(hitches) => options.hitches(Arc::clone(hitches)),
+        None => options,
+    };
     engine_vitals_trace::EventLog::start(Arc::clone(tracker), std::io::stderr(), options)
         .map_err(|error| notices.push(format!("no event stream: its thread could not be started: {error}")))
         .ok()

@@ -12,6 +12,7 @@ mod guards;
 #[cfg(not(feature = "telemetry"))]
 #[path = "guards_off.rs"]
 mod guards;
+mod hitches;
 mod lifecycle;
 mod memory;
 mod passes;
@@ -22,6 +23,7 @@ pub use adapter::AdapterMonitor;
 pub use allocator::AllocatorMonitor;
 pub use frames::FrameMonitor;
 pub use gpu::{GpuFrameMonitor, GpuWindow, TimerSkip};
+pub use hitches::HitchMonitor;
 pub use lifecycle::LifecycleResourceMonitor;
 pub use memory::MemoryResourceMonitor;
 pub use passes::{FramePasses, GpuPass, GpuPassReport, PassTimeMonitor, UntimedPass};

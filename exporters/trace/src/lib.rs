@@ -33,9 +33,11 @@
 //!  "width":256,"height":256,"depthOrLayers":1,"bytes":262144,"ownerKind":"transient","sequence":0,"tookUs":12.5}
 //! ```
 //! What is unknown or does not apply is absent: never `null`, and never 0 in place of a figure. Where events were lost, a
-//! line without `event` says how many: `{"ts":1700000000050,"lost":12}`.
+//! line without `event` says how many: `{"ts":1700000000050,"lost":12}`. A frame that took too long has a line with `hitch`, where the log was
+//! given a monitor of them ([`Options::hitches`]).
 
 mod file;
+mod hitch_line;
 mod line;
 mod log;
 mod perfetto;

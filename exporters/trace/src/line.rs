@@ -145,13 +145,14 @@ pub(crate) fn write_line<W: Write + ?Sized>(writer: &mut W, line: &impl Serializ
 }
 
 /// Microseconds, exact to the nanosecond below 2^52 ns (52 days).
-fn micros(time: Duration) -> f64 {
+pub(crate) fn micros(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e3
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hitch_line::HitchLine;
     use engine_vitals_core::probe::{Backend, EventKind};
     use serde_json::{Map, Value};
     use std::collections::BTreeMap;
@@ -191,12 +192,18 @@ mod tests {
         for line in [serde_json::to_value(FULL).unwrap(), serde_json::to_value(LossLine { ts: 1, lost: 2 }).unwrap()] {
             fields.extend(line.as_object().unwrap().clone());
         }
+        types(&fields)
+    }
+
+    /// The JSON type of each field.
+    fn types(fields: &Map<String, Value>) -> BTreeMap<String, &'static str> {
         let kind = |value: &Value| match value {
             Value::Bool(_) => "boolean",
             Value::Number(number) if number.is_u64() => "integer",
             Value::Number(_) => "number",
             Value::String(_) => "string",
-            Value::Null | Value::Array(_) | Value::Object(_) => "no field is this",
+            Value::Array(_) => "array",
+            Value::Null | Value::Object(_) => "no field is this",
         };
         fields.iter().map(|(name, value)| (name.clone(), kind(value))).collect()
     }
@@ -219,6 +226,13 @@ mod tests {
         let documented: BTreeMap<_, _> = table.iter().map(|(name, kind)| (name.clone(), kind.as_str())).collect();
         assert_eq!(documented.len(), table.len(), "a field has two rows");
         assert_eq!(documented, written());
+
+        let hitch = serde_json::to_value(HitchLine::full()).unwrap();
+        for (heading, fields) in [("Hitches", &hitch), ("Causes", &hitch["causes"][0])] {
+            let table = rows(&page, heading);
+            let documented: BTreeMap<_, _> = table.iter().map(|(name, kind)| (name.clone(), kind.as_str())).collect();
+            assert_eq!(documented, types(fields.as_object().unwrap()), "{heading}");
+        }
 
         let names = |heading| rows(&page, heading).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names("Events"), EventKind::ALL.map(EventKind::name));

@@ -1,7 +1,9 @@
 //! The event stream as JSON lines.
 
+use crate::hitch_line::HitchLine;
 use crate::line::{LossLine, write_event, write_line};
 use crate::pump::{Format, Options, Worker};
+use engine_vitals_core::analysis::hitches::Hitch;
 use engine_vitals_core::probe::Event;
 use engine_vitals_core::tracker::Tracker;
 use std::io::{self, Write};
@@ -75,5 +77,9 @@ impl Format for Lines {
 
     fn event(&mut self, tracker: &Tracker, event: &Event, text: &mut Vec<u8>) -> io::Result<()> {
         write_event(text, event, tracker)
+    }
+
+    fn hitch(&mut self, tracker: &Tracker, hitch: &Hitch, text: &mut Vec<u8>) -> io::Result<()> {
+        write_line(text, &HitchLine::new(hitch, tracker))
     }
 }

@@ -3,7 +3,9 @@
 //! It owns the reading, the hand-over of whole pieces to the writer, the counts and the end. What the pieces look like is
 //! a [`Format`]'s business.
 
+use engine_vitals_core::analysis::hitches::Hitch;
 use engine_vitals_core::memory::HeapTag;
+use engine_vitals_core::monitor::HitchMonitor;
 use engine_vitals_core::probe::{Event, Timestamp};
 use engine_vitals_core::tracker::{EventCursor, Tracker};
 use std::convert::Infallible;
@@ -23,12 +25,18 @@ pub struct Options {
     interval: Duration,
     stop_within: Duration,
     on_lost: Box<dyn Fn(u64) + Send>,
+    hitches: Option<Arc<HitchMonitor>>,
 }
 
 impl Options {
     /// Reads every 50 ms, stops within 2 s.
     pub fn new() -> Self {
-        Self { interval: Duration::from_millis(50), stop_within: Duration::from_secs(2), on_lost: Box::new(|_| {}) }
+        Self {
+            interval: Duration::from_millis(50),
+            stop_within: Duration::from_secs(2),
+            on_lost: Box::new(|_| {}),
+            hitches: None,
+        }
     }
 
     /// Time between two readings; 50 ms by default, 1 ms at least. Each thread's ring has to hold what its thread does
@@ -47,6 +55,12 @@ impl Options {
     /// Called on the thread that writes after each reading that found events overwritten, with their number.
     pub fn on_lost(mut self, hook: impl Fn(u64) + Send + 'static) -> Self {
         self.on_lost = Box::new(hook);
+        self
+    }
+
+    /// Writes the hitches that this monitor finds from now on, too. Of more than it keeps between two readings, the oldest are missing.
+    pub fn hitches(mut self, monitor: Arc<HitchMonitor>) -> Self {
+        self.hitches = Some(monitor);
         self
     }
 }
@@ -86,7 +100,10 @@ pub(crate) trait Format: Send + 'static {
     /// One event.
     fn event(&mut self, tracker: &Tracker, event: &Event, text: &mut Vec<u8>) -> io::Result<()>;
 
-    /// After the events of a reading. `last`: there will be no other.
+    /// A frame took too long. Comes some frames after its end.
+    fn hitch(&mut self, tracker: &Tracker, hitch: &Hitch, text: &mut Vec<u8>) -> io::Result<()>;
+
+    /// After the events and hitches of a reading. `last`: there will be no other.
     fn reading_ends(&mut self, _: &Tracker, _last: bool, _: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
@@ -140,7 +157,8 @@ impl Worker {
         mut format: F,
     ) -> io::Result<Self> {
         let _own = HeapTag::OWN.enter();
-        let Options { interval, stop_within, on_lost } = options;
+        let Options { interval, stop_within, on_lost, hitches } = options;
+        let hitches = hitches.map(|monitor| Hitches { last: monitor.count(), monitor });
         let progress = Arc::<Progress>::default();
         let (stop, stopped) = mpsc::channel::<Infallible>();
         let (ending, ended) = mpsc::channel::<Infallible>();
@@ -152,6 +170,7 @@ impl Worker {
             writer,
             format,
             on_lost,
+            hitches,
             progress: Arc::clone(&progress),
             events: Vec::new(),
             text: Vec::new(),
@@ -197,6 +216,12 @@ impl Drop for Worker {
     }
 }
 
+/// Where hitches come from, and the number of the last that was written.
+struct Hitches {
+    monitor: Arc<HitchMonitor>,
+    last: u64,
+}
+
 /// Text that is collected before it is written.
 const CHUNK: usize = 64 * 1024;
 
@@ -207,6 +232,7 @@ struct Pump<W, F> {
     writer: W,
     format: F,
     on_lost: Box<dyn Fn(u64) + Send>,
+    hitches: Option<Hitches>,
     progress: Arc<Progress>,
     /// Those that are not written yet, sorted by time.
     events: Vec<Event>,
@@ -255,6 +281,12 @@ impl<W: Write, F: Format> Pump<W, F> {
             if self.text.len() >= CHUNK {
                 self.writer.write_all(&self.text)?;
                 self.text.clear();
+            }
+        }
+        if let Some(Hitches { monitor, last }) = &mut self.hitches {
+            for hitch in monitor.hitches_after(*last) {
+                *last = hitch.number;
+                self.format.hitch(&self.tracker, &hitch, &mut self.text)?;
             }
         }
         self.format.reading_ends(&self.tracker, last, &mut self.text)?;

@@ -64,8 +64,8 @@ pub use {
     graph::Graph,
     json::ReadError,
     model::{
-        Dump, DumpOwner, DumpTotals, KindLine, LaneLine, Life, Packet, PacketName, Resource, Slice, SubmissionLine,
-        Sum, Timeline, Touch,
+        Dump, DumpCause, DumpHitch, DumpOwner, DumpTotals, KindLine, LaneLine, Life, Packet, PacketName, Resource,
+        Slice, SubmissionLine, Sum, Timeline, Touch,
     },
     summary::{Course, Packets, Summary},
 };

@@ -32,6 +32,9 @@ pub struct Dump {
     pub packets: Vec<Packet>,
     /// The course of the run.
     pub timeline: Timeline,
+    /// The last frames that took too long, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hitches: Vec<DumpHitch>,
     /// Slots that were being written at every look, so that their resource, if any, is missing.
     #[serde(default)]
     pub contended: u64,
@@ -362,4 +365,50 @@ pub struct Life {
 )]
 fn is_zero(value: &u64) -> bool {
     *value == 0
+}
+
+/// A frame that took too long, and what explains it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DumpHitch {
+    /// The frame's number.
+    pub frame: u64,
+    /// When the frame ended.
+    #[serde(rename = "ended_ns")]
+    pub ended: Timestamp,
+    /// The time of the frame in nanoseconds.
+    pub frame_ns: u64,
+    /// What the typical frame took; `None` where too few were seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub typical_ns: Option<u64>,
+    /// What the frame might have taken.
+    pub budget_ns: u64,
+    /// What explains it, the weightiest first.
+    pub causes: Vec<DumpCause>,
+    /// All of it as one line.
+    pub text: String,
+}
+
+/// One cause of a hitch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DumpCause {
+    /// Its name.
+    pub cause: Arc<str>,
+    /// The time beyond the typical frame's that it explains.
+    pub ns: u64,
+    /// How that is known: `measured`, `on other threads`, `estimated` or `unexplained`.
+    pub basis: Arc<str>,
+    /// How often the frame did it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub count: u64,
+    /// Of how many bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes: u64,
+    /// The pass that took longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Arc<str>>,
+    /// The frame whose pass it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_frame: Option<u64>,
 }

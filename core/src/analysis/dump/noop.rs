@@ -1,6 +1,7 @@
 //! The same calls without telemetry: a dump of nothing.
 
 use super::DumpOptions;
+use crate::analysis::hitches::Hitch;
 use crate::probe::ResourceId;
 use crate::tracker::Tracker;
 use std::fmt;
@@ -20,6 +21,9 @@ impl Dump {
 
     /// `site` is not called.
     pub fn locate(&mut self, _site: impl FnMut(ResourceId) -> Option<String>) {}
+
+    /// Nothing.
+    pub fn set_hitches(&mut self, _hitches: &[Hitch]) {}
 
     /// Writes nothing.
     ///

@@ -21,7 +21,8 @@ const BAR: u64 = 40;
 impl Display for Dump {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n{}\n{}", self.summary(), self.graph().most(MOST), self.packets_text())?;
-        write!(f, "\n{}", self.course())
+        write!(f, "\n{}", self.course())?;
+        hitches(f, self, MOST)
     }
 }
 
@@ -133,6 +134,18 @@ fn heading(f: &mut Formatter<'_>, dump: &Dump) -> fmt::Result {
         if count > 0 {
             writeln!(f, "note: {count} {what}")?;
         }
+    }
+    Ok(())
+}
+
+/// The newest hitches, the newest at the end.
+fn hitches(f: &mut Formatter<'_>, dump: &Dump, most: usize) -> fmt::Result {
+    if dump.hitches.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nframes that took too long")?;
+    for hitch in dump.hitches.iter().skip(dump.hitches.len().saturating_sub(most)) {
+        writeln!(f, "  {}", plain(&hitch.text))?;
     }
     Ok(())
 }

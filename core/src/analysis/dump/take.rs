@@ -2,16 +2,18 @@
 
 use super::DumpOptions;
 use super::model::{
-    Dump, DumpOwner, DumpTotals, KindLine, LaneLine, Life, Packet, PacketName, Resource, Slice, SubmissionLine, Sum,
-    Timeline, Touch,
+    Dump, DumpCause, DumpHitch, DumpOwner, DumpTotals, KindLine, LaneLine, Life, Packet, PacketName, Resource, Slice,
+    SubmissionLine, Sum, Timeline, Touch,
 };
 use super::names::Names;
+use crate::analysis::hitches::Hitch;
 use crate::probe::{Backend, Counts, EventKind, Lane, Level, OwnerId, PacketId, ResourceId};
 use crate::tracker::{Burst, Lives, PacketRecord, ResourceRecord, Totals, Tracker};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use web_time::SystemTime;
 
 /// Events of each thread that are looked through for touches.
@@ -43,12 +45,40 @@ impl Dump {
         locate(&mut self.resources, site);
     }
 
+    /// Puts in what a monitor of hitches has kept, of which the tracker knows nothing.
+    pub fn set_hitches(&mut self, hitches: &[Hitch]) {
+        let mut names = Names::<DumpOwner>::default();
+        self.hitches = hitches.iter().map(|hitch| dump_hitch(&mut names, hitch)).collect();
+    }
+
     /// A dump of these resources and nothing else.
     pub(crate) fn of_resources(tracker: &Tracker, records: Vec<ResourceRecord>) -> Self {
         let mut namer = Namer::new(tracker);
         let mut resources: Vec<_> = records.into_iter().map(|record| namer.resource(record)).collect();
         resources.sort_unstable_by_key(|resource| resource.id);
         Self { run: run().to_owned(), level: level_name(tracker.level()).to_owned(), resources, ..Self::default() }
+    }
+}
+
+fn dump_hitch(names: &mut Names<DumpOwner>, hitch: &Hitch) -> DumpHitch {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let causes = hitch.causes.iter().map(|evidence| DumpCause {
+        cause: names.get(evidence.cause.name()),
+        ns: nanos(evidence.time),
+        basis: names.get(evidence.basis.name()),
+        count: evidence.work.count,
+        bytes: evidence.work.bytes,
+        pass: evidence.pass.as_ref().map(|pass| Arc::clone(&pass.name)),
+        pass_frame: evidence.pass.as_ref().map(|pass| pass.frame),
+    });
+    DumpHitch {
+        frame: hitch.frame,
+        ended: hitch.ended,
+        frame_ns: nanos(hitch.time),
+        typical_ns: hitch.typical.map(nanos),
+        budget_ns: nanos(hitch.budget),
+        causes: causes.collect(),
+        text: hitch.to_string(),
     }
 }
 

@@ -1,18 +1,23 @@
 //! Frames that took too long, and what explains it.
 //!
 //! A pure step over plain data: each frame's time and what was done in it go in, and where the frame is over its budget, a record comes out
-//! that ranks what the frame did beyond the typical. Times that were measured are believed before those that are estimated from amounts,
-//! and what neither explains is called external: the operating system, the driver, or code that nobody measures.
+//! that ranks what the frame did beyond the typical. What the frame's own thread was measured to spend is believed first, then passes on the
+//! GPU for which the frame waited, then what other threads did meanwhile, then estimates from amounts; what none of these explains is called
+//! external: the operating system, the driver, or code that nobody measures.
 
+mod explain;
 mod rolling;
 #[cfg(test)]
 mod tests;
+mod text;
 
-use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use self::rolling::Rolling;
+use crate::probe::{PacketId, Timestamp};
+
+use self::rolling::{Grown, Rolling};
 
 /// When a frame is a hitch, and how many are kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +96,9 @@ pub enum HitchCause {
     Creations,
     /// Resources were destroyed.
     Destructions,
-    /// The frame waited: for a staging ring, a mapping, a surface texture.
+    /// Submitting work took long.
+    Submissions,
+    /// The frame waited: for the GPU, a surface texture, the display, room in a staging ring.
     Stalls,
     /// Blocks were allocated on the heap.
     HeapAllocations,
@@ -112,6 +119,7 @@ impl HitchCause {
         Self::Uploads,
         Self::Creations,
         Self::Destructions,
+        Self::Submissions,
         Self::Stalls,
         Self::HeapAllocations,
         Self::GpuPass,
@@ -127,6 +135,7 @@ impl HitchCause {
             Self::Uploads => "uploads",
             Self::Creations => "creations",
             Self::Destructions => "destructions",
+            Self::Submissions => "submissions",
             Self::Stalls => "stalls",
             Self::HeapAllocations => "heap_allocations",
             Self::GpuPass => "gpu_pass",
@@ -142,8 +151,12 @@ pub struct Work {
     pub count: u64,
     /// Of how many bytes.
     pub bytes: u64,
-    /// What it took on the CPU, where that was measured.
+    /// How many of these bytes no call that was timed has dealt with, where others were.
+    pub untimed_bytes: u64,
+    /// What it took on the thread that ends the frame, where that was measured.
     pub time: Option<Duration>,
+    /// What it took on other threads, as far as that was measured. They may have worked beside the frame and not held it up.
+    pub elsewhere: Duration,
 }
 
 /// A frame, as it ended.
@@ -153,10 +166,14 @@ pub struct FrameFacts<'a> {
     pub frame: u64,
     /// From the end of the frame before to the end of this one.
     pub time: Duration,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// The packet of the same frame, where that is known.
+    pub packet: Option<PacketId>,
     /// What was done in it.
     work: [Work; WORKS],
     /// Its passes on the GPU, by name, each name once.
-    pub passes: &'a [(&'a str, Duration)],
+    pub passes: &'a [(Arc<str>, Duration)],
 }
 
 impl<'a> FrameFacts<'a> {
@@ -177,9 +194,14 @@ impl<'a> FrameFacts<'a> {
 
     /// With these passes.
     #[must_use]
-    pub fn with_passes(mut self, passes: &'a [(&'a str, Duration)]) -> Self {
-        self.passes = passes;
-        self
+    pub fn with_passes(self, passes: &[(Arc<str>, Duration)]) -> FrameFacts<'_> {
+        FrameFacts { passes, ..self }
+    }
+
+    /// Ended then, as that packet.
+    #[must_use]
+    pub fn ended(self, ended: Timestamp, packet: Option<PacketId>) -> Self {
+        Self { ended, packet, ..self }
     }
 }
 
@@ -187,8 +209,14 @@ impl<'a> FrameFacts<'a> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Hitch {
+    /// Its place among the hitches, from 1.
+    pub number: u64,
     /// The frame's number.
     pub frame: u64,
+    /// When the frame ended.
+    pub ended: Timestamp,
+    /// The packet of the same frame, where that is known.
+    pub packet: Option<PacketId>,
     /// Its time.
     pub time: Duration,
     /// The median of the frames before it; `None` where too few were seen and the budget is fixed.
@@ -215,38 +243,103 @@ pub struct Evidence {
     pub cause: HitchCause,
     /// The time beyond the typical frame's that it explains.
     pub time: Duration,
-    /// Whether that was measured; else it is estimated from the amount.
-    pub measured: bool,
+    /// How that is known.
+    pub basis: Basis,
     /// How much of it the frame did.
     pub work: Work,
     /// How much of it the typical frame does.
     pub typical: Work,
-    /// The pass's name, of a pass.
-    pub pass: Option<Box<str>>,
+    /// The pass, of a pass.
+    pub pass: Option<PassEvidence>,
 }
 
-/// Watches frames for hitches. A step takes a microsecond and allocates nothing, but for a hitch and for a pass that is new.
+/// Which pass took longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PassEvidence {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The frame whose pass it was: that of the hitch, or an earlier one whose work on the GPU was waited for.
+    pub frame: u64,
+}
+
+/// How the time that a cause explains is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Basis {
+    /// Measured, on the thread that ends the frame or on the GPU.
+    Measured,
+    /// Measured on other threads, which may have worked beside the frame.
+    OtherThreads,
+    /// Estimated from the amount ([`HitchCosts`]).
+    Estimated,
+    /// What is left.
+    Remainder,
+}
+
+impl Basis {
+    /// The name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::OtherThreads => "on other threads",
+            Self::Estimated => "estimated",
+            Self::Remainder => "unexplained",
+        }
+    }
+}
+
+/// Watches frames for hitches. A step takes a microsecond and a tenth of one for each pass, and allocates nothing, but for a hitch and for a
+/// pass that is new or grew.
 #[derive(Debug)]
 pub struct HitchLog {
     rules: HitchRules,
     rolling: Rolling,
     kept: VecDeque<Hitch>,
-    counts: [u64; HitchCause::ALL.len()],
+    tallies: [HitchTally; HitchCause::ALL.len()],
+    hitches: u64,
+    budget: Option<Duration>,
+    /// Passes of the last frames that grew: the work of several frames is in flight at once, and who waits, waits for the oldest.
+    grown: VecDeque<Grown>,
+}
+
+/// What one cause came to, over life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HitchTally {
+    /// Hitches of which it was the weightiest cause.
+    pub hitches: u64,
+    /// Time that it explains of all hitches, whether the weightiest or not.
+    pub time: Duration,
 }
 
 impl HitchLog {
     /// A log by these rules.
     #[must_use]
     pub fn new(rules: HitchRules) -> Self {
-        Self { rules, rolling: Rolling::default(), kept: VecDeque::new(), counts: [0; HitchCause::ALL.len()] }
+        Self {
+            budget: rules.fixed,
+            rules,
+            rolling: Rolling::default(),
+            kept: VecDeque::new(),
+            tallies: Default::default(),
+            hitches: 0,
+            grown: VecDeque::new(),
+        }
     }
 
     /// A frame has ended. Its hitch, if it is one.
     pub fn frame(&mut self, facts: &FrameFacts<'_>) -> Option<&Hitch> {
         let hitch = self.judge(facts);
-        self.rolling.push(facts);
+        self.remember(facts);
         let hitch = hitch?;
-        self.counts[hitch.cause() as usize] += 1;
+        self.hitches += 1;
+        for (cause, tally) in HitchCause::ALL.into_iter().zip(&mut self.tallies) {
+            tally.hitches += u64::from(hitch.cause() == cause);
+            let explained = hitch.causes.iter().filter(|evidence| evidence.cause == cause);
+            tally.time = explained.fold(tally.time, |sum, evidence| sum.saturating_add(evidence.time));
+        }
         self.kept.push_back(hitch);
         while self.kept.len() > self.rules.kept.max(1) {
             self.kept.pop_front();
@@ -255,22 +348,28 @@ impl HitchLog {
     }
 
     /// The newest hitches, the oldest first.
-    pub fn hitches(&self) -> impl ExactSizeIterator<Item = &Hitch> {
+    pub fn hitches(&self) -> impl ExactSizeIterator<Item = &Hitch> + DoubleEndedIterator {
         self.kept.iter()
     }
 
-    /// Hitches over life by their weightiest cause, in the order of [`HitchCause::ALL`].
-    pub fn counts(&self) -> impl Iterator<Item = (HitchCause, u64)> {
-        HitchCause::ALL.into_iter().zip(self.counts)
+    /// Hitches over life.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.hitches
+    }
+
+    /// What each cause came to over life, in the order of [`HitchCause::ALL`].
+    pub fn tallies(&self) -> impl Iterator<Item = (HitchCause, HitchTally)> {
+        HitchCause::ALL.into_iter().zip(self.tallies)
     }
 
     /// What the next frame may take; `None` while too few were seen.
     #[must_use]
-    pub fn budget(&mut self) -> Option<Duration> {
-        self.rules.fixed.or_else(|| self.typical().map(|typical| self.budget_beside(typical)))
+    pub fn budget(&self) -> Option<Duration> {
+        self.budget
     }
 
-    fn typical(&mut self) -> Option<Duration> {
+    fn typical(&self) -> Option<Duration> {
         let enough = self.rolling.frames() >= self.rules.warm_up.clamp(1, rolling::FRAMES);
         enough.then(|| self.rolling.typical_time())
     }
@@ -280,83 +379,35 @@ impl HitchLog {
         typical.mul_f64(times).max(typical.saturating_add(self.rules.beyond_typical))
     }
 
-    fn judge(&mut self, facts: &FrameFacts<'_>) -> Option<Hitch> {
+    fn judge(&self, facts: &FrameFacts<'_>) -> Option<Hitch> {
+        let budget = self.budget.filter(|budget| facts.time > *budget)?;
         let typical = self.typical();
-        let budget = self.rules.fixed.or_else(|| typical.map(|typical| self.budget_beside(typical)))?;
-        (facts.time > budget).then(|| {
-            let excess = facts.time.saturating_sub(typical.unwrap_or_default());
-            Hitch { frame: facts.frame, time: facts.time, typical, budget, causes: self.causes(facts, excess) }
+        let excess = facts.time.saturating_sub(typical.unwrap_or_default());
+        Some(Hitch {
+            number: self.hitches + 1,
+            frame: facts.frame,
+            ended: facts.ended,
+            packet: facts.packet,
+            time: facts.time,
+            typical,
+            budget,
+            causes: self.causes(facts, excess),
         })
     }
 
-    fn causes(&mut self, facts: &FrameFacts<'_>, excess: Duration) -> Vec<Evidence> {
-        let works = HitchCause::ALL.into_iter().zip(facts.work).map(|(cause, work)| {
-            let typical = self.rolling.typical_work(cause as usize);
-            let (time, measured) = match work.time {
-                Some(time) => (time.saturating_sub(typical.time.unwrap_or_default()), true),
-                None => (self.rules.costs.of(cause, work).saturating_sub(self.rules.costs.of(cause, typical)), false),
-            };
-            Evidence { cause, time, measured, work, typical, pass: None }
-        });
-        let mut causes: Vec<_> = works.collect();
-        causes.extend(facts.passes.iter().map(|&(name, time)| {
-            let typical = self.rolling.typical_pass(name).unwrap_or_default();
-            let of = |time| Work { count: 1, bytes: 0, time: Some(time) };
-            Evidence {
-                cause: HitchCause::GpuPass,
-                time: time.saturating_sub(typical),
-                measured: true,
-                work: of(time),
-                typical: of(typical),
-                pass: Some(name.into()),
-            }
-        }));
-        // What was measured first, so that estimates fill the rest.
-        causes.sort_by_key(|evidence| Reverse((evidence.measured, evidence.time)));
-        let mut unexplained = excess;
-        for evidence in &mut causes {
-            evidence.time = evidence.time.min(if evidence.measured { excess } else { unexplained });
-            unexplained = unexplained.saturating_sub(evidence.time);
+    fn remember(&mut self, facts: &FrameFacts<'_>) {
+        let oldest = facts.frame.saturating_sub(GPU_FRAMES_IN_FLIGHT);
+        self.grown.retain(|grown| grown.frame > oldest);
+        for (name, time) in facts.passes {
+            self.grown.extend(self.rolling.grown(facts.frame, name, *time));
         }
-        causes.push(Evidence {
-            cause: HitchCause::External,
-            time: unexplained,
-            measured: false,
-            work: Work::default(),
-            typical: Work::default(),
-            pass: None,
-        });
-        // A twentieth of the excess explains nothing; what is left unexplained is told from a quarter on, or where there is nothing else.
-        let least = |evidence: &Evidence| if evidence.cause == HitchCause::External { excess / 4 } else { excess / 20 };
-        let most = causes.iter().map(|evidence| evidence.time).max().unwrap_or_default();
-        causes.retain(|evidence| evidence.time > least(evidence) || evidence.time == most);
-        causes.sort_by_key(|evidence| (Reverse(evidence.time), evidence.cause));
-        if most.is_zero() {
-            causes.retain(|evidence| evidence.cause == HitchCause::External);
-        }
-        causes
+        self.rolling.push(facts);
+        self.budget = self.rules.fixed.or_else(|| self.typical().map(|typical| self.budget_beside(typical)));
     }
 }
 
-impl HitchCosts {
-    fn of(&self, cause: HitchCause, work: Work) -> Duration {
-        let each = |one: Duration| Duration::from_nanos(saturated(one).saturating_mul(work.count));
-        let bytes = |picoseconds: u64| Duration::from_nanos(work.bytes.saturating_mul(picoseconds) / 1_000);
-        match cause {
-            HitchCause::Uploads => bytes(self.picoseconds_per_uploaded_byte),
-            HitchCause::Creations => each(self.per_creation),
-            HitchCause::Destructions => each(self.per_destruction),
-            HitchCause::HeapAllocations => {
-                each(self.per_heap_allocation).saturating_add(bytes(self.picoseconds_per_heap_byte))
-            }
-            HitchCause::Pipelines
-            | HitchCause::ShaderModules
-            | HitchCause::Stalls
-            | HitchCause::GpuPass
-            | HitchCause::External => Duration::ZERO,
-        }
-    }
-}
+/// Frames before, whose passes are looked at for what was waited for.
+const GPU_FRAMES_IN_FLIGHT: u64 = 3;
 
 fn saturated(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)

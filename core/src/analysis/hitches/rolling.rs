@@ -1,5 +1,6 @@
 //! What is typical: medians of the last frames.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::times::Last;
@@ -17,15 +18,37 @@ type Series = Last<FRAMES>;
 struct WorkSeries {
     count: Series,
     bytes: Series,
+    untimed_bytes: Series,
     nanos: Series,
+    elsewhere: Series,
 }
 
 #[derive(Debug)]
 struct PassSeries {
-    name: Box<str>,
+    name: Arc<str>,
     nanos: Series,
+    /// The median as of not long ago: it is asked for each frame.
+    typical: u64,
     /// Frames seen when it was last part of one.
     last: usize,
+}
+
+/// A pass's median is taken anew each so many frames, and each time while there are as few.
+const TAKEN_EACH: usize = 16;
+
+/// A pass, and what it typically takes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Grown {
+    pub(super) frame: u64,
+    pub(super) name: Arc<str>,
+    pub(super) time: Duration,
+    pub(super) typical: Duration,
+}
+
+impl Grown {
+    pub(super) fn growth(&self) -> Duration {
+        self.time.saturating_sub(self.typical)
+    }
 }
 
 /// The last frames.
@@ -42,21 +65,27 @@ impl Rolling {
         for (series, work) in self.work.iter_mut().zip(facts.work) {
             series.count.push(work.count);
             series.bytes.push(work.bytes);
+            series.untimed_bytes.push(work.untimed_bytes);
             series.nanos.push(work.time.map_or(0, saturated));
+            series.elsewhere.push(saturated(work.elsewhere));
         }
-        for &(name, time) in facts.passes {
+        for (name, time) in facts.passes {
             if let Some(pass) = self.place_of(name) {
-                pass.nanos.push(saturated(time));
+                pass.nanos.push(saturated(*time));
+                let pushed = pass.nanos.pushed();
+                if pushed <= TAKEN_EACH || pushed.is_multiple_of(TAKEN_EACH) {
+                    pass.typical = pass.nanos.median();
+                }
             }
         }
     }
 
     /// The series of a pass: its own, a new one, or that of a pass that has not been seen for longer than frames are remembered.
-    fn place_of(&mut self, name: &str) -> Option<&mut PassSeries> {
+    fn place_of(&mut self, name: &Arc<str>) -> Option<&mut PassSeries> {
         let now = self.times.pushed();
-        let known = self.passes.iter().position(|pass| &*pass.name == name);
+        let known = self.passes.iter().position(|pass| pass.name == *name);
         let index = known.or_else(|| {
-            let new = PassSeries { name: name.into(), nanos: Series::default(), last: now };
+            let new = PassSeries { name: Arc::clone(name), nanos: Series::default(), typical: 0, last: now };
             if self.passes.len() < PASSES {
                 self.passes.push(new);
                 return Some(self.passes.len() - 1);
@@ -84,13 +113,30 @@ impl Rolling {
         Work {
             count: series.count.median(),
             bytes: series.bytes.median(),
+            untimed_bytes: series.untimed_bytes.median(),
             time: Some(Duration::from_nanos(series.nanos.median())),
+            elsewhere: Duration::from_nanos(series.elsewhere.median()),
         }
     }
 
-    /// `None` for a pass that is not known, of which all time is beyond the typical.
+    /// A pass of a frame beside what it typically takes. All of the time of a pass that is not known is beyond the typical.
+    pub(super) fn growth(&self, frame: u64, name: &Arc<str>, time: Duration) -> Grown {
+        Grown { frame, name: Arc::clone(name), time, typical: self.typical_pass(name).unwrap_or_default() }
+    }
+
+    /// The same of a pass that took far longer than it typically does.
+    pub(super) fn grown(&self, frame: u64, name: &Arc<str>, time: Duration) -> Option<Grown> {
+        let typical = self.typical_pass(name)?;
+        let far = time > typical.saturating_mul(3) / 2 && time.saturating_sub(typical) > GROWN_AT_LEAST;
+        far.then(|| Grown { frame, name: Arc::clone(name), time, typical })
+    }
+
+    /// `None` for a pass that is not known.
     pub(super) fn typical_pass(&self, name: &str) -> Option<Duration> {
         let pass = self.passes.iter().find(|pass| &*pass.name == name)?;
-        Some(Duration::from_nanos(pass.nanos.median()))
+        Some(Duration::from_nanos(pass.typical))
     }
 }
+
+/// Less growth of a pass is nothing that a later frame waits for.
+const GROWN_AT_LEAST: Duration = Duration::from_micros(500);

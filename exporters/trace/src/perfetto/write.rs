@@ -41,6 +41,7 @@ interned! {
         Resize = "resize",
         Present = "present",
         Marker = "marker",
+        Hitch = "hitch",
         Loss = "loss",
         Trace = "trace",
     }
@@ -84,6 +85,22 @@ interned! {
         EventsLost = "events_lost",
         LeftOut = "left_out",
         Version = "engine_vitals",
+        Frame = "frame",
+        FrameNanos = "frame_ns",
+        TypicalNanos = "typical_ns",
+        BudgetNanos = "budget_ns",
+        Cause = "cause",
+        Explained = "explained",
+        PipelinesNanos = "pipelines_ns",
+        ShaderModulesNanos = "shader_modules_ns",
+        UploadsNanos = "uploads_ns",
+        CreationsNanos = "creations_ns",
+        DestructionsNanos = "destructions_ns",
+        SubmissionsNanos = "submissions_ns",
+        StallsNanos = "stalls_ns",
+        HeapAllocationsNanos = "heap_allocations_ns",
+        GpuPassNanos = "gpu_pass_ns",
+        ExternalNanos = "external_ns",
     }
 }
 
@@ -185,10 +202,24 @@ pub(crate) fn instant(
     name: &str,
     args: Vec<DebugAnnotation>,
 ) -> io::Result<()> {
+    instant_of(out, at, track, category, name.to_owned(), None, args)
+}
+
+/// Something without a duration, to which an arrow leads.
+pub(crate) fn instant_of(
+    out: &mut Vec<u8>,
+    at: u64,
+    track: u64,
+    category: Category,
+    name: String,
+    flow: Option<u64>,
+    args: Vec<DebugAnnotation>,
+) -> io::Result<()> {
     let event = TrackEvent {
         category_iids: vec![category.iid()],
         debug_annotations: args,
-        name: Some(name.to_owned()),
+        name: Some(name),
+        flow_ids: flow.into_iter().collect(),
         ..on(track, EventType::Instant)
     };
     append_event(out, at, event)

@@ -1,5 +1,6 @@
-//! What becomes of each event. `loss.rs` has what becomes of slices whose events were lost.
+//! What becomes of each event. `loss.rs` has what becomes of slices whose events were lost, `hitches.rs` of frames that took too long.
 
+mod hitches;
 mod loss;
 
 use self::loss::Gone;
@@ -9,6 +10,7 @@ use super::shown::{Shown, extent_args, owner_args, packet_name};
 use super::tracks::{Group, Heading, Slices, Tracks};
 use super::write::{self, Arg, Category, number, remark, text};
 use crate::pump::Format;
+use engine_vitals_core::analysis::hitches::Hitch;
 use engine_vitals_core::probe::{
     Event, EventKind, Lane, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind, Timestamp,
 };
@@ -34,6 +36,7 @@ pub(crate) struct Recorder {
     /// What the trace says of itself, losses first of all.
     own: u64,
     markers: u64,
+    hitches: Heading,
     submissions_heading: Heading,
     resources_heading: Heading,
     queues: usize,
@@ -73,6 +76,7 @@ impl Recorder {
             process,
             own,
             markers,
+            hitches: Heading::new("hitches", rank::HITCHES),
             submissions_heading: Heading::new("submissions", rank::SUBMISSIONS),
             resources_heading: Heading::new("resources", rank::RESOURCES),
             queues: 0,
@@ -97,10 +101,11 @@ impl Recorder {
 mod rank {
     pub(super) const OWN: i32 = 0;
     pub(super) const MARKERS: i32 = 1;
-    pub(super) const LANES: i32 = 2;
-    pub(super) const SUBMISSIONS: i32 = 3;
-    pub(super) const FIGURES: i32 = 4;
-    pub(super) const RESOURCES: i32 = 5;
+    pub(super) const HITCHES: i32 = 2;
+    pub(super) const LANES: i32 = 3;
+    pub(super) const SUBMISSIONS: i32 = 4;
+    pub(super) const FIGURES: i32 = 5;
+    pub(super) const RESOURCES: i32 = 6;
 }
 
 impl Format for Recorder {
@@ -164,6 +169,10 @@ impl Format for Recorder {
             // A kind that this version does not know.
             _ => Ok(()),
         }
+    }
+
+    fn hitch(&mut self, tracker: &Tracker, hitch: &Hitch, out: &mut Vec<u8>) -> io::Result<()> {
+        self.frame_hitched(tracker, hitch, out)
     }
 
     fn reading_ends(&mut self, tracker: &Tracker, last: bool, out: &mut Vec<u8>) -> io::Result<()> {
