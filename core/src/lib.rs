@@ -19,7 +19,6 @@
 pub mod analysis;
 pub mod contract;
 mod files;
-#[cfg(feature = "telemetry")]
 mod log;
 pub mod memory;
 pub mod monitor;
