@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine_vitals_core::contract::FrameStats;
-use engine_vitals_core::monitor::{GpuFrameMonitor, TimerSkip};
+use engine_vitals_core::monitor::{GpuFrameMonitor, PassTimeMonitor, TimerSkip, UntimedPass};
 
 /// What has become of the frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +39,43 @@ impl FrameSink for GpuFrameMonitor {
 
     fn skipped(&self, why: TimerSkip) {
         self.frame_skipped(why);
+    }
+}
+
+/// Takes the times of passes that an [`Instrumentation`](crate::instrument::Instrumentation) measures: a [`PassTimeMonitor`], or whatever an
+/// engine puts in its place. Frames have the numbers of [`Probe::frame_number`](engine_vitals_core::probe::Probe::frame_number) at the pass's
+/// submission.
+///
+/// Called from any thread that records, submits or polls; must not block.
+pub trait PassSink: Send + Sync {
+    /// A pass of that frame was read back. Frames may come out of order.
+    fn pass(&self, frame: u64, name: &str, time: Duration);
+
+    /// So many passes have no time.
+    fn untimed(&self, _why: UntimedPass, _passes: u64) {}
+
+    /// The frame is over, and none of its passes is in flight any more: it took so long on one device from the first begin to the last end.
+    fn frame_span(&self, _frame: u64, _span: Duration) {}
+
+    /// The frame is over, and none of its passes is in flight any more. Comes last, and once for each frame that had timed passes.
+    fn frame_complete(&self, _frame: u64) {}
+}
+
+impl PassSink for PassTimeMonitor {
+    fn pass(&self, frame: u64, name: &str, time: Duration) {
+        self.pass(frame, name, time);
+    }
+
+    fn untimed(&self, why: UntimedPass, passes: u64) {
+        self.dropped(why, passes);
+    }
+
+    fn frame_span(&self, frame: u64, span: Duration) {
+        self.frame_span(frame, span);
+    }
+
+    fn frame_complete(&self, frame: u64) {
+        self.frame_complete(frame);
     }
 }
 

@@ -315,7 +315,7 @@ impl Counters {
 
 /// What `make` makes on the device; `None` if some of it is invalid, which would make the program's commands invalid too: by an
 /// error, or since the device is lost.
-fn made<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn made<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> Option<T> {
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let made = make();
@@ -406,9 +406,9 @@ impl Shared {
 }
 
 /// What stamps are read from.
-const READ: wgpu::BufferUsages = wgpu::BufferUsages::COPY_DST.union(wgpu::BufferUsages::MAP_READ);
+pub(super) const READ: wgpu::BufferUsages = wgpu::BufferUsages::COPY_DST.union(wgpu::BufferUsages::MAP_READ);
 
-fn buffer(device: &wgpu::Device, stamps: u32, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+pub(super) fn buffer(device: &wgpu::Device, stamps: u32, usage: wgpu::BufferUsages) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("engine-vitals timestamps"),
         size: u64::from(stamps) * u64::from(wgpu::QUERY_SIZE),

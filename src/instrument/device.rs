@@ -1,7 +1,7 @@
 //! The device.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::probe::{Activity, Context, New, ResourceKind, Timestamp};
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use super::queue::Queue;
 use super::real::{new_texture, real_device, real_queue};
 use super::record::Held;
 use super::state::{DeviceState, Found, World, failed};
+use crate::gpu::pass_timer::{EncoderPasses, PassTimer};
 
 /// A device around another one.
 pub(super) struct Device {
@@ -28,6 +29,10 @@ pub(super) struct Device {
     pub(super) real: wgpu::Device,
     pub(super) state: Arc<DeviceState>,
     record: Held,
+    /// Times its passes, from the first that is to be timed; `None` inside if it cannot.
+    passes: OnceLock<Option<Arc<PassTimer>>>,
+    /// Nanoseconds of a tick of its clock.
+    timestamp_period: f32,
     /// Features that it has and the program did not ask for.
     added: wgpu::Features,
     pub(super) limits: wgpu::Limits,
@@ -47,9 +52,11 @@ impl Device {
         let record = world.track(new(ResourceKind::DEVICE), Vec::new(), None);
         let state = DeviceState::new(Arc::clone(world), &real, &record);
         let guard = world.on_device.as_ref().map(|hook| hook(real_device(&real), real_queue(&queue)));
+        let timestamp_period = queue.get_timestamp_period();
         let queue = Queue::new(queue, Arc::clone(&state), world.track(new(ResourceKind::QUEUE), Vec::new(), None));
         let limits = real.limits();
-        (Self { guard, real, state, record, added, limits }, queue)
+        let passes = OnceLock::new();
+        (Self { guard, real, state, record, passes, timestamp_period, added, limits }, queue)
     }
 
     /// When a creation begins, from which follows how long it took; `None` while nothing is tracked.
@@ -70,6 +77,16 @@ impl Device {
         let new = self.state.world.native(new, || super::native::texture(&real));
         let record = self.state.world.track_texture(new, descriptor);
         Tracked { real, record, device: Arc::clone(&self.state) }
+    }
+
+    /// For the passes of an encoder that is made now, if they are to be timed.
+    fn pass_times(&self) -> Option<EncoderPasses> {
+        let timing = &self.state.world.passes;
+        if !timing.is_on() {
+            return None;
+        }
+        let timer = self.passes.get_or_init(|| PassTimer::new(timing, &self.real, self.timestamp_period));
+        timer.as_ref().map(PassTimer::encoder)
     }
 
     /// With the real numbers of submissions.
@@ -225,7 +242,7 @@ impl DeviceInterface for Device {
     }
 
     fn create_command_encoder(&self, descriptor: &wgpu::CommandEncoderDescriptor<'_>) -> DispatchCommandEncoder {
-        DispatchCommandEncoder::custom(Encoder::new(&self.real, &self.state, descriptor))
+        DispatchCommandEncoder::custom(Encoder::new(&self.real, &self.state, self.pass_times(), descriptor))
     }
 
     fn create_render_bundle_encoder(

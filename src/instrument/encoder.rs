@@ -16,16 +16,24 @@ use super::fault::Call;
 use super::pass::Pass;
 use super::record::{Held, Record, Touched};
 use super::state::DeviceState;
+use crate::gpu::pass_timer::{EncoderPasses, PassQueries};
 
 /// A command encoder around another one.
 #[derive(Debug)]
 pub(super) struct Encoder {
     /// `None` when it is finished. wgpu's interface passes `&self` where its public methods take `&mut self`.
-    real: Mutex<Option<wgpu::CommandEncoder>>,
+    real: Mutex<Option<Recording>>,
     touched: Arc<Mutex<Touched>>,
     device: Arc<DeviceState>,
     record: Held,
     label: Option<Box<str>>,
+}
+
+/// The real encoder, and its passes that are timed.
+#[derive(Debug)]
+struct Recording {
+    real: wgpu::CommandEncoder,
+    passes: Option<EncoderPasses>,
 }
 
 /// A command buffer around another one.
@@ -42,12 +50,14 @@ pub(super) struct CommandBuffer {
 pub(super) struct Recorded {
     pub(super) real: wgpu::CommandBuffer,
     pub(super) touched: Touched,
+    pub(super) passes: Option<EncoderPasses>,
 }
 
 impl Encoder {
     pub(super) fn new(
         real: &wgpu::Device,
         device: &Arc<DeviceState>,
+        passes: Option<EncoderPasses>,
         descriptor: &wgpu::CommandEncoderDescriptor<'_>,
     ) -> Self {
         let new = New::of(ResourceKind::COMMAND_ENCODER, 0).label_opt(descriptor.label).backend(device.backend);
@@ -56,7 +66,7 @@ impl Encoder {
         #[cfg(feature = "fault")]
         device.spoil(Call::CreateCommandEncoder, descriptor.label, &mut real);
         Self {
-            real: Mutex::new(Some(real)),
+            real: Mutex::new(Some(Recording { real, passes })),
             touched: Arc::new(Mutex::new(Touched::new())),
             device: Arc::clone(device),
             record: device.world.track(new, Vec::new(), None),
@@ -66,7 +76,7 @@ impl Encoder {
 
     /// Records with the real encoder, unless it is finished.
     fn with<R>(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> R) -> Option<R> {
-        self.real.lock().as_mut().map(record)
+        self.real.lock().as_mut().map(|recording| record(&mut recording.real))
     }
 
     fn touch(&self, held: &Held) {
@@ -99,6 +109,22 @@ impl Encoder {
         self.touch(&own.record);
         Some(wgpu::TexelCopyTextureInfo { texture: &own.real, ..*info })
     }
+}
+
+/// Queries for a pass, with what they belong to, if it is to be timed and has no stamps of its own.
+#[inline]
+fn timed<'a>(
+    passes: &'a mut Option<EncoderPasses>,
+    own: bool,
+    label: Option<&str>,
+) -> Option<(&'a EncoderPasses, PassQueries)> {
+    let passes = passes.as_mut()?;
+    if own {
+        passes.own();
+        return None;
+    }
+    let queries = passes.time(label)?;
+    Some((passes, queries))
 }
 
 /// Runs what follows with the handles found; without effect if one of them is not this instance's.
@@ -171,26 +197,40 @@ impl CommandEncoderInterface for Encoder {
 
     fn begin_compute_pass(&self, descriptor: &wgpu::ComputePassDescriptor<'_>) -> DispatchComputePass {
         let mut touched = self.touched.lock();
-        let real = super::pass::compute_descriptor(&self.device, &mut touched, descriptor);
-        let pass = self.real.lock().as_mut().map(|encoder| encoder.begin_compute_pass(&real).forget_lifetime());
+        let mut real = super::pass::compute_descriptor(&self.device, &mut touched, descriptor);
+        let own = descriptor.timestamp_writes.is_some();
+        let pass = self.real.lock().as_mut().map(|Recording { real: encoder, passes }| {
+            if let Some((passes, queries)) = timed(passes, own, descriptor.label) {
+                real.timestamp_writes = Some(passes.compute_pass_writes(queries));
+            }
+            encoder.begin_compute_pass(&real).forget_lifetime()
+        });
         DispatchComputePass::custom(Pass::new(pass, &self.device, &self.touched, &mut touched))
     }
 
     fn begin_render_pass(&self, descriptor: &wgpu::RenderPassDescriptor<'_>) -> DispatchRenderPass {
         let mut touched = self.touched.lock();
+        let own = descriptor.timestamp_writes.is_some();
         let pass = super::pass::with_render_descriptor(&self.device, &mut touched, descriptor, |real| {
-            self.real.lock().as_mut().map(|encoder| encoder.begin_render_pass(real).forget_lifetime())
+            let mut recording = self.real.lock();
+            let Recording { real: encoder, passes } = recording.as_mut()?;
+            let mut real = real;
+            if let Some((passes, queries)) = timed(passes, own, descriptor.label) {
+                real.timestamp_writes = Some(passes.render_pass_writes(queries));
+            }
+            Some(encoder.begin_render_pass(&real).forget_lifetime())
         });
         DispatchRenderPass::custom(Pass::new(pass, &self.device, &self.touched, &mut touched))
     }
 
     fn finish(&mut self) -> DispatchCommandBuffer {
         #[cfg(feature = "fault")]
-        if let Some(real) = self.real.get_mut() {
-            self.device.spoil(Call::Finish, self.label.as_deref(), real);
+        if let Some(recording) = self.real.get_mut() {
+            self.device.spoil(Call::Finish, self.label.as_deref(), &mut recording.real);
         }
-        let recorded = self.real.get_mut().take().map(|real| Recorded {
+        let recorded = self.real.get_mut().take().map(|Recording { real, passes }| Recorded {
             real: real.finish(),
+            passes,
             touched: std::mem::replace(&mut *self.touched.lock(), Touched::new()),
         });
         std::mem::take(&mut self.record).handle_dropped();

@@ -17,6 +17,8 @@ use super::instance::Instance;
 use super::rules::{self, Rules};
 use super::state::World;
 use super::targets::Targets;
+use crate::gpu::PassSink;
+use crate::gpu::pass_timer::{self, PassTiming};
 
 /// Instruments instances of wgpu. Cheap to clone; clones share everything, and what one of them wrapped may be used with what
 /// another one wrapped only if wgpu itself allows it.
@@ -41,6 +43,9 @@ impl Instrumentation {
             timestamps: true,
             native_handles: true,
             latencies: None,
+            pass_times: true,
+            pass_sink: None,
+            pass_queries: pass_timer::DEFAULT_QUERIES,
             on_device: None,
             #[cfg(feature = "fault")]
             faults: None,
@@ -90,6 +95,28 @@ impl Instrumentation {
     /// Backtraces of creations are taken.
     pub(crate) fn takes_backtraces(&self) -> bool {
         self.world.backtraces.every > 0
+    }
+
+    /// Whether the time of passes on the GPU is taken from now on: of those in encoders that are made from now on. Without a
+    /// [sink](InstrumentationBuilder::pass_sink), and on devices without time stamps, none is.
+    pub fn set_pass_times(&self, on: bool) {
+        self.world.passes.set(on);
+    }
+
+    /// Whether the time of passes on the GPU is taken.
+    #[must_use]
+    pub fn pass_times(&self) -> bool {
+        self.world.passes.is_on()
+    }
+
+    /// Queries that the passes of a frame may use from now on, as [before the start](InstrumentationBuilder::pass_queries_per_frame).
+    pub fn set_pass_queries_per_frame(&self, queries: u32) {
+        self.world.passes.set_queries_per_frame(queries);
+    }
+
+    /// A frame has ended: what of its passes was read back already is complete.
+    pub(crate) fn frame_ended(&self) {
+        self.world.passes.tell_finished();
     }
 
     /// What everything that is wrapped shares.
@@ -142,6 +169,9 @@ pub struct InstrumentationBuilder {
     timestamps: bool,
     native_handles: bool,
     latencies: Option<Arc<Histogram>>,
+    pass_times: bool,
+    pass_sink: Option<Arc<dyn PassSink>>,
+    pass_queries: u32,
     on_device: Option<DeviceHook>,
     #[cfg(feature = "fault")]
     faults: Option<super::fault::FaultPlan>,
@@ -207,6 +237,28 @@ impl InstrumentationBuilder {
         self
     }
 
+    /// Tells `sink` the time on the GPU of each render and compute pass that has no time stamps of its own, whoever records it, under its
+    /// label. Default: nobody is told, and nothing is timed. It needs a device with `TIMESTAMP_QUERY`, which it gets by
+    /// [`timestamps`](Self::timestamps) where the adapter has it.
+    pub fn pass_sink(mut self, sink: Arc<dyn PassSink>) -> Self {
+        self.pass_sink = Some(sink);
+        self
+    }
+
+    /// Whether passes are timed from the start, if there is a [sink](Self::pass_sink); default: yes. It can be
+    /// [switched](Instrumentation::set_pass_times) at run time. Off, it costs nothing.
+    pub fn pass_times(mut self, yes: bool) -> Self {
+        self.pass_times = yes;
+        self
+    }
+
+    /// Queries that the passes of a frame may use on each device, two for each pass; 256 by default. Passes beyond are not timed, and counted.
+    /// In a program that tells of no frames ([`Probe::frame_ended`]) so many may be in flight.
+    pub fn pass_queries_per_frame(mut self, queries: u32) -> Self {
+        self.pass_queries = queries;
+        self
+    }
+
     /// Makes calls fail by `plan`. Default: none fails.
     #[cfg(feature = "fault")]
     pub fn faults(mut self, plan: super::fault::FaultPlan) -> Self {
@@ -224,6 +276,7 @@ impl InstrumentationBuilder {
     /// Ready to wrap.
     #[must_use]
     pub fn build(self) -> Instrumentation {
+        let passes = PassTiming::new(self.probe, self.pass_sink, self.pass_times, self.pass_queries);
         Instrumentation {
             world: Arc::new(World {
                 probe: self.probe,
@@ -233,6 +286,7 @@ impl InstrumentationBuilder {
                 timestamps: self.timestamps,
                 native_handles: self.native_handles,
                 latencies: self.latencies,
+                passes,
                 on_device: self.on_device,
                 #[cfg(feature = "fault")]
                 faults: self.faults,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind};
 
+use crate::gpu::PassSink;
+
 /// Instruments nothing: the feature `instrument` is off.
 #[derive(Clone, Copy, Debug)]
 pub struct Instrumentation;
@@ -40,6 +42,18 @@ impl Instrumentation {
     ) -> Adopted {
         Adopted { instance, adapter, device, queue }
     }
+
+    /// Nothing.
+    pub fn set_pass_times(&self, _: bool) {}
+
+    /// No.
+    #[must_use]
+    pub fn pass_times(&self) -> bool {
+        false
+    }
+
+    /// Nothing.
+    pub fn set_pass_queries_per_frame(&self, _: u32) {}
 
     /// `None`.
     #[must_use]
@@ -116,6 +130,21 @@ impl InstrumentationBuilder {
 
     /// Nothing.
     pub fn submission_latencies(self, _: Arc<Histogram>) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn pass_sink(self, _: Arc<dyn PassSink>) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn pass_times(self, _: bool) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn pass_queries_per_frame(self, _: u32) -> Self {
         self
     }
 

@@ -340,7 +340,7 @@ pub(super) fn with_render_descriptor<R>(
     device: &DeviceState,
     touched: &mut Touched,
     descriptor: &wgpu::RenderPassDescriptor<'_>,
-    begin: impl FnOnce(&wgpu::RenderPassDescriptor<'_>) -> R,
+    begin: impl FnOnce(wgpu::RenderPassDescriptor<'_>) -> R,
 ) -> R {
     const CALL: &str = "CommandEncoder::begin_render_pass";
     let mut color = SmallVec::<[_; 8]>::new();
@@ -363,7 +363,7 @@ pub(super) fn with_render_descriptor<R>(
         Some(wgpu::RenderPassTimestampWrites { query_set, ..writes.clone() })
     });
     let occlusion_query_set = descriptor.occlusion_query_set.and_then(|set| own(device, touched, set, CALL));
-    begin(&wgpu::RenderPassDescriptor {
+    begin(wgpu::RenderPassDescriptor {
         label: descriptor.label,
         color_attachments: &color,
         depth_stencil_attachment,

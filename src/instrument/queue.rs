@@ -19,6 +19,7 @@ use super::record::{Held, Holds, Record, Touched};
 use super::state::{DeviceState, Used};
 use super::surface::Detail;
 use crate::gpu::Completion;
+use crate::gpu::pass_timer::{EncoderPasses, PassTimer};
 
 /// A queue around another one.
 #[derive(Debug)]
@@ -45,13 +46,15 @@ impl Queue {
         let mut real = Vec::with_capacity(command_buffers.size_hint().0);
         let mut used = Touched::new();
         let mut named = Vec::new();
+        let mut passes = SmallVec::new();
         let names = self.device.world.probe.level() == Level::Events;
         for command_buffer in command_buffers {
             match command_buffer.as_custom::<CommandBuffer>().filter(|ours| ours.is_of(&self.device)) {
                 Some(ours) => {
                     if let Some(recorded) = ours.take() {
-                        let Recorded { real: command_buffer, touched } = recorded;
+                        let Recorded { real: command_buffer, touched, passes: timed } = recorded;
                         real.push(command_buffer);
+                        passes.extend(timed);
                         used.append(touched);
                         named.extend(ours.record().filter(|_| names).cloned());
                     }
@@ -59,7 +62,7 @@ impl Queue {
                 None => self.device.errors.foreign("command buffer", "Queue::submit"),
             }
         }
-        Taken { real, used, named }
+        Taken { real, used, named, passes }
     }
 
     /// Ends a submission when it is done.
@@ -93,6 +96,8 @@ struct Taken {
     used: Touched,
     /// The command buffers' own records, where they are named in an event.
     named: Vec<Arc<Record>>,
+    /// Their passes that are timed.
+    passes: SmallVec<[EncoderPasses; 2]>,
 }
 
 impl Drop for Queue {
@@ -209,10 +214,10 @@ impl QueueInterface for Queue {
     }
 
     fn submit(&self, command_buffers: &mut dyn Iterator<Item = DispatchCommandBuffer>) -> u64 {
-        #[cfg_attr(not(feature = "fault"), expect(unused_mut, reason = "only faults change it"))]
-        let Taken { mut real, used, named } = self.take(command_buffers);
+        let Taken { mut real, used, named, passes } = self.take(command_buffers);
         #[cfg(feature = "fault")]
         let submitting = self.device.submitting(&mut real);
+        real.extend(PassTimer::resolve(passes));
         let used = self.device.starts(used);
         self.touch(used.records());
         let end = End::begin(&self.device, used, self.record.record(), &named);

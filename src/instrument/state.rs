@@ -20,6 +20,7 @@ use super::native;
 use super::record::{Extras, Held, Holds, Record, Touched};
 use super::rules::Rules;
 use super::targets::{self, Targets};
+use crate::gpu::pass_timer::PassTiming;
 use crate::gpu::{Submissions, probe_backend};
 
 /// What all objects of one instrumentation share.
@@ -33,6 +34,8 @@ pub(super) struct World {
     /// The API's own handles are told, where they are to be had.
     pub(super) native_handles: bool,
     pub(super) latencies: Option<Arc<Histogram>>,
+    /// Whether and where to the time of passes is told.
+    pub(super) passes: Arc<PassTiming>,
     pub(super) on_device: Option<DeviceHook>,
     #[cfg(feature = "fault")]
     pub(super) faults: Option<super::fault::FaultPlan>,

@@ -32,6 +32,8 @@ pub enum StandardMonitor {
     Hitches,
     /// `gpu`: the time of frames on the GPU.
     Gpu,
+    /// `passes`: the time of passes on the GPU.
+    Passes,
     /// `lifecycle`: resources, packets and submissions.
     Lifecycle,
     /// `registry`: what the registry counts of itself.
@@ -62,6 +64,9 @@ pub struct Builder {
     /// In bytes; 0 for none.
     pub(super) heap_budget: u64,
     pub(super) heap_guards: HeapGuardSettings,
+    pub(super) without_pass_times: bool,
+    /// `None` for as many as the monitor has by default.
+    pub(super) pass_names: Option<usize>,
     pub(super) budgets: Vec<SoftBudget>,
 }
 
@@ -311,6 +316,24 @@ impl Builder {
     /// Bytes of GPU memory that the owners of one kind want to stay within together, as [`gpu_budget`](Self::gpu_budget) for all.
     pub fn owner_budget(mut self, kind: OwnerKind, bytes: u64) -> Self {
         self.budgets.push(SoftBudget::owner(kind, bytes));
+        self
+    }
+
+    /// Whether the time on the GPU of each pass on an instrumented device is taken from the start; default: yes. It can be
+    /// [switched](Vitals::set_pass_times) at run time (docs/GPU.md). Off, it costs nothing.
+    ///
+    /// ```
+    /// let vitals = engine_vitals::Vitals::builder().without_server().pass_times(false).start();
+    /// vitals.set_pass_times(true);
+    /// ```
+    pub fn pass_times(mut self, on: bool) -> Self {
+        self.without_pass_times = !on;
+        self
+    }
+
+    /// Names of passes that have figures of their own, up to 256; those beyond count as `other`. 64 by default.
+    pub fn pass_names(mut self, names: usize) -> Self {
+        self.pass_names = Some(names);
         self
     }
 

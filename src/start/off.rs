@@ -8,7 +8,7 @@ use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::analysis::hitches::Hitch;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
 use engine_vitals_core::contract::{ResolvedProfile, VramProvider};
-use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor};
+use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor, PassTimeMonitor};
 use engine_vitals_core::probe::{Context, PacketResult, Probe, SoftBudget, WouldCross};
 use engine_vitals_core::registry::Registry;
 use engine_vitals_core::tracker::Tracker;
@@ -25,6 +25,7 @@ pub struct Vitals {
     tracker: Tracker,
     heap: OnceLock<Arc<MemoryResourceMonitor>>,
     gpu: OnceLock<Arc<GpuFrameMonitor>>,
+    passes: OnceLock<Arc<PassTimeMonitor>>,
 }
 
 impl Vitals {
@@ -34,7 +35,13 @@ impl Vitals {
     }
 
     pub(super) fn with(_: Builder) -> Self {
-        Self { registry: Registry::new(), tracker: Tracker::new(), heap: OnceLock::new(), gpu: OnceLock::new() }
+        Self {
+            registry: Registry::new(),
+            tracker: Tracker::new(),
+            heap: OnceLock::new(),
+            gpu: OnceLock::new(),
+            passes: OnceLock::new(),
+        }
     }
 
     /// The instance itself.
@@ -150,6 +157,15 @@ impl Vitals {
     pub fn gpu_monitor(&self) -> &Arc<GpuFrameMonitor> {
         self.gpu.get_or_init(|| Arc::new(GpuFrameMonitor::new("gpu")))
     }
+
+    /// A monitor that nobody runs; made when it is first asked for.
+    #[must_use]
+    pub fn pass_monitor(&self) -> &Arc<PassTimeMonitor> {
+        self.passes.get_or_init(|| Arc::new(PassTimeMonitor::new("passes")))
+    }
+
+    /// Nothing.
+    pub fn set_pass_times(&self, _: bool) {}
 
     /// Submits, and nothing more.
     #[must_use]

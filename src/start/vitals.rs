@@ -13,7 +13,7 @@ use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
     AllocatorMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
-    ProcessMemoryMonitor,
+    PassTimeMonitor, ProcessMemoryMonitor,
 };
 use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe, SoftBudget, WouldCross};
 use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor};
@@ -26,7 +26,7 @@ use super::device::Devices;
 use super::heap_profile::{self, HeapProfileError};
 use super::reports::Reports;
 use super::{Builder, DeviceSources, DeviceWatch, FrameSummary, StandardMonitor, toggles};
-use crate::gpu::Submissions;
+use crate::gpu::{PassSink, Submissions};
 use crate::instrument::{Adopted, Instrumentation};
 
 /// The lane of [`Vitals::frame`].
@@ -56,6 +56,7 @@ pub struct Vitals {
     /// Absent where it was left out.
     hitches: Option<Arc<HitchMonitor>>,
     gpu: Arc<GpuFrameMonitor>,
+    passes: Arc<PassTimeMonitor>,
     /// The devices that are measured now.
     devices: Devices,
     lifecycle: Arc<LifecycleResourceMonitor>,
@@ -99,18 +100,24 @@ impl Vitals {
         let hitches = HitchMonitor::new(Arc::clone(&tracker), "hitches");
         let hitches = Arc::new(hitches.with_rules(std::mem::take(&mut builder.hitch_rules)));
         let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
+        let passes = PassTimeMonitor::new("passes");
+        let passes = Arc::new(match builder.pass_names {
+            Some(names) => passes.with_names(names),
+            None => passes,
+        });
         let rules = std::mem::take(&mut builder.rules);
         let lifecycle = LifecycleResourceMonitor::with_rules(Arc::clone(&tracker), "lifecycle", rules);
         let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.take().unwrap_or_default()));
         let reports = report.then(|| Reports::of(&lifecycle));
 
-        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 8] = [
+        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 9] = [
             (StandardMonitor::Heap, heap.clone()),
             (StandardMonitor::Allocator, Arc::new(AllocatorMonitor::new("allocator"))),
             (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
             (StandardMonitor::Frames, frames.clone()),
             (StandardMonitor::Hitches, hitches.clone()),
             (StandardMonitor::Gpu, gpu.clone()),
+            (StandardMonitor::Passes, passes.clone()),
             (StandardMonitor::Lifecycle, lifecycle.clone()),
             (StandardMonitor::Registry, Arc::new(RegistryMonitor::new(&registry, "registry"))),
         ];
@@ -138,7 +145,14 @@ impl Vitals {
         #[cfg(feature = "serve")]
         let exporter = super::serve::serve(&registry, &tracker, hitches.as_ref(), &builder, &notices);
         let devices = Devices::in_registry(&registry);
-        let instrumentation = instrumentation(tracker.probe(), &lifecycle, &devices, builder.instrument.take());
+        let instrumentation = instrumentation(
+            tracker.probe(),
+            &lifecycle,
+            &passes,
+            &devices,
+            !builder.without_pass_times,
+            builder.instrument.take(),
+        );
         Self {
             #[cfg(feature = "serve")]
             exporter,
@@ -156,6 +170,7 @@ impl Vitals {
             frames,
             hitches,
             gpu,
+            passes,
             devices,
             lifecycle,
             reports,
@@ -215,6 +230,8 @@ impl Vitals {
         let probe = self.probe();
         let packet = self.packet.lock().as_ref().map(Packet::id).filter(|packet| !packet.is_none());
         let number = probe.frame_ended();
+        #[cfg(feature = "instrument")]
+        self.instrumentation.frame_ended();
         let hitch = self.hitches.as_ref().and_then(|hitches| hitches.frame(number, packet));
         let surface_frames = surface_frames(&self.instrumentation);
         if surface_frames != self.surface_frames.swap(surface_frames, Ordering::Relaxed) {
@@ -378,6 +395,19 @@ impl Vitals {
         &self.gpu
     }
 
+    /// The monitor of the passes' times on the GPU: its [`report`](PassTimeMonitor::report) lists them, that which takes longest first.
+    #[must_use]
+    pub fn pass_monitor(&self) -> &Arc<PassTimeMonitor> {
+        &self.passes
+    }
+
+    /// Whether the time of passes on the GPU is taken from now on: of those in encoders that are made from now on, on devices of
+    /// [`wrap`](Self::wrap) and [`adopt`](Self::adopt) that have time stamps. On from the start, unless
+    /// [`Builder::pass_times`](super::Builder::pass_times) says otherwise.
+    pub fn set_pass_times(&self, on: bool) {
+        self.instrumentation.set_pass_times(on);
+    }
+
     /// Numbers submissions to one queue, reports them to the probe and measures their latency. Make one per queue.
     #[must_use]
     pub fn submissions(&self) -> Submissions {
@@ -500,10 +530,15 @@ fn surface_frames(instrumentation: &Instrumentation) -> u64 {
 fn instrumentation(
     probe: Probe,
     lifecycle: &LifecycleResourceMonitor,
+    passes: &Arc<PassTimeMonitor>,
     devices: &Devices,
+    pass_times: bool,
     choices: Option<super::builder::Instrument>,
 ) -> Instrumentation {
-    let builder = Instrumentation::builder(probe).submission_latencies(lifecycle.submission_latency());
+    let builder = Instrumentation::builder(probe)
+        .submission_latencies(lifecycle.submission_latency())
+        .pass_sink(Arc::clone(passes) as Arc<dyn PassSink>)
+        .pass_times(pass_times);
     #[cfg(feature = "instrument")]
     let builder = {
         let devices = devices.clone();

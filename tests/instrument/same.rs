@@ -4,8 +4,9 @@ use crate::books::Books;
 use crate::scene::{self, Entry};
 use crate::support::skipped_without_adapter;
 use engine_vitals::instrument::Instrumentation;
+use engine_vitals::monitor::{PassTimeMonitor, UntimedPass};
 use engine_vitals::probe::Level;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Which machine the scene runs on.
 #[derive(Clone, Copy)]
@@ -142,4 +143,81 @@ fn levels_that_change_on_the_way() {
         books.assert_closed();
         assert!(books.tracker.totals().device().created > 100);
     }
+}
+
+/// With the time of each pass taken all along: the program sees nothing of it, in no pixel, error or book.
+#[test]
+fn passes_timed() {
+    for on in [On::Gpu, On::Gl, On::Noop] {
+        let mut books = Books::open(Level::Events, true);
+        let (probe, monitor) = (books.tracker.probe(), Arc::new(PassTimeMonitor::new("passes")));
+        let wrap = |real| Instrumentation::builder(probe).pass_sink(monitor.clone()).build().wrap(real);
+        let step = &mut |_: &scene::Gpu, _: &str| {
+            books.read();
+            probe.frame_ended();
+        };
+        if !compare("passes_timed", on, wrap, step) {
+            return;
+        }
+        books.assert_closed();
+        books.assert_told();
+        let report = monitor.report();
+        let told: u64 = report.passes.iter().map(|pass| pass.runs).sum();
+        match on {
+            On::Gpu => assert!(told > 50 && report.untimed(UntimedPass::Own) > 0, "{report:#?}"),
+            On::Gl => assert!(told + report.untimed(UntimedPass::Unwritten) > 50, "{report:#?}"),
+            On::Noop => assert!(report.untimed(UntimedPass::Unwritten) > 50, "{report:#?}"),
+        }
+    }
+}
+
+/// Switched on and off at each step.
+#[test]
+fn passes_timed_now_and_then() {
+    for on in [On::Gpu, On::Noop] {
+        let mut books = Books::open(Level::Counters, false);
+        let (probe, monitor) = (books.tracker.probe(), Arc::new(PassTimeMonitor::new("passes")));
+        let instrumentation = Instrumentation::builder(probe).pass_sink(monitor.clone()).build();
+        let mut steps = 0;
+        let step = &mut |_: &scene::Gpu, _: &str| {
+            books.read();
+            steps += 1;
+            instrumentation.set_pass_times(steps % 2 == 0);
+            instrumentation.set_pass_queries_per_frame(steps % 7);
+            assert_eq!(instrumentation.pass_times(), steps % 2 == 0);
+        };
+        if !compare("passes_timed_now_and_then", on, |real| instrumentation.wrap(real), step) {
+            return;
+        }
+        books.assert_closed();
+        assert!(monitor.report().untimed(UntimedPass::Budget) > 0);
+    }
+}
+
+/// Both of two nested instrumentations time passes: the inner one finds the outer one's stamps in them, and leaves them alone.
+#[test]
+fn passes_timed_nested() {
+    let [mut inner, mut outer] = [(); 2].map(|()| Books::open(Level::Events, false));
+    let monitors = ["inner", "outer"].map(|id| Arc::new(PassTimeMonitor::new(id)));
+    let probes = [inner.tracker.probe(), outer.tracker.probe()];
+    let wrap = |real| {
+        let [inner, outer] =
+            [0, 1].map(|at| Instrumentation::builder(probes[at]).pass_sink(monitors[at].clone()).build());
+        outer.wrap(inner.wrap(real))
+    };
+    let step = &mut |_: &scene::Gpu, _: &str| {
+        inner.read();
+        outer.read();
+    };
+    if !compare("passes_timed_nested", On::Gpu, wrap, step) {
+        return;
+    }
+    for books in [&mut inner, &mut outer] {
+        books.assert_closed();
+        books.assert_told();
+    }
+    let [inner, outer] = monitors.map(|monitor| monitor.report());
+    assert!(outer.passes.iter().map(|pass| pass.runs).sum::<u64>() > 50, "{outer:#?}");
+    assert_eq!(inner.passes.len(), 0, "{inner:#?}");
+    assert!(inner.untimed(UntimedPass::Own) > 50, "{inner:#?}");
 }

@@ -2,7 +2,7 @@
 
 use super::Log;
 use super::kit::{COLOR, DEPTH, Kit, SIZE, Target, cleared};
-use super::tools::{Gpu, extent};
+use super::tools::{Gpu, extent, layout};
 
 const TARGET: wgpu::TextureUsages = wgpu::TextureUsages::RENDER_ATTACHMENT;
 
@@ -159,7 +159,7 @@ fn failures(gpu: &Gpu, log: &mut Log<'_>, kit: &Kit) {
 
 /// Two targets at once, one of them a slice of a volume, and a gap between them.
 pub(super) fn layers(gpu: &Gpu, log: &mut Log<'_>) {
-    let usage = TARGET | wgpu::TextureUsages::COPY_SRC;
+    let usage = TARGET | wgpu::TextureUsages::COPY_SRC | wgpu::TextureUsages::COPY_DST;
     let first = Target::new(gpu);
     let volume = gpu.device.create_texture(&wgpu::TextureDescriptor {
         label: Some("slices"),
@@ -171,6 +171,10 @@ pub(super) fn layers(gpu: &Gpu, log: &mut Log<'_>) {
         usage,
         view_formats: &[],
     });
+    // A pass on one slice makes wgpu take them all for initialized: the others hold what their memory held before.
+    let row = 4 * SIZE.0;
+    let zeros = vec![0; (row * SIZE.1 * 3) as usize];
+    gpu.queue.write_texture(volume.as_image_copy(), &zeros, layout(row, SIZE.1), extent(SIZE.0, SIZE.1, 3));
     let slices = volume.create_view(&wgpu::TextureViewDescriptor::default());
     let module = gpu.shader(
         "several",

@@ -46,7 +46,9 @@ pub fn assert_allocator(device: &wgpu::Device, tracker: &Tracker) {
         assert!(![wgpu::Backend::Vulkan, wgpu::Backend::Dx12].contains(&backend), "no allocator's report");
         return;
     };
-    let programs = report.allocations.iter().filter(|allocation| !allocation.name.starts_with("(wgpu internal)"));
+    let others = ["(wgpu internal)", "engine-vitals "];
+    let programs =
+        report.allocations.iter().filter(|allocation| !others.iter().any(|other| allocation.name.starts_with(other)));
     let mut allocated: Vec<_> = programs.map(|allocation| allocation.size).collect();
     let held = tracker.snapshot().resources;
     let buffers = held.iter().filter(|resource| resource.kind == ResourceKind::BUFFER);

@@ -1,5 +1,5 @@
-//! Each crate gives the same bytes with a plain instance, with an instrumented one and with one inside another; in the
-//! end nothing is left in the books, and all that was in them was listed with its owner.
+//! Each crate gives the same bytes with a plain instance, with an instrumented one, with one that times its passes and with one inside
+//! another; in the end nothing is left in the books, and all that was in them was listed with its owner.
 
 use crate::books::Books;
 use crate::draws;
@@ -7,8 +7,10 @@ use crate::gpu::{Gpu, available, plain};
 use crate::support::skipped_without_adapter;
 use engine_vitals::Probe;
 use engine_vitals::instrument::Instrumentation;
+use engine_vitals::monitor::{GpuPassReport, PassTimeMonitor, UntimedPass};
 use engine_vitals::probe::{Context, EventKind, Level, OwnerKind, ResourceKind};
 use engine_vitals_third_party::against_wgpu;
+use std::sync::Arc;
 
 type Draw = fn(wgpu::Instance) -> Vec<u8>;
 
@@ -19,8 +21,8 @@ fn draw_as(name: &str, books: &Books, draw: Draw, instance: wgpu::Instance) -> V
     draw(instance)
 }
 
-/// The crate must make at least one resource of each of `kinds`.
-fn check(name: &str, draw: Draw, kinds: &[ResourceKind]) {
+/// The crate must make at least one resource of each of `kinds`, and run passes of these names.
+fn check(name: &str, draw: Draw, kinds: &[ResourceKind], passes: &[&str]) {
     if !available() {
         return skipped_without_adapter(name);
     }
@@ -35,6 +37,13 @@ fn check(name: &str, draw: Draw, kinds: &[ResourceKind]) {
     books.assert_told();
     assert_owned(name, &books, kinds);
 
+    let mut books = Books::open(Level::Counters, false);
+    let monitor = Arc::new(PassTimeMonitor::new("passes"));
+    let timed = Instrumentation::builder(books.tracker.probe()).pass_sink(monitor.clone()).build();
+    assert!(bytes == draw_as(name, &books, draw, timed.wrap(plain())), "another output when its passes are timed");
+    books.assert_closed();
+    assert_timed(&monitor.report(), passes);
+
     let mut inner = Books::open(Level::Counters, false);
     let mut outer = Books::open(Level::Events, false);
     let instance = Instrumentation::new(inner.tracker.probe()).wrap(plain());
@@ -45,6 +54,16 @@ fn check(name: &str, draw: Draw, kinds: &[ResourceKind]) {
     assert_owned(name, &outer, kinds);
     let [inner, outer] = [inner, outer].map(|books| books.tracker.totals().device());
     assert_eq!((inner.created, inner.created_bytes), (outer.created, outer.created_bytes));
+}
+
+/// All passes without stamps of their own have a time, under these names.
+fn assert_timed(report: &GpuPassReport, names: &[&str]) {
+    let told: Vec<&str> = report.passes.iter().map(|pass| &*pass.name).collect();
+    assert_eq!(told, names, "{report}");
+    for (why, count) in report.untimed {
+        assert!(why == UntimedPass::Own || count == 0, "{report}");
+    }
+    assert!(!names.is_empty() || report.untimed(UntimedPass::Own) > 0, "{report}");
 }
 
 /// Every resource was made in the name of the crate.
@@ -79,19 +98,22 @@ fn cubecl() {
     let (_, bytes) = compute(plain());
     assert!(bytes.iter().any(|byte| *byte != bytes[0]), "nothing was computed");
     let mut books = [(); 2].map(|()| Books::open(Level::Events, true));
+    let monitors = ["inner", "outer"].map(|id| Arc::new(PassTimeMonitor::new(id)));
     let [inner, outer] = [0, 1].map(|i| {
         let probe = books[i].tracker.probe();
         Instrumentation::builder(probe)
             .owner_of_label("", probe.owner_named(OwnerKind::ROOT_VISUAL, 1, "cubecl"))
+            .pass_sink(monitors[i].clone())
             .build()
     });
     let instances = [inner.wrap(plain()), outer.wrap(Instrumentation::new(Probe::OFF).wrap(plain()))];
-    for (instance, books) in instances.into_iter().zip(&mut books) {
+    for ((instance, books), monitor) in instances.into_iter().zip(&mut books).zip(&monitors) {
         let (device, computed) = compute(instance);
         assert!(bytes == computed, "another output than with a plain instance");
         against_wgpu::settle(&device, &books.tracker);
         books.read();
         assert_owned("cubecl", books, &[ResourceKind::BUFFER, ResourceKind::COMPUTE_PIPELINE]);
+        assert_timed(&monitor.report(), &["(no label)"]);
         against_wgpu::assert_counters(&device, &books.tracker);
         against_wgpu::assert_allocator(&device, &books.tracker);
     }
@@ -100,22 +122,23 @@ fn cubecl() {
 #[test]
 fn egui() {
     let kinds = [ResourceKind::BUFFER, ResourceKind::TEXTURE, ResourceKind::BIND_GROUP, ResourceKind::RENDER_PIPELINE];
-    check("egui", draws::egui::draw, &kinds);
+    check("egui", draws::egui::draw, &kinds, &["egui"]);
 }
 
 #[test]
 fn glyphon() {
     let kinds = [ResourceKind::BUFFER, ResourceKind::TEXTURE, ResourceKind::SAMPLER, ResourceKind::RENDER_PIPELINE];
-    check("glyphon", draws::glyphon::draw, &kinds);
+    check("glyphon", draws::glyphon::draw, &kinds, &["(no label)"]);
 }
 
 #[test]
 fn profiler() {
-    check("profiler", draws::profiler::draw, &[ResourceKind::BUFFER, ResourceKind::QUERY_SET]);
+    // It has stamps of its own in each of its passes.
+    check("profiler", draws::profiler::draw, &[ResourceKind::BUFFER, ResourceKind::QUERY_SET], &[]);
 }
 
 #[test]
 fn vello() {
     let kinds = [ResourceKind::BUFFER, ResourceKind::TEXTURE, ResourceKind::COMPUTE_PIPELINE];
-    check("vello", draws::vello::draw, &kinds);
+    check("vello", draws::vello::draw, &kinds, &["(no label)"]);
 }

@@ -1,0 +1,201 @@
+//! Submissions whose passes are read back.
+
+use std::mem;
+use std::sync::{Arc, Weak};
+
+use engine_vitals_core::monitor::UntimedPass;
+use parking_lot::Mutex;
+
+use super::names::NameId;
+use super::pool::QUERIES;
+use super::timer::{PassTimer, STAMPS};
+use super::{PassTiming, Span};
+use crate::gpu::slots::Slots;
+use crate::gpu::timestamps::{READ, buffer, made};
+
+/// A pass of a submission.
+#[derive(Debug)]
+pub(super) struct TimedPass {
+    name: NameId,
+    /// Its two queries, among all pairs.
+    pair: u32,
+    /// Where in the buffer its first stamp is; its second follows.
+    at: usize,
+    /// Both, once they were read.
+    stamps: (u64, u64),
+}
+
+impl TimedPass {
+    pub(super) fn new(name: NameId, pair: u32, at: usize) -> Self {
+        Self { name, pair, at, stamps: (0, 0) }
+    }
+}
+
+/// What the stamps of one device are read back with. All is made when it is first needed, and used again.
+#[derive(Debug)]
+pub(super) struct ReadBacks {
+    slots: Mutex<Slots>,
+    reads: Vec<Mutex<Read>>,
+    /// The first stamp that each pair of queries was read with, to know one that was not written again.
+    last: Mutex<Box<[u64]>>,
+    /// Empty lists with room.
+    lists: Mutex<Vec<Vec<TimedPass>>>,
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    /// `None` before the first use, and after a mapping that failed: wgpu takes the buffer for mapped from then on.
+    buffer: Option<wgpu::Buffer>,
+    /// The newest stamp that was read from it, to know one that was not written again.
+    newest: u64,
+}
+
+impl ReadBacks {
+    /// Submissions that may be in flight.
+    const SLOTS: u32 = 32;
+
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Mutex::new(Slots::new(Self::SLOTS)),
+            reads: (0..Self::SLOTS).map(|_| Mutex::default()).collect(),
+            last: Mutex::new(vec![0; QUERIES as usize / 2].into()),
+            lists: Mutex::default(),
+        }
+    }
+
+    /// Brings the stamps of these passes into them. `None` if they are not of this submission: it was refused, and nothing was written.
+    fn read(&self, slot: u32, bytes: u64, passes: &mut [TimedPass]) -> Option<()> {
+        let mut read = self.reads[slot as usize].lock();
+        let buffer = read.buffer.clone()?;
+        let range = buffer.slice(..bytes).get_mapped_range();
+        let taken = range.map(|range| {
+            let stamp = |at: usize| range.get(8 * at..8 * at + 8)?.try_into().ok().map(u64::from_le_bytes);
+            for pass in passes.iter_mut() {
+                pass.stamps = (stamp(pass.at).unwrap_or(0), stamp(pass.at + 1).unwrap_or(0));
+            }
+        });
+        buffer.unmap();
+        taken.ok()?;
+        let newest = passes.iter().map(|pass| pass.stamps.0.max(pass.stamps.1)).max()?;
+        let before = mem::replace(&mut read.newest, newest);
+        (newest == 0 || newest != before).then_some(())
+    }
+
+    /// Whether both stamps of a pass were written by it.
+    fn check(&self, pass: &TimedPass) -> Result<(), UntimedPass> {
+        let (begin, end) = pass.stamps;
+        // Queries that were never written read as zero; Metal's error value is all ones.
+        let written = [begin, end].iter().all(|&stamp| stamp != 0 && stamp != u64::MAX);
+        let mut last = self.last.lock();
+        let fresh = last.get_mut(pass.pair as usize).is_some_and(|last| mem::replace(last, begin) != begin);
+        if written && fresh { Ok(()) } else { Err(UntimedPass::Unwritten) }
+    }
+}
+
+/// A submission whose passes are being read back. However it ends, its passes are told or counted, once: at the latest when it is dropped.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    /// A callback of wgpu's holds this, so it must not keep the timer, which keeps the device.
+    timer: Weak<PassTimer>,
+    timing: Arc<PassTiming>,
+    /// `None` once it is free again.
+    slot: Option<u32>,
+    frame: u64,
+    passes: Vec<TimedPass>,
+    told: bool,
+    span: Option<Span>,
+}
+
+impl InFlight {
+    /// `None` while as many are in flight as may be, and if there is no memory for another.
+    pub(super) fn begin(timer: &Arc<PassTimer>) -> Option<Self> {
+        let reads = &timer.reads;
+        let slot = reads.slots.lock().take()?;
+        let missing = reads.reads[slot as usize].lock().buffer.is_none();
+        if missing {
+            let Some(buffer) = made(&timer.device, || buffer(&timer.device, STAMPS, READ)) else {
+                reads.slots.lock().release(slot);
+                return None;
+            };
+            *reads.reads[slot as usize].lock() = Read { buffer: Some(buffer), newest: 0 };
+        }
+        let passes = reads.lists.lock().pop().unwrap_or_default();
+        let (timing, timer) = (Arc::clone(&timer.timing), Arc::downgrade(timer));
+        Some(Self { timer, frame: timing.submitted(), timing, slot: Some(slot), passes, told: false, span: None })
+    }
+
+    /// The passes, to be filled.
+    pub(super) fn passes(&mut self) -> &mut Vec<TimedPass> {
+        &mut self.passes
+    }
+
+    /// Records the read-back of what is resolved in `resolved`.
+    pub(super) fn read_back(
+        self,
+        encoder: &mut wgpu::CommandEncoder,
+        timer: &PassTimer,
+        resolved: &wgpu::Buffer,
+        bytes: u64,
+    ) {
+        let buffer = self.slot.and_then(|slot| timer.reads.reads[slot as usize].lock().buffer.clone());
+        let Some(buffer) = buffer else { return };
+        encoder.copy_buffer_to_buffer(resolved, 0, &buffer, 0, bytes);
+        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, ..bytes, move |mapped| {
+            self.mapped(mapped.is_ok(), bytes);
+        });
+    }
+
+    fn mapped(mut self, mapped: bool, bytes: u64) {
+        let (Some(timer), Some(slot)) = (self.timer.upgrade(), self.slot) else { return };
+        if !mapped {
+            timer.reads.reads[slot as usize].lock().buffer = None;
+        } else if timer.reads.read(slot, bytes, &mut self.passes).is_some() {
+            // The slot is free before anybody learns of the times, who may submit more at once.
+            self.release(&timer);
+            self.tell(&timer);
+        }
+    }
+
+    /// Tells what each pass took, and keeps from when to when they ran.
+    fn tell(&mut self, timer: &PassTimer) {
+        self.told = true;
+        let Some(sink) = &self.timing.sink else { return };
+        for pass in &self.passes {
+            let (begin, end) = pass.stamps;
+            let time =
+                timer.reads.check(pass).and_then(|()| timer.period.between(begin, end).ok_or(UntimedPass::Disorder));
+            match time {
+                Ok(time) => {
+                    let span = self.span.get_or_insert(timer.span(begin, end));
+                    (span.first, span.last) = (span.first.min(begin), span.last.max(end));
+                    sink.pass(self.frame, &self.timing.names.name(pass.name), time);
+                }
+                Err(why) => sink.untimed(why, 1),
+            }
+        }
+    }
+
+    fn release(&mut self, timer: &PassTimer) {
+        if let Some(slot) = self.slot.take() {
+            let released = timer.reads.slots.lock().release(slot);
+            debug_assert!(released, "slot {slot} was released twice");
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let passes = u32::try_from(self.passes.len()).unwrap_or(u32::MAX);
+        if let Some(timer) = self.timer.upgrade() {
+            self.release(&timer);
+            timer.landed(self.frame, passes);
+            let mut list = mem::take(&mut self.passes);
+            list.clear();
+            timer.reads.lists.lock().push(list);
+        }
+        if !self.told {
+            self.timing.untimed(UntimedPass::Failed, passes);
+        }
+        self.timing.ended(self.frame, self.span);
+    }
+}
