@@ -114,3 +114,8 @@ struct Lifecycle;
 #[cfg(all(doctest, feature = "telemetry"))]
 #[doc = include_str!("../docs/HEAP.md")]
 struct Heap;
+
+/// And those of the page on GPU memory.
+#[cfg(all(doctest, feature = "telemetry"))]
+#[doc = include_str!("../docs/VRAM.md")]
+struct VideoMemory;

@@ -220,6 +220,81 @@ fn a_watched_device_has_memory_a_name_and_a_timer_until_the_watch_is_dropped() {
 }
 
 #[test]
+fn every_source_of_gpu_memory_is_told_and_those_that_there_are_are_served() {
+    let test = "every_source_of_gpu_memory_is_told_and_those_that_there_are_are_served";
+    let Some((device, queue)) = support::device(test) else { return };
+    let vitals = vitals();
+    assert!(vitals.vram_sources().is_empty(), "no device is measured yet");
+    let watch = vitals.watch_device(&device, &queue);
+    let devices = vitals.vram_sources();
+    assert_eq!(devices.len(), 1);
+    assert_eq!(devices[0].adapter, device.adapter_info().name);
+    let sources = &devices[0].sources;
+    assert!(sources.iter().any(|source| source.rank.is_none() && source.note.is_some()), "{sources:?}");
+    for source in sources {
+        let id = if source.name == "wgpu" { "vram".to_owned() } else { format!("vram-{}", source.name) };
+        // That of wgpu's allocator is there on every backend.
+        let measured = vitals.registry().vram(&id).is_some();
+        assert_eq!(measured, source.rank.is_some() || source.name == "wgpu", "{source}");
+    }
+    let url = vitals.url().unwrap();
+    let served = |name: &str, figure: &str| {
+        let begin = format!("vitals_vram_{figure}_bytes{{");
+        let label = format!("source=\"{name}\"");
+        scrape(&url).lines().any(|line| line.starts_with(&begin) && line.contains(&label))
+    };
+    for source in sources {
+        let knows = source.knows;
+        let figures = [(knows.used, "used"), (knows.capacity, "capacity"), (knows.device_used, "device_used")];
+        for (known, figure) in figures {
+            if known {
+                wait_until(&format!("{figure} of {source}"), || served(source.name, figure));
+            } else {
+                assert!(!served(source.name, figure), "{figure} of {source}");
+            }
+        }
+        if knows.heaps > 0 {
+            let figure = if knows.used { "heap_used" } else { "heap_capacity" };
+            wait_until(&format!("heaps of {source}"), || served(source.name, figure));
+        }
+    }
+    let allocator = sources.iter().find(|source| source.name == "wgpu").unwrap();
+    wait_until("wgpu's allocator", || watch.memory().get_vram_usage_bytes().is_some() == allocator.knows.used);
+    assert_eq!(scrape(&url).contains("\nvitals_vram_reserved_bytes"), allocator.knows.used);
+    drop(watch);
+    assert!(vitals.vram_sources().is_empty());
+    assert!(sources.iter().all(|source| !served(source.name, "used") && !served(source.name, "heap_capacity")));
+}
+
+#[cfg(feature = "instrument")]
+#[test]
+fn the_memory_of_an_instrumented_device_is_measured_once_and_known_to_its_watch() {
+    let test = "the_memory_of_an_instrumented_device_is_measured_once_and_known_to_its_watch";
+    let vitals = vitals();
+    let instance = vitals.wrap(wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env()));
+    let Ok(adapter) = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) else {
+        return support::skipped_without_adapter(test);
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let devices = vitals.vram_sources();
+    assert_eq!(devices.len(), 1);
+    let known = devices[0].sources.iter().any(|source| source.name == "wgpu" && source.knows.used);
+    let watch = vitals.watch_device(&device, &queue);
+    assert_eq!(vitals.vram_sources().len(), 1, "the device is measured already");
+    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 64 << 20,
+        usage: wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    wait_until("the buffer in wgpu's allocator", || {
+        watch.memory().get_vram_allocated_bytes() >= Some(64 << 20) || !known
+    });
+    drop((buffer, watch, queue, device));
+    assert!(vitals.vram_sources().is_empty(), "with the last handle the measuring ends");
+}
+
+#[test]
 fn what_start_returns_may_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Vitals>();

@@ -10,6 +10,7 @@ use engine_vitals_core::registry::Registry;
 use parking_lot::Mutex;
 
 use crate::gpu::{AdapterFacts, FrameTimer, TimestampSupport};
+use crate::instrument::real_device;
 use crate::vram::{self, AllocatorReportProvider, DetectOptions, VramSource};
 
 /// Measures a device for as long as it is kept. It keeps the device too: drop it with the device.
@@ -26,9 +27,8 @@ pub(super) struct DeviceMonitors {
     devices: Devices,
     /// Among the devices.
     number: u64,
-    // The monitors know them for as long as they are here.
+    /// wgpu's.
     allocator: Arc<dyn VramProvider>,
-    _others: Vec<Arc<dyn VramProvider>>,
 }
 
 /// The devices that are measured now, where their monitors are registered, and what is known of their memory.
@@ -41,7 +41,19 @@ pub(super) struct Devices {
 #[derive(Debug, Default)]
 struct Known {
     next: u64,
-    devices: Vec<(u64, DeviceSources)>,
+    devices: Vec<Measured>,
+}
+
+#[derive(Debug)]
+struct Measured {
+    number: u64,
+    /// The real one.
+    device: wgpu::Device,
+    sources: DeviceSources,
+    /// wgpu's.
+    allocator: Arc<dyn VramProvider>,
+    /// All others. The monitors know them for as long as they are here.
+    _others: Vec<Arc<dyn VramProvider>>,
 }
 
 /// The sources of figures about one device's memory.
@@ -64,7 +76,10 @@ impl DeviceWatch {
         notices: &Mutex<Vec<String>>,
     ) -> Self {
         let monitors = (!is_watched(device)).then(|| DeviceMonitors::new(devices, device));
-        let provider = monitors.as_ref().map_or_else(|| alone(device), DeviceMonitors::allocator);
+        let provider = match &monitors {
+            Some(monitors) => Arc::clone(&monitors.allocator),
+            None => devices.allocator(device).unwrap_or_else(|| alone(device)),
+        };
         let timer = FrameTimer::new(device, queue, gpu).numbered_by(probe);
         if timer.support() == TimestampSupport::None {
             let facts = AdapterFacts::new(&device.adapter_info());
@@ -122,19 +137,32 @@ impl Devices {
 
     /// What is known of each device, in the order in which they were made.
     pub(super) fn sources(&self) -> Vec<DeviceSources> {
-        self.known.lock().devices.iter().map(|(_, sources)| sources.clone()).collect()
+        self.known.lock().devices.iter().map(|measured| measured.sources.clone()).collect()
     }
 
-    fn add(&self, sources: DeviceSources) -> u64 {
+    /// wgpu's allocator of a device that is measured.
+    fn allocator(&self, device: &wgpu::Device) -> Option<Arc<dyn VramProvider>> {
+        let device = real_device(device);
+        let known = self.known.lock();
+        known.devices.iter().find(|measured| measured.device == *device).map(|measured| Arc::clone(&measured.allocator))
+    }
+
+    /// Its number.
+    fn add(&self, measured: impl FnOnce(u64) -> Measured) -> u64 {
         let mut known = self.known.lock();
         let number = known.next;
         known.next += 1;
-        known.devices.push((number, sources));
+        known.devices.push(measured(number));
         number
     }
 
     fn remove(&self, number: u64) {
-        self.known.lock().devices.retain(|&(known, _)| known != number);
+        let mut known = self.known.lock();
+        let place = known.devices.iter().position(|measured| measured.number == number);
+        let measured = place.map(|place| known.devices.remove(place));
+        drop(known);
+        // Outside the lock: the last handle of a device calls back when it goes.
+        drop(measured);
     }
 }
 
@@ -144,28 +172,24 @@ impl DeviceMonitors {
         let _own = HeapTag::OWN.enter();
         let facts = AdapterFacts::new(&device.adapter_info());
         let detected = vram::detect(device, &DetectOptions::new());
-        let number = devices.add(DeviceSources { adapter: facts.name.clone(), sources: detected.sources().to_vec() });
         let allocator = detected.get(ALLOCATOR).cloned().unwrap_or_else(|| alone(device));
-        let others = detected.providers().iter().filter(|provider| provider.source() != ALLOCATOR);
-        let mut monitors = Self {
-            ids: Vec::new(),
-            devices: devices.clone(),
+        let others = detected.providers().iter().filter(|provider| provider.source() != ALLOCATOR).cloned();
+        let others: Vec<_> = others.collect();
+        let number = devices.add(|number| Measured {
             number,
+            device: real_device(device).clone(),
+            sources: DeviceSources { adapter: facts.name.clone(), sources: detected.sources().to_vec() },
             allocator: Arc::clone(&allocator),
-            _others: others.cloned().collect(),
-        };
+            _others: others.clone(),
+        });
+        let mut monitors = Self { ids: Vec::new(), devices: devices.clone(), number, allocator };
         // That of the allocator is always there, so that a program finds it by its name on every backend.
-        monitors.register_vram("vram", &allocator);
-        for provider in detected.providers().iter().filter(|provider| provider.source() != ALLOCATOR) {
+        monitors.register_vram("vram", &Arc::clone(&monitors.allocator));
+        for provider in &others {
             monitors.register_vram(&format!("vram-{}", provider.source()), provider);
         }
         monitors.register("adapter", |id| Arc::new(AdapterMonitor::new(id, &facts.name, facts.backend, &facts.driver)));
         monitors
-    }
-
-    /// wgpu's allocator.
-    fn allocator(&self) -> Arc<dyn VramProvider> {
-        Arc::clone(&self.allocator)
     }
 
     fn register_vram(&mut self, name: &str, provider: &Arc<dyn VramProvider>) {
