@@ -38,6 +38,8 @@ impl AdapterInterface for Adapter {
         Box::pin(async move {
             let (device, queue) = device.await?;
             let (device, queue) = Device::around(device, queue, added, &world, label.as_deref());
+            // A device that was made just now has no handler yet.
+            device.state.errors.catch_uncaptured(&device.real);
             Ok((DispatchDevice::custom(device), DispatchQueue::custom(queue)))
         })
     }

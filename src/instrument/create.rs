@@ -139,20 +139,23 @@ impl Device {
     }
 
     pub(super) fn buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Tracked<wgpu::Buffer> {
+        let usage = descriptor.usage.bits();
+        let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend);
+        let new = new.descriptor((usage ^ usage >> 15) as u16);
+        let new = if descriptor.size > self.limits.max_buffer_size { failed(new) } else { new };
         let adopted = take_adopted();
+        let making = adopted.is_none().then(|| self.state.begin(&new));
         if adopted.is_none() {
             failing!(self, CreateBuffer, New::buffer(0).label_opt(descriptor.label), |real| {
                 invalid::buffer(real, descriptor)
             });
         }
         let begun = self.begun().filter(|_| adopted.is_none());
-        let real = adopted.unwrap_or_else(|| self.real.create_buffer(descriptor));
-        let usage = descriptor.usage.bits();
-        let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend).begun(begun);
-        let new = new.descriptor((usage ^ usage >> 15) as u16);
-        let new = if descriptor.size > self.limits.max_buffer_size { failed(new) } else { new };
+        let make = || adopted.unwrap_or_else(|| self.real.create_buffer(descriptor));
+        let (real, new) = self.state.make(making.as_ref(), &self.real, new.begun(begun), make);
         let new = self.state.world.native(new, || native::buffer(&real));
         let buffer = self.state.tracked(real, new, Holds::default());
+        drop(making);
         // Memory that can be mapped to be written is written in place.
         let in_place = descriptor.usage.contains(wgpu::BufferUsages::MAP_WRITE);
         if let (Some(record), true, false) = (buffer.record.record(), descriptor.mapped_at_creation, in_place) {

@@ -72,8 +72,20 @@ impl Device {
         descriptor: &wgpu::TextureDescriptor<'_>,
         begun: Option<Timestamp>,
     ) -> Tracked<wgpu::Texture> {
-        let new = new_texture(descriptor).backend(self.state.backend).begun(begun);
-        let new = if beyond(&self.limits, descriptor) { failed(new) } else { new };
+        self.tracked_texture(real, self.new_texture(descriptor).begun(begun), descriptor)
+    }
+
+    fn new_texture<'a>(&self, descriptor: &wgpu::TextureDescriptor<'a>) -> New<'a> {
+        let new = new_texture(descriptor).backend(self.state.backend);
+        if beyond(&self.limits, descriptor) { failed(new) } else { new }
+    }
+
+    fn tracked_texture(
+        &self,
+        real: wgpu::Texture,
+        new: New<'_>,
+        descriptor: &wgpu::TextureDescriptor<'_>,
+    ) -> Tracked<wgpu::Texture> {
         let new = self.state.world.native(new, || super::native::texture(&real));
         let record = self.state.world.track_texture(new, descriptor);
         Tracked { real, record, device: Arc::clone(&self.state) }
@@ -204,12 +216,16 @@ impl DeviceInterface for Device {
     }
 
     fn create_texture(&self, descriptor: &wgpu::TextureDescriptor<'_>) -> DispatchTexture {
+        let new = self.new_texture(descriptor);
+        let making = self.state.begin(&new);
         #[cfg(feature = "fault")]
         if let Some(failed) = self.failed_texture(descriptor) {
             return DispatchTexture::custom(failed);
         }
-        let begun = self.begun();
-        DispatchTexture::custom(self.texture_around(self.real.create_texture(descriptor), descriptor, begun))
+        let new = new.begun(self.begun());
+        let make = || self.real.create_texture(descriptor);
+        let (real, new) = self.state.make(Some(&making), &self.real, new, make);
+        DispatchTexture::custom(self.tracked_texture(real, new, descriptor))
     }
 
     fn create_external_texture(
@@ -266,8 +282,7 @@ impl DeviceInterface for Device {
     }
 
     fn on_uncaptured_error(&self, handler: Arc<dyn wgpu::UncapturedErrorHandler>) {
-        self.state.errors.set_handler(Arc::clone(&handler));
-        self.real.on_uncaptured_error(handler);
+        self.state.errors.set_handler(&self.real, handler);
     }
 
     fn push_error_scope(&self, filter: wgpu::ErrorFilter) -> u32 {

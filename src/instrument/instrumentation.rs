@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine_vitals_core::contract::Histogram;
-use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind};
+use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind, Shortage};
 use parking_lot::Mutex;
 
 use super::adapter::Adapter;
@@ -15,6 +15,7 @@ use super::backtraces::Backtraces;
 use super::device::Device;
 use super::instance::Instance;
 use super::rules::{self, Rules};
+use super::shortage::Tell;
 use super::state::World;
 use super::targets::Targets;
 use crate::gpu::PassSink;
@@ -47,6 +48,7 @@ impl Instrumentation {
             pass_sink: None,
             pass_queries: pass_timer::DEFAULT_QUERIES,
             on_device: None,
+            on_shortage: Vec::new(),
             #[cfg(feature = "fault")]
             faults: None,
         }
@@ -173,6 +175,7 @@ pub struct InstrumentationBuilder {
     pass_sink: Option<Arc<dyn PassSink>>,
     pass_queries: u32,
     on_device: Option<DeviceHook>,
+    on_shortage: Vec<Tell>,
     #[cfg(feature = "fault")]
     faults: Option<super::fault::FaultPlan>,
 }
@@ -259,6 +262,17 @@ impl InstrumentationBuilder {
         self
     }
 
+    /// Calls `tell` whenever a device's memory runs out, beside those that were given before: once for each error of that sort, in the
+    /// thread that gets it, before the program learns of it. With `Vitals` it is told already (`Vitals::out_of_memory`).
+    ///
+    /// A failed creation of a buffer or texture is told at once, even inside an error scope. Of other calls inside a scope only the first
+    /// error is known, when the scope is popped. Of a device that was made elsewhere and [adopted](Instrumentation::adopt), errors that no
+    /// scope takes are told once the program has set a handler through the instrumented device: it may have set one before.
+    pub fn on_out_of_memory(mut self, tell: impl Fn(&Shortage) + Send + Sync + 'static) -> Self {
+        self.on_shortage.push(Arc::new(tell));
+        self
+    }
+
     /// Makes calls fail by `plan`. Default: none fails.
     #[cfg(feature = "fault")]
     pub fn faults(mut self, plan: super::fault::FaultPlan) -> Self {
@@ -288,6 +302,7 @@ impl InstrumentationBuilder {
                 latencies: self.latencies,
                 passes,
                 on_device: self.on_device,
+                on_shortage: self.on_shortage,
                 #[cfg(feature = "fault")]
                 faults: self.faults,
                 surfaces: Mutex::default(),

@@ -96,6 +96,8 @@ mod resources;
 #[cfg(feature = "instrument")]
 mod rules;
 #[cfg(feature = "instrument")]
+mod shortage;
+#[cfg(feature = "instrument")]
 mod site;
 #[cfg(feature = "instrument")]
 mod state;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_vitals_core::contract::Histogram;
-use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind};
+use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind, Shortage};
 
 use crate::gpu::PassSink;
 
@@ -145,6 +145,11 @@ impl InstrumentationBuilder {
 
     /// Nothing.
     pub fn pass_queries_per_frame(self, _: u32) -> Self {
+        self
+    }
+
+    /// Nothing.
+    pub fn on_out_of_memory(self, _: impl Fn(&Shortage) + Send + Sync + 'static) -> Self {
         self
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::contract::Histogram;
 use engine_vitals_core::probe::{
-    Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, ResourceId, ResourceKind, Ticket,
+    Announced, Backend, Context, Extent, Level, Mark, New, OwnerId, Probe, ResourceId, ResourceKind, Ticket,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -19,6 +19,7 @@ use super::instrumentation::DeviceHook;
 use super::native;
 use super::record::{Extras, Held, Holds, Record, Touched};
 use super::rules::Rules;
+use super::shortage::{Tell, UnderWay};
 use super::targets::{self, Targets};
 use crate::gpu::pass_timer::PassTiming;
 use crate::gpu::{Submissions, probe_backend};
@@ -37,6 +38,8 @@ pub(super) struct World {
     /// Whether and where to the time of passes is told.
     pub(super) passes: Arc<PassTiming>,
     pub(super) on_device: Option<DeviceHook>,
+    /// Who is told when memory runs out.
+    pub(super) on_shortage: Vec<Tell>,
     #[cfg(feature = "fault")]
     pub(super) faults: Option<super::fault::FaultPlan>,
     /// The numbers of the surfaces that there are, which name their lanes.
@@ -73,6 +76,16 @@ impl World {
         let extras = (labelled || backtrace || target.is_some() || new.kind == ResourceKind::TLAS)
             .then(|| Box::new(Extras { world: Arc::clone(self), labelled, backtrace, target, parts }));
         Held::new(ticket, holds, extras)
+    }
+
+    /// The program may make room before something so large is made; what this returns is kept until it is.
+    pub(super) fn announce(&self, new: &New<'_>) -> Option<Announced> {
+        if !self.probe.is_forewarned() || !self.rules.admit(new.kind, new.label) {
+            return None;
+        }
+        let owner = self.owner(new.label);
+        let _owned = Context::current().with_owner(owner).enter();
+        Some(self.probe.announce(new))
     }
 
     /// With the API's own handle, if that is wanted and to be had; without bytes, if there is none because the creation failed.
@@ -128,7 +141,7 @@ impl fmt::Debug for World {
 pub(super) struct DeviceState {
     pub(super) world: Arc<World>,
     pub(super) backend: Backend,
-    pub(super) errors: Errors,
+    pub(super) errors: Arc<Errors>,
     pub(super) submissions: Submissions,
     pub(super) submitted: Mutex<Submitted>,
     /// What writes of the queue use that no submission has taken with it yet.
@@ -150,12 +163,12 @@ impl DeviceState {
             #[cfg(feature = "fault")]
             faults: world.faults.as_ref().map(|plan| super::fault::DeviceFaults::new(plan, real)),
             _record: device.record().cloned(),
-            world,
             backend: probe_backend(real.adapter_info().backend),
-            errors: Errors::new(),
+            errors: Errors::new(world.on_shortage.clone()),
             submissions,
             submitted: Mutex::default(),
             writes: Mutex::new(Touched::new()),
+            world,
         })
     }
 
@@ -163,6 +176,26 @@ impl DeviceState {
     pub(super) fn tracked<T>(self: &Arc<Self>, real: T, new: New<'_>, holds: Holds) -> Tracked<T> {
         let record = self.world.track(new.backend(self.backend), holds.into_vec(), None);
         Tracked { real, record, device: Arc::clone(self) }
+    }
+
+    /// The creation of an object that takes memory begins: the program may make room for it now.
+    pub(super) fn begin(&self, new: &New<'_>) -> Making {
+        // Announced first: what the program creates to make room is another creation.
+        let announced = self.world.announce(new);
+        Making { _announced: announced, under_way: UnderWay::begins(new) }
+    }
+
+    /// Makes the object. It has no bytes if there was no memory for it.
+    pub(super) fn make<'a, R>(
+        &self,
+        making: Option<&Making>,
+        real: &wgpu::Device,
+        new: New<'a>,
+        make: impl FnOnce() -> R,
+    ) -> (R, New<'a>) {
+        let Some(Making { under_way, .. }) = making else { return (make(), new) };
+        let made = self.errors.watching(real, make);
+        (made, if under_way.failed() { failed(new) } else { new })
     }
 
     /// So many bytes go to what has that record with the next submission, which keeps it until then.
@@ -251,6 +284,13 @@ impl DeviceState {
         self.errors.foreign(what, call);
         None
     }
+}
+
+/// A creation under way, until it is tracked.
+#[derive(Debug)]
+pub(super) struct Making {
+    _announced: Option<Announced>,
+    under_way: UnderWay,
 }
 
 /// The submissions of a device, by the numbers that the program knows.

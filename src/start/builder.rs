@@ -36,6 +36,10 @@ pub enum StandardMonitor {
     Passes,
     /// `lifecycle`: resources, packets and submissions.
     Lifecycle,
+    /// `budgets`: soft budgets of GPU memory, and the times that it ran out.
+    Budgets,
+    /// `reconcile`: GPU memory, source against source.
+    Reconciliation,
     /// `registry`: what the registry counts of itself.
     Registry,
 }

@@ -1,10 +1,10 @@
 //! The measuring of one device.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use engine_vitals_core::contract::{ResourceMonitor, VramProvider};
 use engine_vitals_core::memory::HeapTag;
-use engine_vitals_core::monitor::{AdapterMonitor, GpuFrameMonitor, VramResourceMonitor};
+use engine_vitals_core::monitor::{AdapterMonitor, GpuFrameMonitor, ReconciliationMonitor, VramResourceMonitor};
 use engine_vitals_core::probe::Probe;
 use engine_vitals_core::registry::Registry;
 use parking_lot::Mutex;
@@ -35,6 +35,8 @@ pub(super) struct DeviceMonitors {
 #[derive(Debug, Clone)]
 pub(super) struct Devices {
     registry: Registry,
+    /// Compares the sources. Weak: devices may outlive `Vitals`, and it keeps the tracker.
+    reconcile: Weak<ReconciliationMonitor>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -131,8 +133,8 @@ fn alone(device: &wgpu::Device) -> Arc<dyn VramProvider> {
 }
 
 impl Devices {
-    pub(super) fn in_registry(registry: &Registry) -> Self {
-        Self { registry: registry.clone(), known: Arc::default() }
+    pub(super) fn in_registry(registry: &Registry, reconcile: &Arc<ReconciliationMonitor>) -> Self {
+        Self { registry: registry.clone(), reconcile: Arc::downgrade(reconcile), known: Arc::default() }
     }
 
     /// What is known of each device, in the order in which they were made.
@@ -194,6 +196,9 @@ impl DeviceMonitors {
 
     fn register_vram(&mut self, name: &str, provider: &Arc<dyn VramProvider>) {
         self.register(name, |id| Arc::new(VramResourceMonitor::new(Arc::downgrade(provider), id)));
+        if let Some(reconcile) = self.devices.reconcile.upgrade() {
+            reconcile.add(Arc::downgrade(provider));
+        }
     }
 
     /// Registers a monitor as `name`, or for a second device as `name-2`, and so on.

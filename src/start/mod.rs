@@ -19,6 +19,8 @@ mod off;
 mod reports;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "telemetry")]
+mod shortages;
 mod summary;
 #[cfg(feature = "telemetry")]
 mod toggles;

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use engine_vitals_core::analysis::LifecycleTelemetry;
 use engine_vitals_core::analysis::guards::Warning;
 use engine_vitals_core::analysis::hitches::Hitch;
-use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks};
+use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, OutOfMemory, Reconciliation};
 use engine_vitals_core::contract::{ResolvedProfile, VramProvider};
-use engine_vitals_core::monitor::{GpuFrameMonitor, MemoryResourceMonitor, PassTimeMonitor};
+use engine_vitals_core::monitor::{BudgetReport, GpuFrameMonitor, MemoryResourceMonitor, PassTimeMonitor};
 use engine_vitals_core::probe::{Context, PacketResult, Probe, SoftBudget, WouldCross};
 use engine_vitals_core::registry::Registry;
 use engine_vitals_core::tracker::Tracker;
@@ -98,6 +98,24 @@ impl Vitals {
 
     /// Nothing.
     pub fn set_soft_budget(&self, _: SoftBudget) {}
+
+    /// None.
+    #[must_use]
+    pub fn soft_budgets(&self) -> Vec<BudgetReport> {
+        Vec::new()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn out_of_memory(&self) -> Vec<Arc<OutOfMemory>> {
+        Vec::new()
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn reconcile(&self) -> Option<Reconciliation> {
+        None
+    }
 
     /// Nothing.
     pub fn before_over_budget(&self, _: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) {}

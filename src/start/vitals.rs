@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use engine_vitals_core::analysis::guards::{self, Warning};
 use engine_vitals_core::analysis::hitches::Hitch;
-use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry};
+use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry, OutOfMemory, Reconciliation};
 use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
-    AllocatorMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
-    PassTimeMonitor, ProcessMemoryMonitor,
+    AllocatorMonitor, BudgetMonitor, BudgetReport, FrameMonitor, GpuFrameMonitor, HitchMonitor,
+    LifecycleResourceMonitor, MemoryResourceMonitor, PassTimeMonitor, ProcessMemoryMonitor, ReconciliationMonitor,
 };
-use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe, SoftBudget, WouldCross};
+use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe, Shortage, SoftBudget, WouldCross};
 use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor};
 use engine_vitals_core::tracker::Tracker;
 use parking_lot::Mutex;
@@ -60,6 +60,8 @@ pub struct Vitals {
     /// The devices that are measured now.
     devices: Devices,
     lifecycle: Arc<LifecycleResourceMonitor>,
+    budgets: Arc<BudgetMonitor>,
+    reconcile: Arc<ReconciliationMonitor>,
     reports: Option<Reports>,
     lane: Lane,
     began: Instant,
@@ -110,7 +112,9 @@ impl Vitals {
         let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.take().unwrap_or_default()));
         let reports = report.then(|| Reports::of(&lifecycle));
 
-        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 9] = [
+        let budgets = Arc::new(BudgetMonitor::new(Arc::clone(&tracker), "budgets"));
+        let reconcile = Arc::new(ReconciliationMonitor::new(Arc::clone(&tracker), "reconcile"));
+        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 11] = [
             (StandardMonitor::Heap, heap.clone()),
             (StandardMonitor::Allocator, Arc::new(AllocatorMonitor::new("allocator"))),
             (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
@@ -119,6 +123,8 @@ impl Vitals {
             (StandardMonitor::Gpu, gpu.clone()),
             (StandardMonitor::Passes, passes.clone()),
             (StandardMonitor::Lifecycle, lifecycle.clone()),
+            (StandardMonitor::Budgets, budgets.clone()),
+            (StandardMonitor::Reconciliation, reconcile.clone()),
             (StandardMonitor::Registry, Arc::new(RegistryMonitor::new(&registry, "registry"))),
         ];
         let mut registered = Vec::new();
@@ -144,12 +150,13 @@ impl Vitals {
         let notices = Arc::new(Mutex::new(notices));
         #[cfg(feature = "serve")]
         let exporter = super::serve::serve(&registry, &tracker, hitches.as_ref(), &builder, &notices);
-        let devices = Devices::in_registry(&registry);
+        let devices = Devices::in_registry(&registry, &reconcile);
         let instrumentation = instrumentation(
             tracker.probe(),
             &lifecycle,
             &passes,
             &devices,
+            super::shortages::capture(&tracker, &budgets, &reconcile),
             !builder.without_pass_times,
             builder.instrument.take(),
         );
@@ -173,6 +180,8 @@ impl Vitals {
             passes,
             devices,
             lifecycle,
+            budgets,
+            reconcile,
             reports,
             began: Instant::now(),
             notices,
@@ -280,6 +289,28 @@ impl Vitals {
     /// ```
     pub fn set_soft_budget(&self, budget: SoftBudget) {
         self.tracker.set_soft_budget(budget);
+    }
+
+    /// The soft budgets: how each stands, and when it will be exhausted at the present pace. The process's comes first.
+    #[must_use]
+    pub fn soft_budgets(&self) -> Vec<BudgetReport> {
+        self.budgets.budgets()
+    }
+
+    /// What there was when a device's memory ran out: the last 16 times, the last one at the end. Each prints itself as a report. Seen are
+    /// errors of instrumented devices, whether a scope, a handler or wgpu's panic took them
+    /// ([`on_out_of_memory`](crate::instrument::InstrumentationBuilder::on_out_of_memory)); `vitals_gpu_out_of_memory_total` counts them.
+    #[must_use]
+    pub fn out_of_memory(&self) -> Vec<Arc<OutOfMemory>> {
+        self.budgets.out_of_memory()
+    }
+
+    /// Where the bytes of GPU memory are: what is tracked against what wgpu's allocator has given out and reserved, and against the driver,
+    /// each difference under the name of what it is. It prints itself as a report. `None` while no device is measured. Takes as long as a
+    /// dump: ask for it now and then, not in each frame (docs/VRAM.md).
+    #[must_use]
+    pub fn reconcile(&self) -> Option<Reconciliation> {
+        self.reconcile.reconcile()
     }
 
     /// Calls `call` before a creation that would leave a soft budget exceeded, so that the program can make room
@@ -532,13 +563,15 @@ fn instrumentation(
     lifecycle: &LifecycleResourceMonitor,
     passes: &Arc<PassTimeMonitor>,
     devices: &Devices,
+    on_out_of_memory: impl Fn(&Shortage) + Send + Sync + 'static,
     pass_times: bool,
     choices: Option<super::builder::Instrument>,
 ) -> Instrumentation {
     let builder = Instrumentation::builder(probe)
         .submission_latencies(lifecycle.submission_latency())
         .pass_sink(Arc::clone(passes) as Arc<dyn PassSink>)
-        .pass_times(pass_times);
+        .pass_times(pass_times)
+        .on_out_of_memory(on_out_of_memory);
     #[cfg(feature = "instrument")]
     let builder = {
         let devices = devices.clone();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine_vitals_core::contract::VramProvider;
+use engine_vitals_core::contract::{Allocation, Allocations, VramProvider};
 use parking_lot::Mutex;
 
 /// What wgpu's allocator has given out and what it has taken from the driver (Vulkan and DX12; other backends have no such
@@ -93,7 +93,26 @@ impl VramProvider for AllocatorReportProvider {
     fn get_vram_reserved_bytes(&self) -> Option<u64> {
         self.figures.lock().last.map(|totals| totals.reserved)
     }
+
+    fn get_allocations(&self) -> Option<Allocations> {
+        let report = self.device.generate_allocator_report()?;
+        let allocations =
+            report.allocations.into_iter().map(|one| Allocation { name: own_name(one.name), bytes: one.size });
+        Some(Allocations { allocations: allocations.collect(), reserved_bytes: report.total_reserved_bytes })
+    }
 }
+
+/// The name that the program gave; empty for one that wgpu gives to what has none.
+fn own_name(name: String) -> String {
+    if NAMELESS.contains(&name.as_str()) { String::new() } else { name }
+}
+
+const NAMELESS: [&str; 4] = [
+    "Unlabeled buffer",
+    "Unlabeled texture",
+    "Unlabeled acceleration structure",
+    "Unlabeled acceleration structure buffer",
+];
 
 #[cfg(test)]
 mod tests {

@@ -20,14 +20,15 @@ mod lanes;
 mod leaks;
 #[cfg(not(feature = "telemetry"))]
 mod noop;
+mod out_of_memory;
 mod readiness;
 mod reasons;
 mod reconcile;
 mod report;
 mod report_text;
-#[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "dumps and differences are empty"))]
 pub(crate) mod text;
 mod times;
+mod trend;
 mod windows;
 
 pub use build::Answers;
@@ -37,6 +38,7 @@ pub use heap_profile::{TopSite, TopSites};
 pub use lanes::{LaneFigures, Latencies};
 #[cfg(not(feature = "telemetry"))]
 pub use noop::{Diff, LeakCheck, Leaks, diff};
+pub use out_of_memory::{Large, OutOfMemory, Share};
 pub use readiness::{PoolFigures, Readiness, ReuseFigures, WorkingSet, queue_reuse_ratio};
 pub use reconcile::{Named, Reconciliation, Sources};
 pub use report::{
@@ -45,6 +47,7 @@ pub use report::{
     WindowReport,
 };
 pub use times::{TimeStats, TimeWindow};
+pub(crate) use trend::Trend;
 pub use windows::{Analyzer, Detail, Edge, Observation, StartupEnd, Window};
 #[cfg(feature = "telemetry")]
 pub use {

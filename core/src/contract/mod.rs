@@ -29,4 +29,4 @@ pub use reports::{
     CpuPhase, FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport,
     ResourceUsageReport, VramReport, bytes_to_mb,
 };
-pub use vram::{EngineBusy, VramHeap};
+pub use vram::{Allocation, Allocations, EngineBusy, VramHeap};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    EngineBusy, GpuReport, LifecycleReport, MemoryReport, ResourceUsageReport, Row, Series, VramHeap, VramReport,
+    Allocations, EngineBusy, GpuReport, LifecycleReport, MemoryReport, ResourceUsageReport, Row, Series, VramHeap,
+    VramReport,
 };
 
 /// The resource that a monitor watches.
@@ -186,6 +187,12 @@ pub trait VramProvider: Send + Sync + Debug {
     /// How long this process has kept each engine of the device busy, where the source knows. Allocates.
     fn get_engines_busy(&self) -> Vec<EngineBusy> {
         Vec::new()
+    }
+
+    /// What an allocator inside the process has given out now, one by one, where the source has a list. Unlike the other figures it is read
+    /// when it is asked for, which takes up to milliseconds; it allocates.
+    fn get_allocations(&self) -> Option<Allocations> {
+        None
     }
 
     /// [`get_vram_usage_bytes`](Self::get_vram_usage_bytes) in MiB.

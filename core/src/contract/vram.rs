@@ -36,3 +36,21 @@ pub struct EngineBusy {
     /// How many engines of this name the device has.
     pub count: u64,
 }
+
+/// One allocation of memory, as an allocator inside the process has given it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allocation {
+    /// Its name; empty if it has none.
+    pub name: String,
+    /// Its bytes, padding included.
+    pub bytes: u64,
+}
+
+/// What an allocator inside the process has given out, and what it has taken from the driver for that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allocations {
+    /// Given out.
+    pub allocations: Vec<Allocation>,
+    /// Bytes taken, given out or not.
+    pub reserved_bytes: u64,
+}

@@ -5,6 +5,7 @@
 
 mod adapter;
 mod allocator;
+mod budgets;
 mod frames;
 mod gpu;
 #[cfg(feature = "telemetry")]
@@ -17,10 +18,12 @@ mod lifecycle;
 mod memory;
 mod passes;
 mod process;
+mod reconcile;
 mod vram;
 
 pub use adapter::AdapterMonitor;
 pub use allocator::AllocatorMonitor;
+pub use budgets::{BudgetMonitor, BudgetReport};
 pub use frames::FrameMonitor;
 pub use gpu::{GpuFrameMonitor, GpuWindow, TimerSkip};
 pub use hitches::HitchMonitor;
@@ -28,4 +31,5 @@ pub use lifecycle::LifecycleResourceMonitor;
 pub use memory::MemoryResourceMonitor;
 pub use passes::{FramePasses, GpuPass, GpuPassReport, PassTimeMonitor, UntimedPass};
 pub use process::ProcessMemoryMonitor;
+pub use reconcile::ReconciliationMonitor;
 pub use vram::VramResourceMonitor;

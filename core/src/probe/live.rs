@@ -75,11 +75,16 @@ impl Probe {
     #[inline]
     pub fn announce(self, new: &New<'_>) -> Announced {
         match self.0 {
-            Some(book) if book.budgets.forewarned() && book.level() != Level::Off => {
-                budgets::announce(book, new, Context::current().owner())
-            }
+            Some(book) if self.is_forewarned() => budgets::announce(book, new, Context::current().owner()),
             _ => Announced::NOTHING,
         }
+    }
+
+    /// There is a soft budget, and something to call before it is exceeded: [`announce`](Self::announce) does something.
+    #[inline]
+    #[must_use]
+    pub fn is_forewarned(self) -> bool {
+        self.0.is_some_and(|book| book.budgets.forewarned() && book.level() != Level::Off)
     }
 
     /// The owner of that kind and `key`, which is the program's own number for it. Takes a shared lock; keep the id.

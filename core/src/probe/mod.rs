@@ -33,6 +33,7 @@ mod event;
 mod ids;
 pub(crate) mod kind;
 mod new;
+mod shortage;
 
 pub use activity::Activity;
 pub use budget::{
@@ -45,6 +46,7 @@ pub use event::{Event, EventKind, Mark};
 pub use ids::{Lane, Level, OwnerId, PacketId, PacketResult, ResourceId};
 pub use kind::{Backend, MAX_USER_OWNER_KINDS, MAX_USER_RESOURCE_KINDS, OwnerKind, ResourceKind};
 pub use new::{Extent, New};
+pub use shortage::Shortage;
 
 #[cfg(feature = "telemetry")]
 pub(crate) mod alike;

@@ -51,6 +51,13 @@ impl Probe {
         Announced(PhantomData)
     }
 
+    /// Never.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_forewarned(self) -> bool {
+        false
+    }
+
     /// No owner.
     #[inline(always)]
     #[must_use]

@@ -100,8 +100,13 @@ impl Tracker {
     #[must_use]
     pub fn soft_budgets(&self) -> Vec<BudgetStatus> {
         let mut statuses = Vec::new();
-        self.book.budgets.read(self.book, &mut statuses);
+        self.read_soft_budgets(&mut statuses);
         statuses
+    }
+
+    /// Fills in the soft budgets, and how each stands now.
+    pub fn read_soft_budgets(&self, statuses: &mut Vec<BudgetStatus>) {
+        self.book.budgets.read(self.book, statuses);
     }
 
     /// The worst pressure of all soft budgets now.
@@ -230,16 +235,23 @@ impl Tracker {
         snapshot.taken = book.now();
         snapshot.level = book.level();
         snapshot.tracked_since = (snapshot.level != Level::Off).then(|| book.tracked_since());
-        snapshot.contended = 0;
         snapshot.resources.clear();
-        let sites = book.sites.all();
-        for slot in book.slots.pages().into_iter().flatten() {
+        let resources = &mut snapshot.resources;
+        snapshot.contended = self.visit(|resource| resources.push(resource));
+    }
+
+    /// Hands over each resource that is live or pending, as for a snapshot. Returns how many slots were being written at every look.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(ResourceRecord)) -> u64 {
+        let sites = self.book.sites.all();
+        let mut contended = 0;
+        for slot in self.book.slots.pages().into_iter().flatten() {
             match look(slot) {
-                Some(Some(sighting)) => snapshot.resources.extend(self.record(sighting, &sites)),
+                Some(Some(sighting)) => self.record(sighting, &sites).into_iter().for_each(&mut visit),
                 Some(None) => {}
-                None => snapshot.contended += 1,
+                None => contended += 1,
             }
         }
+        contended
     }
 
     /// A reader of all events from now on, with a count of its own of what it lost.

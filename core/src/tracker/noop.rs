@@ -150,6 +150,11 @@ impl Tracker {
         Vec::new()
     }
 
+    /// None.
+    pub fn read_soft_budgets(&self, statuses: &mut Vec<BudgetStatus>) {
+        statuses.clear();
+    }
+
     /// [`Pressure::None`].
     #[must_use]
     pub fn pressure(&self) -> Pressure {
@@ -281,6 +286,11 @@ impl Tracker {
     /// Makes the snapshot an empty one.
     pub fn read_snapshot(&self, snapshot: &mut Snapshot) {
         *snapshot = self.snapshot();
+    }
+
+    /// None.
+    pub(crate) fn visit(&self, _visit: impl FnMut(super::ResourceRecord)) -> u64 {
+        0
     }
 
     /// A cursor that delivers nothing.

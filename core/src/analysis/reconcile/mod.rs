@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::text::{bytes, counted};
+use super::text::{bytes, counted, plain, quoted, signed_bytes};
+use crate::contract::VramHeap;
 
 /// Beginning of the names of what wgpu allocates for itself.
 const WGPU_INTERNAL: &str = "(wgpu internal)";
 /// Names told of what is not in the book, the largest first.
 const MOST_NAMES: usize = 8;
+/// What alignment may add to a small resource.
+const MOST_PADDING: u64 = 64 << 10;
 
 /// One resource or allocation: its name, empty where it has none, and its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,10 @@ pub struct Reconciliation {
     pub beyond_reserved: Option<i64>,
     /// Bytes that the driver says other processes use.
     pub other_processes: Option<u64>,
+    /// The driver's source.
+    pub driver: Option<&'static str>,
+    /// What that source says of each heap, where it tells them apart.
+    pub heaps: Vec<VramHeap>,
 }
 
 impl Reconciliation {
@@ -78,7 +85,8 @@ impl Reconciliation {
     ///
     /// A row of the book and an allocation are the same where their names are: of one name, as many as there are of both are matched, and
     /// what their sizes differ by is alignment. More allocations than rows are untracked, more rows than allocations elsewhere; of these the
-    /// smallest are taken, so that neither is overstated.
+    /// smallest are taken, so that neither is overstated. A nameless row and a named allocation, or the other way round, are the same where their
+    /// sizes are.
     #[must_use]
     pub fn of(sources: &Sources<'_>) -> Self {
         let sum = |rows: &[Named<'_>]| rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
@@ -115,27 +123,59 @@ impl Reconciliation {
         for row in others {
             names.entry(row.name).or_default().1.push(row.bytes);
         }
-        let (mut alignment, mut untracked, mut elsewhere) = (0_i64, 0_u64, 0_u64);
+        let mut alignment = 0_i64;
+        // What one side has and the other has not.
+        let (mut ours, mut theirs): (Vec<Named<'_>>, Vec<Named<'_>>) = (Vec::new(), Vec::new());
         for (name, (mut book, mut given)) in names {
             // The largest first: what is left over is the smallest.
             book.sort_unstable_by(|one, other| other.cmp(one));
             given.sort_unstable_by(|one, other| other.cmp(one));
-            let both = book.len().min(given.len());
-            let over = |sizes: &[u64]| sizes.iter().skip(both).fold(0_u64, |sum, &size| sum.saturating_add(size));
-            let pairs = book.iter().zip(&given);
+            let both = if name.is_empty() { 0 } else { book.len().min(given.len()) };
+            let pairs = book.iter().zip(&given).take(both);
             alignment = pairs.fold(alignment, |sum, (&book, &given)| sum.saturating_add(difference(given, book)));
-            elsewhere = elsewhere.saturating_add(over(&book));
-            let left = over(&given);
-            untracked = untracked.saturating_add(left);
-            if left > 0 {
-                self.untracked_names.push((name.to_owned(), left));
-            }
+            let left = |sizes: &[u64]| sizes.iter().skip(both).map(|&bytes| Named { name, bytes }).collect::<Vec<_>>();
+            ours.extend(left(&book));
+            theirs.extend(left(&given));
         }
-        self.untracked_names.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
-        self.untracked_names.truncate(MOST_NAMES);
+        alignment = alignment.saturating_add(match_nameless(&mut ours, &mut theirs));
+        let sum = |rows: &[Named<'_>]| rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
         let internal = internal.into_iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
         (self.wgpu_internal, self.alignment) = (Some(internal), Some(alignment));
-        (self.untracked, self.elsewhere) = (Some(untracked), Some(elsewhere));
+        (self.untracked, self.elsewhere) = (Some(sum(&theirs)), Some(sum(&ours)));
+        let mut untracked: BTreeMap<&str, u64> = BTreeMap::new();
+        for row in theirs {
+            let bytes = untracked.entry(row.name).or_default();
+            *bytes = bytes.saturating_add(row.bytes);
+        }
+        self.untracked_names = untracked.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+        self.untracked_names.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
+        self.untracked_names.truncate(MOST_NAMES);
+    }
+}
+
+/// Matches what has no name on one side by its size: labels beyond what the book keeps, or kept from the allocator. An allocation fits a row if
+/// it is as large, or larger by less than a sixteenth or 64 KiB, whichever is more. What has no name on either side is matched in any case, the
+/// largest with the largest. Returns what the sizes differ by.
+fn match_nameless(ours: &mut Vec<Named<'_>>, theirs: &mut Vec<Named<'_>>) -> i64 {
+    theirs.sort_unstable_by_key(|row| row.bytes);
+    ours.sort_unstable_by_key(|row| std::cmp::Reverse(row.bytes));
+    let mut alignment = 0_i64;
+    ours.retain(|row| {
+        let room = row.bytes.saturating_add((row.bytes / 16).max(MOST_PADDING));
+        let first = theirs.partition_point(|other| other.bytes < row.bytes);
+        let near = theirs.get(first..).unwrap_or_default().iter().take_while(|other| other.bytes <= room);
+        let fit = near.enumerate().find(|(_, other)| row.name.is_empty() || other.name.is_empty());
+        let Some((after, _)) = fit else { return true };
+        let given = theirs.remove(first + after);
+        alignment = alignment.saturating_add(difference(given.bytes, row.bytes));
+        false
+    });
+    loop {
+        let our = ours.iter().position(|row| row.name.is_empty());
+        let their = theirs.iter().rposition(|row| row.name.is_empty());
+        let Some((our, their)) = our.zip(their) else { return alignment };
+        let (row, given) = (ours.remove(our), theirs.remove(their));
+        alignment = alignment.saturating_add(difference(given.bytes, row.bytes));
     }
 }
 
@@ -146,26 +186,34 @@ fn difference(one: u64, other: u64) -> i64 {
 impl fmt::Display for Reconciliation {
     /// A table for people; what is unknown is left out.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = |name: &str, value: Option<u64>| match value {
-            Some(value) => writeln!(formatter, "{name:<36}{:>12}", bytes(value)),
+        let mut line = |name: &str, value: Option<String>| match value {
+            Some(value) => writeln!(formatter, "{name:<36}{value:>12}"),
             None => Ok(()),
         };
-        line("live in the book", Some(self.live))?;
-        line("pending release", Some(self.pending))?;
-        line("given out by wgpu's allocator", self.allocated)?;
-        line("  wgpu's own", self.wgpu_internal)?;
-        line("  alignment", self.alignment.and_then(|bytes| u64::try_from(bytes).ok()))?;
-        line("  untracked", self.untracked)?;
-        line("in the book, not in the allocator", self.elsewhere.filter(|&bytes| bytes > 0))?;
-        line("reserved by wgpu's allocator", self.reserved)?;
-        line("  room in blocks", self.block_slack)?;
-        line("used by this process (driver)", self.process)?;
-        line("  beyond the reserved", self.beyond_reserved.and_then(|bytes| u64::try_from(bytes).ok()))?;
-        line("used by other processes", self.other_processes)?;
+        line("live in the book", Some(bytes(self.live)))?;
+        line("pending release", Some(bytes(self.pending)))?;
+        line("given out by wgpu's allocator", self.allocated.map(bytes))?;
+        line("  wgpu's own", self.wgpu_internal.map(bytes))?;
+        line("  alignment", self.alignment.map(signed_bytes))?;
+        line("  untracked", self.untracked.map(bytes))?;
+        line("in the book, not in the allocator", self.elsewhere.filter(|&bytes| bytes > 0).map(bytes))?;
+        line("reserved by wgpu's allocator", self.reserved.map(bytes))?;
+        line("  room in blocks", self.block_slack.map(bytes))?;
+        line(&format!("used by this process ({})", self.driver.unwrap_or("driver")), self.process.map(bytes))?;
+        line("  beyond the reserved", self.beyond_reserved.map(signed_bytes))?;
+        line("used by other processes", self.other_processes.map(bytes))?;
+        for heap in &self.heaps {
+            let figures = [("used", heap.used_bytes), ("budget", heap.budget_bytes), ("capacity", heap.capacity_bytes)];
+            let known: Vec<_> = figures
+                .iter()
+                .filter_map(|(name, figure)| figure.map(|size| format!("{name} {}", bytes(size))))
+                .collect();
+            writeln!(formatter, "heap {}: {}", plain(&heap.name), known.join(", "))?;
+        }
         if !self.untracked_names.is_empty() {
             writeln!(formatter, "untracked, {}:", counted(self.untracked_names.len() as u64, "name", "names"))?;
             for (name, size) in &self.untracked_names {
-                let name = if name.is_empty() { "(no name)" } else { name };
+                let name = if name.is_empty() { "(no name)".to_owned() } else { quoted(name) };
                 writeln!(formatter, "  {name}: {}", bytes(*size))?;
             }
         }

@@ -42,6 +42,7 @@ fn every_difference_has_its_class() {
         process: Some(3 << 20),
         beyond_reserved: Some(2 << 20),
         other_processes: Some(7 << 20),
+        ..Reconciliation::default()
     };
     assert_eq!(result, expected);
     let text = result.to_string();
@@ -69,6 +70,15 @@ fn a_label_that_looks_like_wgpus_own_is_the_books_where_the_book_has_it() {
     let named = rows(&[("(wgpu internal) mine", 64)]);
     let result = Reconciliation::of(&Sources { live: &named, allocated: Some(&named), ..Sources::default() });
     assert_eq!((result.wgpu_internal, result.alignment), (Some(0), Some(0)));
+}
+
+#[test]
+fn what_lost_its_name_is_matched_by_its_size() {
+    let live = rows(&[("", 1_000_000), ("mesh", 50_000), ("far", 10)]);
+    let allocated = rows(&[("terrain", 1_000_448), ("", 50_176), ("ghost", 5_000_000)]);
+    let result = Reconciliation::of(&Sources { live: &live, allocated: Some(&allocated), ..Sources::default() });
+    assert_eq!((result.alignment, result.untracked, result.elsewhere), (Some(448 + 176), Some(5_000_000), Some(10)));
+    assert_eq!(result.untracked_names, [("ghost".into(), 5_000_000)]);
 }
 
 proptest! {

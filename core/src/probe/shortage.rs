@@ -1,0 +1,37 @@
+//! What is known when a device's memory runs out.
+
+use super::ResourceKind;
+
+/// A device's memory ran out: what was asked for, as far as that is known to whoever saw the error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shortage {
+    /// The error, with its causes.
+    pub error: String,
+    /// What was being created; `None` if it was something else than a creation.
+    pub kind: Option<ResourceKind>,
+    /// Bytes that it would have taken.
+    pub requested_bytes: Option<u64>,
+    /// Its label.
+    pub label: Option<String>,
+}
+
+impl Shortage {
+    /// A shortage of which nothing is known but its error.
+    #[must_use]
+    pub fn new(error: impl Into<String>) -> Self {
+        Self { error: error.into(), kind: None, requested_bytes: None, label: None }
+    }
+
+    /// In the creation of something of that kind and size.
+    #[must_use]
+    pub fn creating(self, kind: ResourceKind, bytes: u64) -> Self {
+        Self { kind: Some(kind), requested_bytes: Some(bytes), ..self }
+    }
+
+    /// With the label of what was being created.
+    #[must_use]
+    pub fn label(self, label: Option<impl Into<String>>) -> Self {
+        Self { label: label.map(Into::into), ..self }
+    }
+}
