@@ -38,6 +38,13 @@ struct Configured {
     extent: Extent,
 }
 
+impl Configured {
+    /// What its textures are made of.
+    fn parts(&self) -> (Arc<DeviceState>, wgpu::TextureFormat, wgpu::TextureUsages, Extent) {
+        (Arc::clone(&self.device), self.format, self.usage, self.extent)
+    }
+}
+
 impl Surface {
     pub(super) fn new(real: wgpu::Surface<'static>, world: Arc<World>) -> Self {
         let record = world.track(New::of(ResourceKind::SURFACE, 0), Vec::new(), None);
@@ -80,8 +87,9 @@ impl Surface {
 
     /// The real texture and status, with what stands for the texture.
     fn acquired(&self, real: wgpu::SurfaceTexture) -> (Option<DispatchTexture>, DispatchSurfaceOutputDetail) {
-        let configured = self.configured.lock();
-        let Some(Configured { device, format, usage, extent, .. }) = &*configured else {
+        // Tracking may call the program, which may configure the surface anew: no lock is held.
+        let configured = self.configured.lock().as_ref().map(Configured::parts);
+        let Some((device, format, usage, extent)) = configured else {
             return (None, self.nothing());
         };
         self.frames.enter();
@@ -91,14 +99,14 @@ impl Surface {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            format: *format,
-            usage: *usage,
+            format,
+            usage,
             view_formats: &[],
         };
         let bytes = crate::gpu::texture_bytes(&descriptor).unwrap_or_default();
-        let new = New::of(ResourceKind::SURFACE_TEXTURE, bytes).extent(*extent).backend(device.backend);
+        let new = New::of(ResourceKind::SURFACE_TEXTURE, bytes).extent(extent).backend(device.backend);
         let record = self.world.track(new, Vec::new(), None);
-        let texture = Tracked { real: real.texture.clone(), record, device: Arc::clone(device) };
+        let texture = Tracked { real: real.texture.clone(), record, device: Arc::clone(&device) };
         let acquired = Arc::new(Mutex::new(Some(real)));
         #[cfg(feature = "fault")]
         device.acquired(&acquired);
