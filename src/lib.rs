@@ -22,7 +22,7 @@
 //!
 //!  instrument, your code ─▶ probe ─▶ tracker ─▶ analysis ─┐
 //!  memory   TrackingAllocator ────────────────────────────┼─▶ monitor ─▶ registry ─▶ outputs ─▶ exporters
-//!  gpu      frame timer, submissions ─────────────────────┤               (table)    metrics    Prometheus, JSON lines,
+//!  gpu      frame timer, passes, submissions ─────────────┤               (table)    metrics    Prometheus, JSON lines,
 //!  vram     wgpu, the driver, the system ─────────────────┘                          facade     Perfetto
 //! ```
 //!
