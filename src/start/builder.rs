@@ -64,7 +64,8 @@ pub struct Builder {
     pub(super) instrument: Option<Instrument>,
     /// `None` for the defaults, which are made where guards look.
     pub(super) guards: Option<GuardSettings>,
-    pub(super) hitch_rules: HitchRules,
+    /// `None` for the defaults, with costs that are measured at the start.
+    pub(super) hitch_rules: Option<HitchRules>,
     /// In bytes; 0 for none.
     pub(super) heap_budget: u64,
     pub(super) heap_guards: HeapGuardSettings,
@@ -266,7 +267,8 @@ impl Builder {
     }
 
     /// When a frame is a hitch ([`Vitals::hitches`]), how many are kept, and what amounts are taken to cost that nobody timed, instead of
-    /// by the defaults.
+    /// by the defaults. Without rules, what a block of the heap costs is measured at the start
+    /// ([`HitchCosts::measured`](engine_vitals_core::analysis::hitches::HitchCosts::measured)).
     ///
     /// ```
     /// let mut rules = engine_vitals::analysis::hitches::HitchRules::default();
@@ -275,7 +277,7 @@ impl Builder {
     /// # drop(vitals);
     /// ```
     pub fn hitch_rules(mut self, rules: HitchRules) -> Self {
-        self.hitch_rules = rules;
+        self.hitch_rules = Some(rules);
         self
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine_vitals_core::analysis::guards::{self, Warning};
-use engine_vitals_core::analysis::hitches::Hitch;
+use engine_vitals_core::analysis::hitches::{Hitch, HitchCosts, HitchRules};
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry, OutOfMemory, Reconciliation};
 use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
 use engine_vitals_core::memory::{self, HeapTag};
@@ -99,14 +99,14 @@ impl Vitals {
         let heap = MemoryResourceMonitor::new("heap").with_budget(builder.heap_budget);
         let heap = Arc::new(heap.with_guards(builder.heap_guards));
         let frames = Arc::new(FrameMonitor::new("frames"));
-        let hitches = HitchMonitor::new(Arc::clone(&tracker), "hitches");
-        let hitches = Arc::new(hitches.with_rules(std::mem::take(&mut builder.hitch_rules)));
         let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
         let passes = PassTimeMonitor::new("passes");
         let passes = Arc::new(match builder.pass_names {
             Some(names) => passes.with_names(names),
             None => passes,
         });
+        let hitches = HitchMonitor::new(Arc::clone(&tracker), "hitches").with_passes(Arc::clone(&passes));
+        let hitches = Arc::new(hitches.with_rules(builder.hitch_rules.take().unwrap_or_else(default_hitch_rules)));
         let rules = std::mem::take(&mut builder.rules);
         let lifecycle = LifecycleResourceMonitor::with_rules(Arc::clone(&tracker), "lifecycle", rules);
         let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.take().unwrap_or_default()));
@@ -533,6 +533,13 @@ impl Drop for Vitals {
             self.registry.unregister(id);
         }
     }
+}
+
+/// The defaults, with what the heap costs here.
+fn default_hitch_rules() -> HitchRules {
+    let mut rules = HitchRules::default();
+    rules.costs = HitchCosts::measured();
+    rules
 }
 
 /// Whether some creations' backtraces are kept.

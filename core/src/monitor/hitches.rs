@@ -1,5 +1,6 @@
 //! Frames that took too long, and what explains them.
 
+mod costs;
 #[cfg(all(test, feature = "telemetry"))]
 mod tests;
 
