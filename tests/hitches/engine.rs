@@ -1,6 +1,6 @@
 //! An engine that computes a little each frame, one frame in flight.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use engine_vitals::Vitals;
@@ -15,6 +15,8 @@ pub(crate) struct Engine {
     bind_group: wgpu::BindGroup,
     rounds: wgpu::Buffer,
     large: [wgpu::Buffer; 2],
+    /// Of the frame under way.
+    rounds_now: Cell<u32>,
     in_flight: RefCell<Option<wgpu::SubmissionIndex>>,
 }
 
@@ -29,7 +31,7 @@ const SIMULATE: &str = "
     }";
 
 /// Of a quiet frame.
-pub(crate) const ROUNDS: u32 = 64;
+const ROUNDS: u32 = 64;
 
 impl Engine {
     /// With its trace in that file; `None`, and a named skip, without an adapter.
@@ -62,7 +64,8 @@ impl Engine {
                 wgpu::BindGroupEntry { binding: 1, resource: rounds.as_entire_binding() },
             ],
         });
-        Some(Self { vitals, device, queue, pipeline, bind_group, rounds, large, in_flight: RefCell::default() })
+        let (rounds_now, in_flight) = (Cell::new(ROUNDS), RefCell::default());
+        Some(Self { vitals, device, queue, pipeline, bind_group, rounds, large, rounds_now, in_flight })
     }
 
     /// Quiet frames.
@@ -74,13 +77,9 @@ impl Engine {
 
     /// A frame with more in it; its number.
     pub(crate) fn frame(&self, more: impl FnOnce(&Self)) -> u64 {
-        self.simulating(ROUNDS, more)
-    }
-
-    /// A frame whose pass takes so many rounds.
-    pub(crate) fn simulating(&self, rounds: u32, more: impl FnOnce(&Self)) -> u64 {
         let number = self.vitals.probe().frame_number();
         more(self);
+        let rounds = self.rounds_now.replace(ROUNDS);
         self.queue.write_buffer(&self.rounds, 0, &[rounds, 0, 0, 0].map(u32::to_le_bytes).concat());
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -96,6 +95,11 @@ impl Engine {
         }
         self.vitals.frame();
         number
+    }
+
+    /// The pass of the frame under way takes so many rounds.
+    pub(crate) fn simulate(&self, rounds: u32) {
+        self.rounds_now.set(rounds);
     }
 
     pub(crate) fn shader_module(&self, source: &str) -> wgpu::ShaderModule {

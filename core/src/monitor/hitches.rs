@@ -208,9 +208,9 @@ impl Counted {
         }
         // What was staged by hand, or written to mapped memory, is not among the timed calls.
         let uploads = Work::spent(&done, Activity::Uploads);
-        let untimed_bytes = done.staged_bytes.saturating_sub(uploads.bytes);
+        let estimated_bytes = done.staged_bytes.saturating_sub(uploads.bytes);
         let bytes = uploads.bytes.max(done.staged_bytes);
-        facts = facts.with(HitchCause::Uploads, Work { bytes, untimed_bytes, ..uploads });
+        facts = facts.with(HitchCause::Uploads, Work { bytes, estimated_bytes, ..uploads });
         // A queue that is full waits in the present.
         let stalls = Work::spent(&done, Activity::Stalls).and(Work::spent(&done, Activity::Presents));
         facts = facts.with(HitchCause::Stalls, stalls);
@@ -219,6 +219,7 @@ impl Counted {
             let work = Work {
                 count: heap.allocations().wrapping_sub(before.allocations()),
                 bytes: heap.allocated_bytes().wrapping_sub(before.allocated_bytes()),
+                estimated_bytes: heap.live_bytes().unwrap_or(0).saturating_sub(before.live_bytes().unwrap_or(0)),
                 ..Work::default()
             };
             facts = facts.with(HitchCause::HeapAllocations, work);
@@ -234,7 +235,7 @@ impl Work {
         let here = done.here(activity).map_or(Duration::ZERO, |here| here.time);
         let timed = calls == 0 || !time.is_zero();
         let time_here = timed.then_some(here);
-        Self { count: calls, bytes, untimed_bytes: 0, time: time_here, elsewhere: time.saturating_sub(here) }
+        Self { count: calls, bytes, estimated_bytes: 0, time: time_here, elsewhere: time.saturating_sub(here) }
     }
 
     /// Both.
@@ -242,7 +243,7 @@ impl Work {
         Self {
             count: self.count + other.count,
             bytes: self.bytes + other.bytes,
-            untimed_bytes: self.untimed_bytes + other.untimed_bytes,
+            estimated_bytes: self.estimated_bytes + other.estimated_bytes,
             time: self.time.zip(other.time).map(|(one, other)| one.saturating_add(other)),
             elsewhere: self.elsewhere.saturating_add(other.elsewhere),
         }

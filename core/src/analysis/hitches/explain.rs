@@ -22,30 +22,29 @@ impl HitchLog {
         };
 
         // On one thread, one thing at a time: but for a call within a call, these add up to the frame at most.
-        let mut stall = None;
-        for mut evidence in works().filter_map(measured) {
-            if evidence.cause == HitchCause::Stalls {
-                stall = Some(evidence);
-            } else {
-                evidence.time = evidence.time.min(excess);
-                found.add(evidence);
-            }
+        let (waits, others): (Vec<_>, Vec<_>) =
+            works().filter_map(measured).partition(|evidence| evidence.cause.waits());
+        for mut evidence in others {
+            evidence.time = evidence.time.min(excess);
+            found.add(evidence);
         }
 
         // What was waited for comes before the waiting: the GPU's work, of this frame or of one before that was in flight still.
-        let waited = stall.as_ref().map_or(Duration::ZERO, |stall| stall.time);
-        let mut waiting = waited;
+        let mut waited = waits.iter().fold(Duration::ZERO, |sum, evidence| sum.saturating_add(evidence.time));
+        let mut explained = Duration::ZERO;
         for (mut evidence, only_waiting) in self.passes(facts) {
-            let room = if only_waiting { waiting } else { waiting.saturating_add(found.unexplained) };
+            let room = if only_waiting { waited } else { waited.saturating_add(found.unexplained) };
             evidence.time = evidence.time.min(room).min(excess);
-            let unexplained = evidence.time.saturating_sub(waiting);
-            waiting = waiting.saturating_sub(evidence.time);
-            found.unexplained = found.unexplained.saturating_sub(evidence.time - unexplained);
-            found.add_explaining(evidence, unexplained);
+            let waiting = evidence.time.min(waited);
+            waited = waited.saturating_sub(waiting);
+            explained = explained.saturating_add(waiting);
+            found.add(evidence);
         }
-        if let Some(mut stall) = stall {
-            stall.time = waiting.min(excess);
-            found.add(stall);
+        for mut evidence in waits {
+            let rest = evidence.time.saturating_sub(explained);
+            explained = explained.saturating_sub(evidence.time);
+            evidence.time = rest.min(excess);
+            found.add(evidence);
         }
 
         // What other threads did, and what was not timed, explains no more than what is left.
@@ -98,13 +97,7 @@ struct Found {
 
 impl Found {
     fn add(&mut self, evidence: Evidence) {
-        let explained = evidence.time;
-        self.add_explaining(evidence, explained);
-    }
-
-    /// One that explains so much of what was unexplained; the rest of its time was explained already.
-    fn add_explaining(&mut self, evidence: Evidence, explained: Duration) {
-        self.unexplained = self.unexplained.saturating_sub(explained);
+        self.unexplained = self.unexplained.saturating_sub(evidence.time);
         self.causes.push(evidence);
     }
 
@@ -140,18 +133,26 @@ impl Found {
     }
 }
 
+impl HitchCause {
+    /// Part of it may be waiting for the GPU: drivers wait in a submit, too, when as much is in flight as may be.
+    fn waits(self) -> bool {
+        matches!(self, Self::Stalls | Self::Submissions)
+    }
+}
+
 impl HitchCosts {
     /// What so much of it is taken to cost; where it was timed, as far as it was not.
     fn of(&self, cause: HitchCause, work: Work, timed: bool) -> Duration {
-        let work = if timed { Work { count: 0, bytes: work.untimed_bytes, ..work } } else { work };
+        let work = if timed { Work { count: 0, bytes: work.estimated_bytes, ..work } } else { work };
+        let grown = Work { bytes: work.estimated_bytes, ..work };
         let each = |one: Duration| Duration::from_nanos(saturated(one).saturating_mul(work.count));
-        let bytes = |picoseconds: u64| Duration::from_nanos(work.bytes.saturating_mul(picoseconds) / 1_000);
+        let bytes = |work: Work, picoseconds: u64| Duration::from_nanos(work.bytes.saturating_mul(picoseconds) / 1_000);
         match cause {
-            HitchCause::Uploads => bytes(self.picoseconds_per_uploaded_byte),
+            HitchCause::Uploads => bytes(work, self.picoseconds_per_uploaded_byte),
             HitchCause::Creations => each(self.per_creation),
             HitchCause::Destructions => each(self.per_destruction),
             HitchCause::HeapAllocations => {
-                each(self.per_heap_allocation).saturating_add(bytes(self.picoseconds_per_heap_byte))
+                each(self.per_heap_allocation).saturating_add(bytes(grown, self.picoseconds_per_heap_byte))
             }
             HitchCause::Pipelines
             | HitchCause::ShaderModules

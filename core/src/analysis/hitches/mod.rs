@@ -66,7 +66,7 @@ pub struct HitchCosts {
     pub per_destruction: Duration,
     /// Of one block allocated on the heap: 50 ns.
     pub per_heap_allocation: Duration,
-    /// Of one byte allocated on the heap, whose page is touched first: 0.1 ns.
+    /// Of one byte that the heap grows by, whose page is touched first: 0.1 ns.
     pub picoseconds_per_heap_byte: u64,
 }
 
@@ -151,8 +151,9 @@ pub struct Work {
     pub count: u64,
     /// Of how many bytes.
     pub bytes: u64,
-    /// How many of these bytes no call that was timed has dealt with, where others were.
-    pub untimed_bytes: u64,
+    /// Bytes whose cost is estimated: of uploads those that no timed call dealt with, where others were timed; of the heap those that it grew
+    /// by, whose pages are touched first.
+    pub estimated_bytes: u64,
     /// What it took on the thread that ends the frame, where that was measured.
     pub time: Option<Duration>,
     /// What it took on other threads, as far as that was measured. They may have worked beside the frame and not held it up.

@@ -18,7 +18,7 @@ type Series = Last<FRAMES>;
 struct WorkSeries {
     count: Series,
     bytes: Series,
-    untimed_bytes: Series,
+    estimated_bytes: Series,
     nanos: Series,
     elsewhere: Series,
 }
@@ -65,7 +65,7 @@ impl Rolling {
         for (series, work) in self.work.iter_mut().zip(facts.work) {
             series.count.push(work.count);
             series.bytes.push(work.bytes);
-            series.untimed_bytes.push(work.untimed_bytes);
+            series.estimated_bytes.push(work.estimated_bytes);
             series.nanos.push(work.time.map_or(0, saturated));
             series.elsewhere.push(saturated(work.elsewhere));
         }
@@ -113,7 +113,7 @@ impl Rolling {
         Work {
             count: series.count.median(),
             bytes: series.bytes.median(),
-            untimed_bytes: series.untimed_bytes.median(),
+            estimated_bytes: series.estimated_bytes.median(),
             time: Some(Duration::from_nanos(series.nanos.median())),
             elsewhere: Duration::from_nanos(series.elsewhere.median()),
         }

@@ -130,6 +130,15 @@ fn what_was_waited_for_comes_before_the_waiting() {
     assert_eq!(told(&hitch), [(HitchCause::GpuPass, ms(40)), (HitchCause::Stalls, ms(8))]);
     assert_eq!(hitch.causes[0].pass.as_ref().map(|pass| pass.frame), Some(100));
 
+    // A driver may wait in the submit.
+    let mut log = warm();
+    assert_eq!(log.frame(&quiet(100).with_passes(&long)), None);
+    let both = stalled(101, ms(10)).with(HitchCause::Submissions, work(1, 0, Some(ms(38))));
+    let hitch = only(&mut log, &FrameFacts { time: FRAME + ms(50), ..both });
+    assert_eq!(told(&hitch)[0], (HitchCause::GpuPass, ms(40)));
+    let waits: Duration = hitch.causes[1..].iter().map(|one| one.time).sum();
+    assert_eq!(waits, ms(8), "{hitch}");
+
     // A pass of a frame before explains waiting, and nothing else.
     let mut log = warm();
     assert_eq!(log.frame(&quiet(100).with_passes(&long)), None);
