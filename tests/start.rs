@@ -170,7 +170,8 @@ fn a_program_without_a_heap_allocator_of_ours_is_told_what_to_do() {
 fn monitors_can_be_left_out() {
     let vitals = Vitals::builder().port(0).without(StandardMonitor::Process).without(StandardMonitor::Heap).start();
     let ids: Vec<_> = vitals.registry().monitors().iter().map(|monitor| monitor.monitor_id().into_owned()).collect();
-    assert_eq!(ids, ["allocator", "frames", "hitches", "gpu", "lifecycle", "registry"]);
+    let left = ["allocator", "frames", "hitches", "gpu", "passes", "lifecycle", "budgets", "reconcile", "registry"];
+    assert_eq!(ids, left);
 }
 
 #[test]
