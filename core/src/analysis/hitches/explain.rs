@@ -64,7 +64,8 @@ impl HitchLog {
 
     /// Passes that took longer than they typically do, the one that grew most first, each name once, and whether it was a frame before.
     fn passes(&self, facts: &FrameFacts<'_>) -> Vec<(Evidence, bool)> {
-        let own = facts.passes.iter().map(|(name, time)| (self.rolling.growth(facts.frame, name, *time), false));
+        let own = facts.passes.iter();
+        let own = own.filter_map(|(name, time)| Some((self.rolling.growth(facts.frame, name, *time)?, false)));
         let before = self.grown.iter().map(|grown| (grown.clone(), true));
         let mut grown: Vec<_> = own.chain(before).collect();
         grown.sort_by_key(|(grown, before)| (Reverse(grown.growth()), *before));

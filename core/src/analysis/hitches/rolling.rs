@@ -8,8 +8,8 @@ use super::{FrameFacts, WORKS, Work, saturated};
 
 /// Frames that the typical one is the median of.
 pub(super) const FRAMES: usize = 120;
-/// Passes that are followed by name; of others nothing is typical.
-const PASSES: usize = 64;
+/// Passes that are followed by name, as many as a monitor of them can have names (256, and `other`); of others nothing is typical.
+pub(super) const PASSES: usize = 257;
 
 /// The last values of one figure.
 type Series = Last<FRAMES>;
@@ -21,6 +21,8 @@ struct WorkSeries {
     estimated_bytes: Series,
     nanos: Series,
     elsewhere: Series,
+    /// Its time was ever measured.
+    timed: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ impl Rolling {
             series.bytes.push(work.bytes);
             series.estimated_bytes.push(work.estimated_bytes);
             series.nanos.push(work.time.map_or(0, saturated));
+            series.timed |= work.time.is_some();
             series.elsewhere.push(saturated(work.elsewhere));
         }
         for (name, time) in facts.passes {
@@ -83,20 +86,30 @@ impl Rolling {
     /// The series of a pass: its own, a new one, or that of a pass that has not been seen for longer than frames are remembered.
     fn place_of(&mut self, name: &Arc<str>) -> Option<&mut PassSeries> {
         let now = self.times.pushed();
-        let known = self.passes.iter().position(|pass| pass.name == *name);
-        let index = known.or_else(|| {
-            let new = PassSeries { name: Arc::clone(name), nanos: Series::default(), typical: 0, last: now };
-            if self.passes.len() < PASSES {
-                self.passes.push(new);
-                return Some(self.passes.len() - 1);
+        let index = match self.passes.iter().position(|pass| pass.name == *name) {
+            Some(known) => known,
+            None => {
+                let room = self.room()?;
+                let new = PassSeries { name: Arc::clone(name), nanos: Series::default(), typical: 0, last: now };
+                match self.passes.get_mut(room) {
+                    Some(gone) => *gone = new,
+                    None => self.passes.push(new),
+                }
+                room
             }
-            let gone = self.passes.iter().position(|pass| now - pass.last > FRAMES)?;
-            self.passes[gone] = new;
-            Some(gone)
-        })?;
+        };
         let pass = self.passes.get_mut(index)?;
         pass.last = now;
         Some(pass)
+    }
+
+    /// Where a new pass would go; `None` while all places are those of passes that go on.
+    fn room(&self) -> Option<usize> {
+        if self.passes.len() < PASSES {
+            return Some(self.passes.len());
+        }
+        let now = self.times.pushed();
+        self.passes.iter().position(|pass| now - pass.last > FRAMES)
     }
 
     /// Frames remembered.
@@ -114,14 +127,16 @@ impl Rolling {
             count: series.count.median(),
             bytes: series.bytes.median(),
             estimated_bytes: series.estimated_bytes.median(),
-            time: Some(Duration::from_nanos(series.nanos.median())),
+            time: series.timed.then(|| Duration::from_nanos(series.nanos.median())),
             elsewhere: Duration::from_nanos(series.elsewhere.median()),
         }
     }
 
-    /// A pass of a frame beside what it typically takes. All of the time of a pass that is not known is beyond the typical.
-    pub(super) fn growth(&self, frame: u64, name: &Arc<str>, time: Duration) -> Grown {
-        Grown { frame, name: Arc::clone(name), time, typical: self.typical_pass(name).unwrap_or_default() }
+    /// A pass of a frame beside what it typically takes. All of the time of a new pass is beyond the typical; of one that there is no room to
+    /// follow nothing is known.
+    pub(super) fn growth(&self, frame: u64, name: &Arc<str>, time: Duration) -> Option<Grown> {
+        let typical = self.typical_pass(name).or_else(|| self.room().map(|_| Duration::ZERO))?;
+        Some(Grown { frame, name: Arc::clone(name), time, typical })
     }
 
     /// The same of a pass that took far longer than it typically does.

@@ -215,9 +215,20 @@ fn the_newest_are_kept_and_all_are_counted() {
 }
 
 #[test]
+fn a_pass_that_there_is_no_room_to_follow_explains_nothing() {
+    let many: Vec<_> = (0..rolling::PASSES + 1).map(|pass| (Arc::from(format!("pass {pass}")), ms(6))).collect();
+    let mut log = HitchLog::new(HitchRules::default());
+    for frame in 0..40 {
+        assert_eq!(log.frame(&FrameFacts::new(frame, FRAME).with_passes(&many)), None);
+    }
+    let hitch = only(&mut log, &FrameFacts::new(40, FRAME + ms(50)).with_passes(&many));
+    assert_eq!((hitch.cause(), hitch.causes.len()), (HitchCause::External, 1), "{hitch:?}");
+}
+
+#[test]
 fn a_new_pass_takes_the_place_of_one_that_is_gone() {
     let mut log = HitchLog::new(HitchRules::default());
-    let many: Vec<_> = (0..64).map(|pass| (Arc::from(format!("pass {pass}")), ms(1))).collect();
+    let many: Vec<_> = (0..rolling::PASSES).map(|pass| (Arc::from(format!("pass {pass}")), ms(1))).collect();
     let late = passes(&[("late", ms(1))]);
     log.frame(&FrameFacts::new(0, FRAME).with_passes(&many));
     log.frame(&FrameFacts::new(1, FRAME).with_passes(&late));
