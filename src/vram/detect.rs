@@ -83,15 +83,14 @@ impl<'a> Place<'a> {
     }
 }
 
-fn found(provider: impl VramProvider + 'static) -> Outcome {
-    found_lacking(provider, |_| None)
+/// A provider that was refreshed, with what it lacks.
+fn found(provider: impl VramProvider + 'static, lacks: Option<String>) -> Outcome {
+    Ok((Arc::new(provider), lacks))
 }
 
-/// A provider, refreshed, with what it lacks.
-fn found_lacking<P: VramProvider + 'static>(provider: P, lacks: impl FnOnce(&P) -> Option<String>) -> Outcome {
+fn refreshed<P: VramProvider>(provider: P) -> P {
     provider.refresh();
-    let lacks = lacks(&provider);
-    Ok((Arc::new(provider), lacks))
+    provider
 }
 
 fn drm(place: &Place<'_>) -> Outcome {
@@ -102,19 +101,19 @@ fn drm(place: &Place<'_>) -> Outcome {
     if !files.is_dir() {
         return Err(format!("there is no {}, which Linux has", files.display()));
     }
-    let provider = DrmFdinfoProvider::under(place.root, place.address);
-    provider.refresh();
+    let provider = refreshed(DrmFdinfoProvider::under(place.root, place.address));
     if provider.clients() == 0 {
         let name = place.name();
         return Err(format!("no file that this process has open is a client of {name} (NVIDIA's own driver has none)"));
     }
-    found_lacking(provider, |provider| {
-        let silent =
-            provider.get_vram_heaps().is_empty().then(|| "the kernel's driver tells nothing of memory".to_owned());
-        let several =
-            || "the backend does not tell which device it is: all that this process has open count together".to_owned();
-        silent.or_else(|| place.address.is_none().then(several))
-    })
+    let lacks = if provider.get_vram_heaps().is_empty() {
+        Some("the kernel's driver tells nothing of memory".to_owned())
+    } else if place.address.is_none() {
+        Some("the backend does not tell which device it is: all that this process has open count together".to_owned())
+    } else {
+        None
+    };
+    found(provider, lacks)
 }
 
 fn amdgpu(place: &Place<'_>) -> Outcome {
@@ -124,7 +123,7 @@ fn amdgpu(place: &Place<'_>) -> Outcome {
     let cards = AmdgpuProvider::all_under(place.root);
     let count = cards.len();
     match place.pick(cards, AmdgpuProvider::address) {
-        Some(card) => found_lacking(card, |_| Some("it does not tell one process from another".to_owned())),
+        Some(card) => found(refreshed(card), Some("it does not tell one process from another".to_owned())),
         None if count == 0 => {
             Err(format!("no card below {} is run by the driver amdgpu", place.root.join("sys/class/drm").display()))
         }
@@ -144,10 +143,9 @@ fn nvml(place: &Place<'_>) -> Outcome {
     let device =
         if place.nvidia || place.address.is_some() { place.pick(devices, NvmlProvider::address) } else { None };
     let device = device.ok_or_else(|| format!("none of {count} devices of NVIDIA is {}", place.name()))?;
-    found_lacking(device, |device| {
-        let unlisted = || "the driver does not list this process (in a container it may not)".to_owned();
-        device.get_vram_usage_bytes().is_none().then(unlisted)
-    })
+    let device = refreshed(device);
+    let unlisted = device.get_vram_usage_bytes().is_none();
+    found(device, unlisted.then(|| "the driver does not list this process (in a container it may not)".to_owned()))
 }
 
 #[cfg(not(feature = "nvml"))]
@@ -157,28 +155,26 @@ fn nvml(place: &Place<'_>) -> Outcome {
 }
 
 fn allocator_report(device: &wgpu::Device, place: &Place<'_>) -> Outcome {
-    let provider = AllocatorReportProvider::new(device);
-    provider.refresh();
+    let provider = refreshed(AllocatorReportProvider::new(device));
     if provider.get_vram_usage_bytes().is_none() {
         return Err(format!("wgpu's backend {:?} has no allocator report: Vulkan and Direct3D 12 have", place.backend));
     }
-    found(provider)
+    found(provider, None)
 }
 
 fn internal_counters(device: &wgpu::Device) -> Outcome {
     let provider = InternalCountersProvider::new(device);
     match provider.missing() {
         Some(why) => Err(why.to_string()),
-        None => found(provider),
+        None => found(refreshed(provider), None),
     }
 }
 
 #[cfg(all(feature = "vulkan", any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")))]
 fn vulkan(device: &wgpu::Device) -> Outcome {
     let provider = super::VulkanBudgetProvider::new(device).ok_or("the device is not one of Vulkan")?;
-    found_lacking(provider, |provider| {
-        provider.query().no_budget().map(|why| format!("neither usage nor budget: {why}"))
-    })
+    let lacks = provider.query().no_budget().map(|why| format!("neither usage nor budget: {why}"));
+    found(refreshed(provider), lacks)
 }
 
 #[cfg(not(all(feature = "vulkan", any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))))]
@@ -188,7 +184,7 @@ fn vulkan(_: &wgpu::Device) -> Outcome {
 
 #[cfg(all(feature = "dx12", windows))]
 fn dxgi(device: &wgpu::Device) -> Outcome {
-    found(super::DxgiProvider::new(device).map_err(|error| error.to_string())?)
+    found(refreshed(super::DxgiProvider::new(device).map_err(|error| error.to_string())?), None)
 }
 
 #[cfg(not(all(feature = "dx12", windows)))]
@@ -198,7 +194,7 @@ fn dxgi(_: &wgpu::Device) -> Outcome {
 
 #[cfg(all(feature = "metal", target_vendor = "apple"))]
 fn metal(device: &wgpu::Device) -> Outcome {
-    found(super::MetalProvider::new(device).ok_or("the device is not one of Metal")?)
+    found(refreshed(super::MetalProvider::new(device).ok_or("the device is not one of Metal")?), None)
 }
 
 #[cfg(not(all(feature = "metal", target_vendor = "apple")))]

@@ -40,8 +40,8 @@ pub enum NoBudget {
     Extension,
     /// Vulkan 1.0, without `VK_KHR_get_physical_device_properties2`.
     Properties2,
-    /// The driver does not tell its extensions.
-    Driver(vk::Result),
+    /// The driver does not tell its extensions: the `VkResult`.
+    Driver(i32),
 }
 
 impl std::fmt::Display for NoBudget {
@@ -51,7 +51,7 @@ impl std::fmt::Display for NoBudget {
             Self::Properties2 => {
                 formatter.write_str("Vulkan 1.0 without VK_KHR_get_physical_device_properties2 cannot be asked")
             }
-            Self::Driver(result) => write!(formatter, "the driver does not tell its extensions: {result}"),
+            Self::Driver(result) => write!(formatter, "the driver does not tell its extensions: VkResult {result}"),
         }
     }
 }
@@ -117,7 +117,8 @@ fn budgets(
 ) -> Result<Properties2, NoBudget> {
     let raw = instance.raw_instance();
     // SAFETY: the physical device is this instance's, and both live as long as the device.
-    let extensions = unsafe { raw.enumerate_device_extension_properties(physical) }.map_err(NoBudget::Driver)?;
+    let extensions = unsafe { raw.enumerate_device_extension_properties(physical) }
+        .map_err(|result| NoBudget::Driver(result.as_raw()))?;
     let wanted = ash::ext::memory_budget::NAME;
     if !extensions.iter().any(|extension| extension.extension_name_as_c_str().is_ok_and(|name| name == wanted)) {
         return Err(NoBudget::Extension);
