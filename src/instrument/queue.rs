@@ -156,7 +156,7 @@ impl QueueInterface for Queue {
         }
         let probe = self.device.world.probe;
         // A new staging buffer, as for a write; its bytes are counted when it is written.
-        let view = probe.timed(Activity::Uploads, || self.real.write_buffer_with(&own.real, offset, size))?;
+        let view = probe.uploading_in_part(size.get(), || self.real.write_buffer_with(&own.real, offset, size))?;
         OPENED.set(Some(view));
         Some(())
     }

@@ -114,8 +114,10 @@ pub(crate) struct Overflows {
 
 impl Book {
     /// A book for the rest of the program's life.
-    pub(crate) fn open(settings: Settings) -> &'static Self {
+    pub(crate) fn open(mut settings: Settings) -> &'static Self {
         let _own = HeapTag::OWN.enter();
+        // The program's own, which is not to live as long as the book.
+        let before = settings.before.take();
         let shard: &'static Shard = Box::leak(Box::new(Shard::new(settings.owners)));
         let opened = settings.clock.now().unix_nanos();
         let book: &'static Self = Box::leak(Box::new(Self {
@@ -151,7 +153,7 @@ impl Book {
         for budget in &book.settings.budgets {
             book.budgets.set(book, *budget);
         }
-        book.budgets.set_before(book.settings.before.clone());
+        book.budgets.set_before(before);
         BOOKS.lock().push(book);
         book
     }

@@ -107,7 +107,7 @@ pub struct BudgetStatus {
     pub budget: SoftBudget,
     /// Bytes used of it, waiting for their release or not.
     pub used_bytes: u64,
-    /// The most bytes used since it was set.
+    /// The most bytes used since there is one.
     pub peak_bytes: u64,
     /// How near it is.
     pub pressure: Pressure,

@@ -114,7 +114,9 @@ impl Budgets {
         let mut state = self.state.lock();
         let scope = place(budget.scope);
         let Some(watch) = state.watches.get_mut(scope) else { return };
-        *watch = (budget.bytes > 0).then(|| Watch::of(budget));
+        // A budget that follows what the driver allows is set anew again and again: what was crossed stays so.
+        let before = watch.unwrap_or_else(|| Watch::of(budget));
+        *watch = (budget.bytes > 0).then_some(Watch { budget, ..before });
         // Steps that begin now settle what they change.
         self.refresh_flags(&state);
         state.settle_all(book);

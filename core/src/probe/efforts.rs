@@ -26,11 +26,11 @@ impl Efforts {
         Self { cells: std::array::from_fn(|_| Cell::default()) }
     }
 
-    /// One more call.
+    /// So many more calls: one, or none for a part of one.
     #[inline]
-    pub(crate) fn add(&self, activity: Activity, bytes: u64, nanos: u64) {
+    pub(crate) fn add(&self, activity: Activity, calls: u64, bytes: u64, nanos: u64) {
         let Some(cell) = self.cells.get(activity as usize) else { return };
-        add(&cell.calls, 1);
+        add(&cell.calls, calls);
         add(&cell.bytes, bytes);
         add(&cell.nanos, nanos);
     }

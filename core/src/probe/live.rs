@@ -193,44 +193,50 @@ impl Probe {
     /// only runs it. `call` may report to the probe; a call that panics is not counted.
     #[inline]
     pub fn timed<R>(self, activity: Activity, call: impl FnOnce() -> R) -> R {
-        self.measure(activity, 0, 1, call)
+        self.measure(activity, [1, 0], 1, call)
     }
 
     /// Runs `call`, which uploads so many bytes, and counts it. Calls of 16 KiB and more are timed, and of smaller ones one in eight, at
     /// random, which stands for eight: their time is an estimate that is right on average.
     #[inline]
     pub fn uploading<R>(self, bytes: u64, call: impl FnOnce() -> R) -> R {
-        let weight = if bytes >= LARGE_UPLOAD { 1 } else { sampled_weight() };
-        self.measure(Activity::Uploads, bytes, weight, call)
+        self.measure(Activity::Uploads, [1, bytes], upload_weight(bytes), call)
+    }
+
+    /// Runs `call`, which is a part of an upload of so many bytes that [`uploading`](Self::uploading) counts: its time is added to that of
+    /// the uploads, and is measured as often.
+    #[inline]
+    pub fn uploading_in_part<R>(self, bytes: u64, call: impl FnOnce() -> R) -> R {
+        self.measure(Activity::Uploads, [0, 0], upload_weight(bytes), call)
     }
 
     /// The calling thread has waited that long: for room in a staging ring, for the GPU, for another thread.
     pub fn stalled(self, time: Duration) {
-        self.spent(Activity::Stalls, 0, nanos(time));
+        self.spent(Activity::Stalls, [1, 0], nanos(time));
     }
 
     #[inline]
-    fn measure<R>(self, activity: Activity, bytes: u64, weight: u64, call: impl FnOnce() -> R) -> R {
+    fn measure<R>(self, activity: Activity, counted: [u64; 2], weight: u64, call: impl FnOnce() -> R) -> R {
         let Some((book, _)) = self.active() else { return call() };
         if weight == 0 {
             let result = call();
-            self.spent(activity, bytes, 0);
+            self.spent(activity, counted, 0);
             return result;
         }
         let begun = book.now();
         let result = call();
         let took = book.now().since(begun).map_or(0, nanos);
-        self.spent(activity, bytes, took.saturating_mul(weight));
+        self.spent(activity, counted, took.saturating_mul(weight));
         result
     }
 
     #[inline]
-    fn spent(self, activity: Activity, bytes: u64, nanos: u64) {
+    fn spent(self, activity: Activity, [calls, bytes]: [u64; 2], nanos: u64) {
         if let Some((book, _)) = self.active()
             && !Context::current().is_untracked()
         {
             let bytes = book.believe(bytes);
-            local::with(book, |local| local.shard.efforts.add(activity, bytes, nanos));
+            local::with(book, |local| local.shard.efforts.add(activity, calls, bytes, nanos));
         }
     }
 
@@ -288,6 +294,12 @@ impl Probe {
 const LARGE_UPLOAD: u64 = 16 << 10;
 /// Of smaller ones one in so many is, a power of two.
 const UPLOADS_SAMPLED: u32 = 8;
+
+/// How many uploads of that size one that is timed stands for: 0 for most of the small ones.
+#[inline]
+fn upload_weight(bytes: u64) -> u64 {
+    if bytes >= LARGE_UPLOAD { 1 } else { sampled_weight() }
+}
 
 /// How many calls a call stands for: 0 for most.
 #[inline]

@@ -142,7 +142,7 @@ impl Ticket {
         // What is free has no bytes to change.
         let (before, after) = if state & FREED == 0 { (old.bytes, bytes) } else { (0, 0) };
         let level = book.level();
-        if after > before && new.within.is_none() && book.budgets.forewarned() {
+        if after > before && new.within.is_none() && level != Level::Off && book.budgets.forewarned() {
             budgets::forewarn(book, after - before, new.kind, None, new.owner);
         }
         local::with(book, |local| {
@@ -428,10 +428,12 @@ pub(super) fn create(book: &'static Book, level: Level, new: &New<'_>, site: &'s
         return Ticket::EMPTY;
     }
     let bytes = book.believe(new.bytes);
-    let created = book.now();
+    let mut created = book.now();
     let took = new.took.or_else(|| new.begun.and_then(|begun| created.since(begun))).map(nanos);
     if book.budgets.forewarned() {
         drop(budgets::announce(book, new, context.owner()));
+        // What the program has reported meanwhile was before.
+        created = book.now();
     }
     let entry = local::with(book, |local| {
         let Some(slot) = local.take_slot(book) else {
@@ -475,7 +477,9 @@ fn count_creation(book: &Book, local: &mut Local, record: &Record, took: u64) {
     }
     if !record.kind.is_in(book.settings.passing) {
         shard.lives.begin();
-        shard.efforts.add(Activity::of_creating(record.kind), record.bytes, took);
+        // The bytes of a suballocation are its block's.
+        let bytes = if record.within.is_none() { record.bytes } else { 0 };
+        shard.efforts.add(Activity::of_creating(record.kind), 1, bytes, took);
         shard.burst.count(&book.bursts, book.opened, record.created, Step::Created);
     }
     if record.within.is_none() {

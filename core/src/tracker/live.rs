@@ -96,6 +96,11 @@ impl Tracker {
         self.book.budgets.set_before(Some(Before(Arc::new(call))));
     }
 
+    /// Calls nothing any more before a budget would be exceeded, and drops what was called; so does dropping the tracker.
+    pub fn never_before_over_budget(&self) {
+        self.book.budgets.set_before(None);
+    }
+
     /// The soft budgets, and how each stands now. The process's comes first.
     #[must_use]
     pub fn soft_budgets(&self) -> Vec<BudgetStatus> {
@@ -365,6 +370,7 @@ impl Default for Tracker {
 impl Drop for Tracker {
     fn drop(&mut self) {
         self.book.set_level(Level::Off);
+        self.never_before_over_budget();
     }
 }
 

@@ -144,6 +144,9 @@ impl Tracker {
     /// Nothing.
     pub fn before_over_budget(&self, _call: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) {}
 
+    /// Nothing.
+    pub fn never_before_over_budget(&self) {}
+
     /// None.
     #[must_use]
     pub fn soft_budgets(&self) -> Vec<BudgetStatus> {
