@@ -111,20 +111,15 @@ impl Encoder {
     }
 }
 
-/// Queries for a pass, with what they belong to, if it is to be timed and has no stamps of its own.
+/// Queries for a pass, if it is to be timed and has no stamps of its own.
 #[inline]
-fn timed<'a>(
-    passes: &'a mut Option<EncoderPasses>,
-    own: bool,
-    label: Option<&str>,
-) -> Option<(&'a EncoderPasses, PassQueries)> {
+fn timed<'a>(passes: &'a mut Option<EncoderPasses>, own: bool, label: Option<&str>) -> Option<PassQueries<'a>> {
     let passes = passes.as_mut()?;
     if own {
         passes.own();
         return None;
     }
-    let queries = passes.time(label)?;
-    Some((passes, queries))
+    passes.time(label)
 }
 
 /// Runs what follows with the handles found; without effect if one of them is not this instance's.
@@ -200,8 +195,8 @@ impl CommandEncoderInterface for Encoder {
         let mut real = super::pass::compute_descriptor(&self.device, &mut touched, descriptor);
         let own = descriptor.timestamp_writes.is_some();
         let pass = self.real.lock().as_mut().map(|Recording { real: encoder, passes }| {
-            if let Some((passes, queries)) = timed(passes, own, descriptor.label) {
-                real.timestamp_writes = Some(passes.compute_pass_writes(queries));
+            if let Some(queries) = timed(passes, own, descriptor.label) {
+                real.timestamp_writes = Some(queries.compute_pass_writes());
             }
             encoder.begin_compute_pass(&real).forget_lifetime()
         });
@@ -215,8 +210,8 @@ impl CommandEncoderInterface for Encoder {
             let mut recording = self.real.lock();
             let Recording { real: encoder, passes } = recording.as_mut()?;
             let mut real = real;
-            if let Some((passes, queries)) = timed(passes, own, descriptor.label) {
-                real.timestamp_writes = Some(passes.render_pass_writes(queries));
+            if let Some(queries) = timed(passes, own, descriptor.label) {
+                real.timestamp_writes = Some(queries.render_pass_writes());
             }
             Some(encoder.begin_render_pass(&real).forget_lifetime())
         });

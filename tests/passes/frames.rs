@@ -163,7 +163,8 @@ fn frames_of_many_passes_and_many_encoders_lose_none() {
     for (name, runs) in [("one encoder", 1_200), ("many encoders", 1_200), ("many submissions", 400)] {
         assert_eq!(report.pass(name).map(|pass| pass.runs), Some(runs), "{report}");
     }
-    assert_eq!(timed.query_sets(), 1, "the same queries serve all");
+    // As many as the 60 encoders took that were recorded at a time: the same queries serve all frames.
+    assert_eq!(timed.query_sets(), 8);
     let (known, sum) = timed.frame(60);
     assert!(known == FramePasses::Complete && sum > Duration::ZERO);
 }

@@ -11,8 +11,18 @@ pub(super) const CHUNKS: u32 = 256;
 /// Queries of one chunk.
 pub(super) const CHUNK_QUERIES: u32 = 2 * CHUNK_PASSES;
 
-/// Queries there are.
-pub(super) const QUERIES: u32 = CHUNKS * CHUNK_QUERIES;
+/// Chunks of one query set. For each pass wgpu makes and searches a list as long as the pass's query set, so that a large one costs more
+/// than all the rest.
+pub(super) const SET_CHUNKS: u32 = 8;
+
+/// Queries of one query set.
+pub(super) const SET_QUERIES: u32 = SET_CHUNKS * CHUNK_QUERIES;
+
+/// Query sets there can be.
+pub(super) const SETS: u32 = CHUNKS / SET_CHUNKS;
+
+/// Query sets that are used in turn from the start, so that a query is not written again at once.
+const FIRST_SETS: u32 = 4;
 
 /// Neighbouring queries for the passes of one encoder, which are recorded one after the other.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +42,11 @@ impl Chunk {
         Some(self.index * CHUNK_QUERIES + 2 * u32::from(place))
     }
 
+    /// The query set that it is of.
+    pub(super) fn set(&self) -> u32 {
+        self.index / SET_CHUNKS
+    }
+
     /// The names of the passes that use it.
     pub(super) fn names(&self) -> &[NameId] {
         &self.names[..usize::from(self.used)]
@@ -41,8 +56,10 @@ impl Chunk {
 /// The chunks that are free, taken in turn, and what the frame under way has used of its budget.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Bit n of word w is set while chunk 64 w + n is free.
+    /// Bit n of word w is set while chunk 64 w + n is free, if its query set is in use.
     free: [u64; CHUNKS as usize / 64],
+    /// Query sets in use.
+    sets: u32,
     /// Where the search for a free one begins: behind the last that was taken, so that neighbours serve one frame.
     next: u32,
     frame: u64,
@@ -52,7 +69,11 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new() -> Self {
-        Self { free: [u64::MAX; CHUNKS as usize / 64], next: 0, frame: 0, used: 0 }
+        let mut pool = Self { free: [0; CHUNKS as usize / 64], sets: 0, next: 0, frame: 0, used: 0 };
+        while pool.sets < FIRST_SETS {
+            pool.open();
+        }
+        pool
     }
 
     /// Counts a pass for that frame, which may time so many. False, and nothing is counted, if it has.
@@ -75,9 +96,16 @@ impl Pool {
 
     /// A free chunk; `None` when all are taken.
     pub(super) fn take(&mut self) -> Option<Chunk> {
-        let index = self.find()?;
+        let index = match self.find() {
+            Some(index) => index,
+            None if self.sets < SETS => {
+                self.open();
+                (self.sets - 1) * SET_CHUNKS
+            }
+            None => return None,
+        };
         self.free[index as usize / 64] &= !(1 << (index % 64));
-        self.next = (index + 1) % CHUNKS;
+        self.next = (index + 1) % (self.sets * SET_CHUNKS);
         Some(Chunk { index, used: 0, names: [NameId::default(); CHUNK_PASSES as usize] })
     }
 
@@ -87,6 +115,13 @@ impl Pool {
         let word = &mut self.free[chunk.index as usize / 64];
         debug_assert!(*word & bit == 0, "chunk {} was given back twice", chunk.index);
         *word |= bit;
+    }
+
+    /// Takes another query set into use.
+    fn open(&mut self) {
+        let first = self.sets * SET_CHUNKS;
+        self.free[first as usize / 64] |= ((1 << SET_CHUNKS) - 1) << (first % 64);
+        self.sets += 1;
     }
 
     fn find(&self) -> Option<u32> {
@@ -130,7 +165,7 @@ mod tests {
         let mut pool = Pool::new();
         let mut chunks: Vec<Chunk> = (0..CHUNKS).map(|_| pool.take().unwrap()).collect();
         assert!(chunks.iter().map(|chunk| chunk.index).eq(0..CHUNKS));
-        assert_eq!(pool.take(), None);
+        assert_eq!((pool.take(), pool.sets), (None, SETS));
         for place in 0..CHUNK_PASSES {
             assert_eq!(chunks[9].next(NameId::default()), Some(9 * CHUNK_QUERIES + 2 * place));
         }
@@ -140,6 +175,19 @@ mod tests {
         assert_eq!(pool.take().map(|chunk| chunk.index), Some(3));
         assert_eq!(pool.take().map(|chunk| chunk.index), Some(200));
         assert_eq!(pool.take(), None);
+    }
+
+    #[test]
+    fn the_first_query_sets_are_used_in_turn_and_further_ones_when_they_are_full() {
+        let mut pool = Pool::new();
+        let first = FIRST_SETS * SET_CHUNKS;
+        for round in 0..3 * first {
+            let chunk = pool.take().unwrap();
+            assert_eq!(chunk.index, round % first);
+            pool.give_back(&chunk);
+        }
+        let taken: Vec<Chunk> = (0..=first).map(|_| pool.take().unwrap()).collect();
+        assert_eq!((taken.last().map(|chunk| chunk.index), pool.sets), (Some(first), FIRST_SETS + 1));
     }
 
     proptest! {

@@ -2,15 +2,17 @@
 
 use std::mem;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use engine_vitals_core::monitor::UntimedPass;
 use parking_lot::Mutex;
 
 use super::names::NameId;
-use super::pool::QUERIES;
+use super::pool::{CHUNK_PASSES, CHUNKS};
 use super::timer::{PassTimer, STAMPS};
 use super::{PassTiming, Span};
 use crate::gpu::slots::Slots;
+use crate::gpu::ticks::Period;
 use crate::gpu::timestamps::{READ, buffer, made};
 
 /// A pass of a submission.
@@ -29,6 +31,16 @@ impl TimedPass {
     pub(super) fn new(name: NameId, pair: u32, at: usize) -> Self {
         Self { name, pair, at, stamps: (0, 0) }
     }
+
+    /// How long it ran, or why that is not known.
+    fn time(&self, period: Period) -> Result<Duration, UntimedPass> {
+        let (begin, end) = self.stamps;
+        // Queries that were not written read as zero; Metal's error value is all ones.
+        if [begin, end].iter().any(|&stamp| stamp == 0 || stamp == u64::MAX) {
+            return Err(UntimedPass::Unwritten);
+        }
+        period.between(begin, end).ok_or(UntimedPass::Disorder)
+    }
 }
 
 /// What the stamps of one device are read back with. All is made when it is first needed, and used again.
@@ -36,7 +48,7 @@ impl TimedPass {
 pub(super) struct ReadBacks {
     slots: Mutex<Slots>,
     reads: Vec<Mutex<Read>>,
-    /// The first stamp that each pair of queries was read with, to know one that was not written again.
+    /// The first stamp that each pair of queries was read with, to know a pair that was not written again.
     last: Mutex<Box<[u64]>>,
     /// Empty lists with room.
     lists: Mutex<Vec<Vec<TimedPass>>>,
@@ -58,15 +70,15 @@ impl ReadBacks {
         Self {
             slots: Mutex::new(Slots::new(Self::SLOTS)),
             reads: (0..Self::SLOTS).map(|_| Mutex::default()).collect(),
-            last: Mutex::new(vec![0; QUERIES as usize / 2].into()),
+            last: Mutex::new(vec![0; (CHUNKS * CHUNK_PASSES) as usize].into()),
             lists: Mutex::default(),
         }
     }
 
     /// Brings the stamps of these passes into them. `None` if they are not of this submission: it was refused, and nothing was written.
     fn read(&self, slot: u32, bytes: u64, passes: &mut [TimedPass]) -> Option<()> {
-        let mut read = self.reads[slot as usize].lock();
-        let buffer = read.buffer.clone()?;
+        // No lock is held while wgpu is called.
+        let buffer = self.reads[slot as usize].lock().buffer.clone()?;
         let range = buffer.slice(..bytes).get_mapped_range();
         let taken = range.map(|range| {
             let stamp = |at: usize| range.get(8 * at..8 * at + 8)?.try_into().ok().map(u64::from_le_bytes);
@@ -77,18 +89,20 @@ impl ReadBacks {
         buffer.unmap();
         taken.ok()?;
         let newest = passes.iter().map(|pass| pass.stamps.0.max(pass.stamps.1)).max()?;
-        let before = mem::replace(&mut read.newest, newest);
-        (newest == 0 || newest != before).then_some(())
-    }
-
-    /// Whether both stamps of a pass were written by it.
-    fn check(&self, pass: &TimedPass) -> Result<(), UntimedPass> {
-        let (begin, end) = pass.stamps;
-        // Queries that were never written read as zero; Metal's error value is all ones.
-        let written = [begin, end].iter().all(|&stamp| stamp != 0 && stamp != u64::MAX);
+        let before = mem::replace(&mut self.reads[slot as usize].lock().newest, newest);
+        if newest != 0 && newest == before {
+            return None;
+        }
         let mut last = self.last.lock();
-        let fresh = last.get_mut(pass.pair as usize).is_some_and(|last| mem::replace(last, begin) != begin);
-        if written && fresh { Ok(()) } else { Err(UntimedPass::Unwritten) }
+        for pass in passes {
+            // A pass that the backend left out has the stamps of the one before.
+            let fresh =
+                last.get_mut(pass.pair as usize).is_some_and(|last| mem::replace(last, pass.stamps.0) != pass.stamps.0);
+            if !fresh {
+                pass.stamps = (0, 0);
+            }
+        }
+        Some(())
     }
 }
 
@@ -161,11 +175,9 @@ impl InFlight {
         self.told = true;
         let Some(sink) = &self.timing.sink else { return };
         for pass in &self.passes {
-            let (begin, end) = pass.stamps;
-            let time =
-                timer.reads.check(pass).and_then(|()| timer.period.between(begin, end).ok_or(UntimedPass::Disorder));
-            match time {
+            match pass.time(timer.period) {
                 Ok(time) => {
+                    let (begin, end) = pass.stamps;
                     let span = self.span.get_or_insert(timer.span(begin, end));
                     (span.first, span.last) = (span.first.min(begin), span.last.max(end));
                     sink.pass(self.frame, &self.timing.names.name(pass.name), time);
@@ -197,5 +209,23 @@ impl Drop for InFlight {
             self.timing.untimed(UntimedPass::Failed, passes);
         }
         self.timing.ended(self.frame, self.span);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_has_a_time_if_both_stamps_were_written_in_order() {
+        let period = Period::new(2.0).unwrap();
+        let time =
+            |begin, end| TimedPass { stamps: (begin, end), ..TimedPass::new(NameId::default(), 0, 0) }.time(period);
+        assert_eq!(time(10, 15), Ok(Duration::from_nanos(10)));
+        assert_eq!(time(10, 10), Ok(Duration::ZERO));
+        assert_eq!(time(10, 9), Err(UntimedPass::Disorder));
+        for (begin, end) in [(0, 9), (9, 0), (0, 0), (u64::MAX, 9), (9, u64::MAX)] {
+            assert_eq!(time(begin, end), Err(UntimedPass::Unwritten));
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The queries of one device, and what encoders take of them.
 
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use engine_vitals_core::monitor::UntimedPass;
 use engine_vitals_core::probe::Context;
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::frames::Span;
 use super::names::NameId;
-use super::pool::{CHUNK_QUERIES, CHUNKS, Chunk, Pool, QUERIES};
+use super::pool::{CHUNK_QUERIES, CHUNKS, Chunk, Pool, SET_CHUNKS, SET_QUERIES, SETS};
 use super::read_back::{InFlight, ReadBacks, TimedPass};
 use super::{PassTiming, is_first};
 use crate::gpu::TimestampSupport;
@@ -26,7 +26,8 @@ pub(crate) struct PassTimer {
     /// Tells the device's clock from others.
     number: u64,
     pub(super) period: Period,
-    queries: wgpu::QuerySet,
+    /// Made when they are first taken into use; `None` inside if there was no memory.
+    sets: [OnceLock<Option<wgpu::QuerySet>>; SETS as usize],
     /// One for all submissions: each reads from it what it has written there before the next one writes.
     resolve: wgpu::Buffer,
     pool: Mutex<Pool>,
@@ -39,8 +40,8 @@ const ALIGNMENT: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 /// Stamps in that buffer, and in those that they are read from: if chunks were taken with one free between any two of them.
 pub(super) const STAMPS: u32 = CHUNKS / 2 * (ALIGNMENT as u32 / wgpu::QUERY_SIZE);
 
-// One run with all chunks fits too.
-const _: () = assert!(STAMPS >= QUERIES);
+// So do all chunks: a query set begins at such a multiple.
+const _: () = assert!(STAMPS >= SETS * SET_QUERIES && (SET_QUERIES * wgpu::QUERY_SIZE) as u64 % ALIGNMENT == 0);
 
 impl PassTimer {
     /// A timer for `device`, whose clock ticks at `period` (see `Queue::get_timestamp_period`). `None` if it has no time stamps, or no memory
@@ -53,20 +54,14 @@ impl PassTimer {
             return None;
         }
         let period = Period::new(period)?;
-        let (queries, resolve) = made(device, || {
-            let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("engine-vitals passes"),
-                ty: wgpu::QueryType::Timestamp,
-                count: QUERIES,
-            });
-            (queries, buffer(device, STAMPS, wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC))
-        })?;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let resolve = made(device, || buffer(device, STAMPS, usage))?;
         Some(Arc::new(Self {
             timing: Arc::clone(timing),
             device: device.clone(),
             number: DEVICES.fetch_add(1, Ordering::Relaxed),
             period,
-            queries,
+            sets: [const { OnceLock::new() }; SETS as usize],
             resolve,
             pool: Mutex::new(Pool::new()),
             reads: ReadBacks::new(),
@@ -113,10 +108,16 @@ impl PassTimer {
     /// bytes of it are used.
     fn resolve_runs(&self, encoder: &mut wgpu::CommandEncoder, chunks: &[Chunk], passes: &mut Vec<TimedPass>) -> u64 {
         let mut bytes = 0_u64;
-        for run in chunks.chunk_by(|a, b| a.index + 1 == b.index) {
+        let neighbours = |a: &Chunk, b: &Chunk| a.index + 1 == b.index && a.set() == b.set();
+        for run in chunks.chunk_by(neighbours) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let Some(set) = self.set(first.set()) else {
+                self.timing.untimed(UntimedPass::Failed, run.iter().map(|chunk| count(chunk.names())).sum());
+                continue;
+            };
             let start = bytes.next_multiple_of(ALIGNMENT);
-            let queries = first.index * CHUNK_QUERIES..last.index * CHUNK_QUERIES + 2 * count(last.names());
+            let begin = first.index % SET_CHUNKS * CHUNK_QUERIES;
+            let queries = begin..last.index % SET_CHUNKS * CHUNK_QUERIES + 2 * count(last.names());
             bytes = start + u64::from(queries.end - queries.start) * u64::from(wgpu::QUERY_SIZE);
             for chunk in run {
                 let ahead = (chunk.index - first.index) * CHUNK_QUERIES;
@@ -126,9 +127,24 @@ impl PassTimer {
                     passes.push(TimedPass::new(*name, query / 2, usize::try_from(at).unwrap_or(usize::MAX)));
                 }
             }
-            encoder.resolve_query_set(&self.queries, queries, &self.resolve, start);
+            encoder.resolve_query_set(set, queries, &self.resolve, start);
         }
         bytes
+    }
+
+    /// A query set that is in use.
+    fn set(&self, number: u32) -> Option<&wgpu::QuerySet> {
+        let make = || {
+            let _ours = Context::current().untracked().enter();
+            made(&self.device, || {
+                self.device.create_query_set(&wgpu::QuerySetDescriptor {
+                    label: Some("engine-vitals passes"),
+                    ty: wgpu::QueryType::Timestamp,
+                    count: SET_QUERIES,
+                })
+            })
+        };
+        self.sets.get(number as usize)?.get_or_init(make).as_ref()
     }
 
     fn give_back(&self, chunks: &[Chunk]) {
@@ -172,57 +188,69 @@ pub(crate) struct EncoderPasses {
     beyond_chunks: u32,
 }
 
-/// The queries of a pass: this one, and the one behind it.
+/// The queries of a pass: the first, and the one behind it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PassQueries(u32);
+pub(crate) struct PassQueries<'a> {
+    set: &'a wgpu::QuerySet,
+    first: u32,
+}
+
+impl<'a> PassQueries<'a> {
+    /// What the description of a render pass takes.
+    pub(crate) fn render_pass_writes(self) -> wgpu::RenderPassTimestampWrites<'a> {
+        wgpu::RenderPassTimestampWrites {
+            query_set: self.set,
+            beginning_of_pass_write_index: Some(self.first),
+            end_of_pass_write_index: Some(self.first + 1),
+        }
+    }
+
+    /// What the description of a compute pass takes.
+    pub(crate) fn compute_pass_writes(self) -> wgpu::ComputePassTimestampWrites<'a> {
+        wgpu::ComputePassTimestampWrites {
+            query_set: self.set,
+            beginning_of_pass_write_index: Some(self.first),
+            end_of_pass_write_index: Some(self.first + 1),
+        }
+    }
+}
 
 impl EncoderPasses {
     /// Queries for the next pass, unless there are none for it.
-    pub(crate) fn time(&mut self, label: Option<&str>) -> Option<PassQueries> {
-        let timing = &self.timer.timing;
-        let (frame, budget) = timing.frame();
-        let name = timing.names.id(label);
-        let mut pool = self.timer.pool.lock();
+    pub(crate) fn time(&mut self, label: Option<&str>) -> Option<PassQueries<'_>> {
+        let Self { timer, chunks, .. } = self;
+        let (frame, budget) = timer.timing.frame();
+        let name = timer.timing.names.id(label);
+        let mut pool = timer.pool.lock();
         if !pool.charge(frame, budget) {
             self.beyond_budget += 1;
             return None;
         }
-        let query = self.chunks.last_mut().and_then(|chunk| chunk.next(name)).or_else(|| {
-            self.chunks.push(pool.take()?);
-            self.chunks.last_mut()?.next(name)
-        });
-        if query.is_none() {
+        let first = match chunks.last_mut().and_then(|chunk| chunk.next(name)) {
+            Some(first) => Some(first),
+            None => pool.take().and_then(|mut chunk| {
+                let first = chunk.next(name);
+                chunks.push(chunk);
+                first
+            }),
+        };
+        let Some(first) = first else {
             pool.refund(frame, 1);
             self.beyond_chunks += 1;
             return None;
-        }
-        // Passes of one encoder are recorded within one frame, or count for the last of them.
+        };
+        drop(pool);
+        // It counts for the frame of its encoder's last pass.
         self.frame = frame;
         self.timed += 1;
-        query.map(PassQueries)
+        // Without memory for the query set it fails.
+        let set = timer.set(first / SET_QUERIES)?;
+        Some(PassQueries { set, first: first % SET_QUERIES })
     }
 
     /// The next pass has time stamps of its own.
     pub(crate) fn own(&mut self) {
         self.own += 1;
-    }
-
-    /// What the description of a render pass takes.
-    pub(crate) fn render_pass_writes(&self, PassQueries(query): PassQueries) -> wgpu::RenderPassTimestampWrites<'_> {
-        wgpu::RenderPassTimestampWrites {
-            query_set: &self.timer.queries,
-            beginning_of_pass_write_index: Some(query),
-            end_of_pass_write_index: Some(query + 1),
-        }
-    }
-
-    /// What the description of a compute pass takes.
-    pub(crate) fn compute_pass_writes(&self, PassQueries(query): PassQueries) -> wgpu::ComputePassTimestampWrites<'_> {
-        wgpu::ComputePassTimestampWrites {
-            query_set: &self.timer.queries,
-            beginning_of_pass_write_index: Some(query),
-            end_of_pass_write_index: Some(query + 1),
-        }
     }
 
     /// Its passes have no time, for that reason.

@@ -6,8 +6,9 @@
 pub mod against_wgpu;
 
 use engine_vitals::instrument::Instrumentation;
+use engine_vitals::monitor::PassTimeMonitor;
 use engine_vitals::{Probe, Tracker};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The wgpu that all of them use. Named here for suites that stand in for it.
 pub use wgpu;
@@ -63,7 +64,9 @@ pub fn tracker() -> &'static Tracker {
 #[must_use]
 pub fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
     let plain = wgpu::Instance::new(descriptor);
-    let outer = Instrumentation::new(tracker().probe());
+    // With the time of each pass taken: their own times must come out all the same.
+    let passes = Arc::new(PassTimeMonitor::new("passes"));
+    let outer = Instrumentation::builder(tracker().probe()).pass_sink(passes).build();
     match Mode::of_this_process() {
         Mode::Plain => plain,
         Mode::Instrumented => outer.wrap(plain),
