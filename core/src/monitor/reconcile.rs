@@ -124,11 +124,12 @@ fn named(rows: &[(String, u64)]) -> Vec<Named<'_>> {
 }
 
 /// The classes that are exported, and the figure of each.
-fn classes(result: &Reconciliation) -> [(&'static str, Option<i64>); 7] {
+fn classes(result: &Reconciliation) -> [(&'static str, Option<i64>); 8] {
     let signed = |bytes: Option<u64>| bytes.and_then(|bytes| i64::try_from(bytes).ok());
     [
         ("alignment", result.alignment),
         ("wgpu_internal", signed(result.wgpu_internal)),
+        ("telemetry", signed(result.telemetry)),
         ("untracked", signed(result.untracked)),
         ("elsewhere", signed(result.elsewhere)),
         ("block_slack", signed(result.block_slack)),
@@ -163,7 +164,7 @@ impl ResourceMonitor for ReconciliationMonitor {
         series.gauge(
             "vitals_vram_unaccounted_bytes",
             Unit::Bytes,
-            "Bytes that wgpu's allocator has given out and no tracked resource explains, alignment and wgpu's own aside",
+            "Bytes that wgpu's allocator has given out and no tracked resource explains, alignment, wgpu's own and the telemetry's aside",
         );
         for (class, _) in classes(&Reconciliation::default()) {
             series
@@ -248,10 +249,10 @@ mod tests {
         assert_eq!((result.beyond_reserved, result.other_processes), (Some(2 << 20), Some(1 << 20)));
         assert_eq!(result.driver, Some("driver"));
         assert_eq!(monitor.allocator_bytes(), (Some(5_000), Some(1 << 20)));
-        let mut values = [None; 8];
+        let mut values = [None; 9];
         monitor.record(&mut Row::new(&mut values));
-        let expected = [Value::U64(777), Value::I64(24), Value::I64(99), Value::I64(777), Value::I64(0)].map(Some);
-        assert_eq!(values[..5], expected);
+        let expected = [777, 24, 99, 0, 777, 0].map(|bytes| Some(Value::I64(bytes)));
+        assert_eq!((values[0], &values[1..6]), (Some(Value::U64(777)), &expected[1..]));
         drop((allocator, driver));
         monitor.update();
         assert_eq!(monitor.last(), None);

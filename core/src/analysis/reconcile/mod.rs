@@ -11,6 +11,8 @@ use crate::contract::VramHeap;
 
 /// Beginning of the names of what wgpu allocates for itself.
 const WGPU_INTERNAL: &str = "(wgpu internal)";
+/// Beginning of the names of what the telemetry itself has on the device: buffers that time stamps are read back through.
+const TELEMETRY: &str = "engine-vitals ";
 /// Names told of what is not in the book, the largest first.
 const MOST_NAMES: usize = 8;
 /// What alignment may add to a small resource.
@@ -54,6 +56,8 @@ pub struct Reconciliation {
     pub allocated: Option<u64>,
     /// Of these, wgpu's own: staging buffers and the like.
     pub wgpu_internal: Option<u64>,
+    /// Of these, our own: what time stamps are read back through.
+    pub telemetry: Option<u64>,
     /// Of these, beyond the size in the book of resources that both have: alignment and padding. Negative where the book's sizes, which for
     /// textures are calculated, are too large.
     pub alignment: Option<i64>,
@@ -118,10 +122,14 @@ impl Reconciliation {
         for row in sources.live.iter().chain(sources.pending) {
             names.entry(row.name).or_default().0.push(row.bytes);
         }
-        let (internal, others): (Vec<&Named<'_>>, Vec<&Named<'_>>) =
-            allocated.iter().partition(|row| row.name.starts_with(WGPU_INTERNAL) && !names.contains_key(row.name));
-        for row in others {
-            names.entry(row.name).or_default().1.push(row.bytes);
+        let (mut internal, mut telemetry) = (0_u64, 0_u64);
+        for row in allocated {
+            match names.get_mut(row.name) {
+                Some((_, given)) => given.push(row.bytes),
+                None if row.name.starts_with(WGPU_INTERNAL) => internal = internal.saturating_add(row.bytes),
+                None if row.name.starts_with(TELEMETRY) => telemetry = telemetry.saturating_add(row.bytes),
+                None => names.entry(row.name).or_default().1.push(row.bytes),
+            }
         }
         let mut alignment = 0_i64;
         // What one side has and the other has not.
@@ -139,8 +147,7 @@ impl Reconciliation {
         }
         alignment = alignment.saturating_add(match_nameless(&mut ours, &mut theirs));
         let sum = |rows: &[Named<'_>]| rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
-        let internal = internal.into_iter().fold(0_u64, |sum, row| sum.saturating_add(row.bytes));
-        (self.wgpu_internal, self.alignment) = (Some(internal), Some(alignment));
+        (self.wgpu_internal, self.telemetry, self.alignment) = (Some(internal), Some(telemetry), Some(alignment));
         (self.untracked, self.elsewhere) = (Some(sum(&theirs)), Some(sum(&ours)));
         let mut untracked: BTreeMap<&str, u64> = BTreeMap::new();
         for row in theirs {
@@ -194,6 +201,7 @@ impl fmt::Display for Reconciliation {
         line("pending release", Some(bytes(self.pending)))?;
         line("given out by wgpu's allocator", self.allocated.map(bytes))?;
         line("  wgpu's own", self.wgpu_internal.map(bytes))?;
+        line("  the telemetry's own", self.telemetry.map(bytes))?;
         line("  alignment", self.alignment.map(signed_bytes))?;
         line("  untracked", self.untracked.map(bytes))?;
         line("in the book, not in the allocator", self.elsewhere.filter(|&bytes| bytes > 0).map(bytes))?;

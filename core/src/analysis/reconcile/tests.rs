@@ -33,6 +33,7 @@ fn every_difference_has_its_class() {
         pending: 577,
         allocated: Some(sum),
         wgpu_internal: Some(65_536),
+        telemetry: Some(0),
         alignment: Some(72 + 24 + 96 + 12),
         untracked: Some(10_004),
         untracked_names: vec![("ghost".into(), 9_999), (String::new(), 5)],
@@ -86,15 +87,16 @@ proptest! {
     #[test]
     fn the_classes_add_up(
         book in proptest::collection::vec((0_usize..5, 0_u64..10_000), 0..40),
-        given in proptest::collection::vec((0_usize..6, 0_u64..10_000), 0..40),
+        given in proptest::collection::vec((0_usize..7, 0_u64..10_000), 0..40),
     ) {
-        const NAMES: [&str; 6] = ["", "a", "b", "c", "d", "(wgpu internal) x"];
+        const NAMES: [&str; 7] = ["", "a", "b", "c", "d", "(wgpu internal) x", "engine-vitals passes"];
         let named = |list: &[(usize, u64)]| list.iter().map(|&(name, bytes)| Named { name: NAMES[name], bytes }).collect::<Vec<_>>();
         let (book, given) = (named(&book), named(&given));
         let (live, pending) = book.split_at(book.len() / 2);
         let result = Reconciliation::of(&Sources { live, pending, allocated: Some(&given), ..Sources::default() });
         let of_the_book = result.live + result.pending - result.elsewhere.unwrap();
-        let sum = of_the_book as i64 + result.alignment.unwrap() + (result.untracked.unwrap() + result.wgpu_internal.unwrap()) as i64;
+        let others = [result.untracked, result.wgpu_internal, result.telemetry].map(Option::unwrap).iter().sum::<u64>();
+        let sum = of_the_book as i64 + result.alignment.unwrap() + others as i64;
         prop_assert_eq!(sum, result.allocated.unwrap() as i64);
     }
 }
