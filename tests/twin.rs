@@ -12,6 +12,7 @@ use engine_vitals::gpu::{FrameTimer, TimedFrame};
 use engine_vitals::monitor::MemoryResourceMonitor;
 use engine_vitals::probe::{Mark, Probe};
 use engine_vitals::registry::BackgroundUpdater;
+use engine_vitals::vram::{self, DetectOptions};
 use engine_vitals::{Context, DeviceWatch, New, OwnerKind, Registry, Ticket, TrackingAllocator, assert_no_leaks};
 
 /// Counts what the twins allocate.
@@ -39,6 +40,16 @@ unsafe impl GlobalAlloc for Counting {
 static HEAP: TrackingAllocator<Counting> = TrackingAllocator::new(Counting);
 
 #[test]
+fn no_source_of_gpu_memory_is_looked_for() {
+    let (device, _queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let options = DetectOptions::new().root("/");
+    let before = ALLOCATIONS.get();
+    let detected = vram::detect(&device, &options);
+    assert!(detected.sources().is_empty() && detected.providers().is_empty() && detected.best().is_none());
+    assert_eq!((ALLOCATIONS.get() - before, detected.to_string()), (0, String::new()));
+}
+
+#[test]
 fn nothing_is_allocated_opened_or_kept() {
     let before = ALLOCATIONS.get();
     let vitals = engine_vitals::start();
@@ -58,6 +69,7 @@ fn nothing_is_allocated_opened_or_kept() {
     vitals.dump().write_json(std::io::sink()).unwrap();
     assert_eq!(assert_no_leaks!(probe, poll = || (), { 42 }), 42);
     assert_eq!(vitals.url(), None);
+    assert!(vitals.vram_sources().is_empty());
     vitals.begin_shutdown();
     assert_eq!(vitals.report(), None);
     let updater = BackgroundUpdater::start(vitals.registry(), Duration::from_millis(1)).unwrap();
