@@ -40,7 +40,7 @@ struct Options {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
-    /// The folder with the programs that the group `instrument` runs; `cargo xtask bench` builds them
+    /// The folder with the programs that the groups `instrument` and `gpu` run; `cargo xtask bench` builds them
     #[arg(long)]
     subjects: Option<PathBuf>,
 }

@@ -85,7 +85,6 @@ impl FrameTimer {
                 shared: Arc::clone(&self.shared),
                 halves: Mutex::new(Halves { cpu: Half::Open, gpu: Half::Absent }),
             }),
-            timestamps: self.timestamps.clone(),
         }
     }
 
@@ -133,7 +132,6 @@ pub struct TimedFrame {
     batch: Option<Batch>,
     stamps: [Option<Stamp>; 4],
     record: Arc<Record>,
-    timestamps: Timestamps,
 }
 
 impl TimedFrame {
@@ -176,9 +174,9 @@ impl TimedFrame {
     /// be the last one submitted that has a hook: what comes later is absent. A frame that is ended takes no more hooks.
     pub fn end(&mut self, encoder: &mut wgpu::CommandEncoder) {
         self.mark(GpuHook::FrameEnd, encoder);
-        let (Some(batch), Some(period)) = (self.batch.take(), self.timestamps.period()) else { return };
+        let Some(batch) = self.batch.take() else { return };
         self.record.halves.lock().gpu = Half::Open;
-        let (record, stamps) = (Arc::clone(&self.record), self.stamps);
+        let (record, stamps, period) = (Arc::clone(&self.record), self.stamps, batch.period());
         batch.resolve(encoder, move |readings: Result<Readings, ReadbackError>| {
             let half = match readings {
                 Ok(readings) => {

@@ -113,11 +113,10 @@ impl Timestamps {
     /// Bytes of the buffers that stamps are resolved into and read from.
     #[must_use]
     pub fn buffer_bytes(&self) -> u64 {
-        self.shared.as_ref().map_or(0, |shared| shared.buffers.iter().map(Buffers::bytes).sum())
-    }
-
-    pub(super) fn period(&self) -> Option<Period> {
-        self.shared.as_ref().map(|shared| shared.period)
+        self.shared.as_ref().map_or(0, |shared| {
+            let read = |slot: &Slot| slot.read.lock().size();
+            shared.resolved.size() + shared.slots_read.iter().map(read).sum::<u64>()
+        })
     }
 }
 
@@ -205,12 +204,11 @@ impl Batch {
         if used == 0 {
             return pending.finish(Ok(Readings { ticks: Vec::new(), stale: 0 }));
         }
-        let buffers = &shared.buffers[slot.index as usize];
         let first = slot.index * shared.stamps_per_batch;
-        let bytes = u64::from(used) * u64::from(wgpu::QUERY_SIZE);
-        encoder.resolve_query_set(&shared.queries, first..first + used, &buffers.resolve, 0);
-        let read = buffers.read.lock().clone();
-        encoder.copy_buffer_to_buffer(&buffers.resolve, 0, &read, 0, bytes);
+        let (bytes, place) = (bytes_of(used), u64::from(slot.index) * place_bytes(shared.stamps_per_batch));
+        encoder.resolve_query_set(&shared.queries, first..first + used, &shared.resolved, place);
+        let read = shared.slots_read[slot.index as usize].read.lock().clone();
+        encoder.copy_buffer_to_buffer(&shared.resolved, place, &read, 0, bytes);
         encoder.map_buffer_on_submit(&read, wgpu::MapMode::Read, ..bytes, move |mapped| {
             let readings = match mapped {
                 Ok(()) => slot.read(bytes),
@@ -223,6 +221,10 @@ impl Batch {
             drop(slot);
             pending.finish(readings);
         });
+    }
+
+    pub(super) fn period(&self) -> Period {
+        self.shared.period
     }
 
     fn reserve(&mut self, count: u32) -> Option<Stamp> {
@@ -285,7 +287,10 @@ struct Shared {
     period: Period,
     stamps_per_batch: u32,
     queries: wgpu::QuerySet,
-    buffers: Vec<Buffers>,
+    /// What queries are resolved into: a place for each slot. It cannot be mapped. One for all, since whatever tracks a device's buffers
+    /// takes the longer the more there are.
+    resolved: wgpu::Buffer,
+    slots_read: Vec<Slot>,
     slots: Mutex<Slots>,
     counters: Arc<Counters>,
 }
@@ -338,21 +343,14 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// The buffers of one batch: queries are resolved into one and read from the other, which alone can be mapped.
+/// What one batch is read from.
 #[derive(Debug)]
-struct Buffers {
-    resolve: wgpu::Buffer,
+struct Slot {
     read: Mutex<wgpu::Buffer>,
     /// The ticks that each query had when it was read back last. A query keeps them until it is recorded anew.
     before: Mutex<Vec<u64>>,
     /// A mapping has failed. wgpu takes the buffer for mapped from then on, and gives an error for its unmapping.
     unreadable: AtomicBool,
-}
-
-impl Buffers {
-    fn bytes(&self) -> u64 {
-        self.resolve.size() + self.read.lock().size()
-    }
 }
 
 impl Shared {
@@ -361,29 +359,30 @@ impl Shared {
         let most = wgpu::QUERY_SET_MAX_QUERIES / slots.count();
         let stamps_per_batch = config.stamps_per_batch.clamp(1, most);
         let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
-            label: Some("engine-vitals timestamps"),
+            label: LABEL,
             ty: wgpu::QueryType::Timestamp,
             count: stamps_per_batch * slots.count(),
         });
-        let buffers = (0..slots.count())
-            .map(|_| Buffers {
-                resolve: buffer(
-                    device,
-                    stamps_per_batch,
-                    wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-                ),
-                read: Mutex::new(buffer(device, stamps_per_batch, READ)),
-                before: Mutex::new(vec![0; stamps_per_batch as usize]),
-                unreadable: AtomicBool::new(false),
-            })
-            .collect();
+        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+            label: LABEL,
+            size: place_bytes(stamps_per_batch) * u64::from(slots.count()),
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let slot = |_| Slot {
+            read: Mutex::new(buffer(device, stamps_per_batch, READ)),
+            before: Mutex::new(vec![0; stamps_per_batch as usize]),
+            unreadable: AtomicBool::new(false),
+        };
+        let slots_read = (0..slots.count()).map(slot).collect();
         Self {
             device: device.clone(),
             support,
             period,
             stamps_per_batch,
             queries,
-            buffers,
+            resolved,
+            slots_read,
             slots: Mutex::new(slots),
             counters: Arc::default(),
         }
@@ -391,7 +390,7 @@ impl Shared {
 
     /// Whether the slot's stamps can be read back. After a mapping that failed it gets another buffer, if there is memory for it.
     fn can_read(&self, index: u32) -> bool {
-        let Buffers { read, unreadable, .. } = &self.buffers[index as usize];
+        let Slot { read, unreadable, .. } = &self.slots_read[index as usize];
         if !unreadable.load(Ordering::Relaxed) {
             return true;
         }
@@ -408,13 +407,21 @@ impl Shared {
 /// What stamps are read from.
 pub(super) const READ: wgpu::BufferUsages = wgpu::BufferUsages::COPY_DST.union(wgpu::BufferUsages::MAP_READ);
 
+const LABEL: wgpu::Label<'_> = Some("engine-vitals timestamps");
+
+/// What so many stamps take.
+fn bytes_of(stamps: u32) -> u64 {
+    u64::from(stamps) * u64::from(wgpu::QUERY_SIZE)
+}
+
+/// The distance of the places that slots of so many stamps are resolved into.
+fn place_bytes(stamps: u32) -> u64 {
+    bytes_of(stamps).next_multiple_of(wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT)
+}
+
 pub(super) fn buffer(device: &wgpu::Device, stamps: u32, usage: wgpu::BufferUsages) -> wgpu::Buffer {
-    device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("engine-vitals timestamps"),
-        size: u64::from(stamps) * u64::from(wgpu::QUERY_SIZE),
-        usage,
-        mapped_at_creation: false,
-    })
+    let size = bytes_of(stamps);
+    device.create_buffer(&wgpu::BufferDescriptor { label: LABEL, size, usage, mapped_at_creation: false })
 }
 
 /// A slot that is free again when this is dropped. While its batch is in flight it is held by a callback that wgpu holds,
@@ -429,20 +436,20 @@ impl TakenSlot {
     /// The mapping has failed.
     fn unreadable(&self) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.buffers[self.index as usize].unreadable.store(true, Ordering::Relaxed);
+            shared.slots_read[self.index as usize].unreadable.store(true, Ordering::Relaxed);
         }
     }
 
     /// Reads the mapped buffer and unmaps it.
     fn read(&self, bytes: u64) -> Result<Readings, ReadbackError> {
         let shared = self.shared.upgrade().ok_or(ReadbackError(None))?;
-        let buffer = shared.buffers[self.index as usize].read.lock().clone();
+        let buffer = shared.slots_read[self.index as usize].read.lock().clone();
         let ticks = buffer.slice(..bytes).get_mapped_range().map(|range| {
             range.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).map(u64::from_le_bytes).collect()
         });
         buffer.unmap();
         let mut ticks: Vec<u64> = ticks.map_err(|_| ReadbackError(None))?;
-        let stale = leave_out_stale(&mut ticks, &mut shared.buffers[self.index as usize].before.lock());
+        let stale = leave_out_stale(&mut ticks, &mut shared.slots_read[self.index as usize].before.lock());
         shared.counters.stale_stamps.fetch_add(stale.into(), Ordering::Relaxed);
         Ok(Readings { ticks, stale })
     }

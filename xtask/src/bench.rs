@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the benchmark program in release, with its own arguments.
 //!
-//! The group `instrument` compares programs, which are built here: one source, against a wgpu with and without the feature `custom`. The
+//! The groups `instrument` and `gpu` compare programs, which are built here: one source, against a wgpu with and without the feature `custom`. The
 //! features of all packages of one build are one, so each is a build of its own, and what cargo says of it is checked.
 
 use crate::shell::Shell;
@@ -23,15 +23,15 @@ pub(crate) struct Options {
 const SUBJECT: &str = "engine-vitals-bench-subject";
 
 /// The programs to compare, by their features; whether wgpu has `custom` in each.
-const SUBJECTS: [(&str, &str, bool); 3] =
-    [("plain", "", false), ("custom", "custom", true), ("instrumented", "instrument", true)];
+const SUBJECTS: [(&str, &str, bool); 4] =
+    [("plain", "", false), ("timed", "timed", false), ("custom", "custom", true), ("instrumented", "instrument", true)];
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     let mut call = shell.cargo(["run", "--release", "--quiet", "--package", "engine-vitals-benches", "--"]);
     call = call.args(&options.group);
     call = call.args(options.quick.then_some("--quick"));
     call = call.args(options.json.then_some("--json"));
-    if options.group.as_ref().is_none_or(|group| group == "instrument") {
+    if options.group.as_ref().is_none_or(|group| matches!(group.as_str(), "instrument" | "gpu")) {
         call = call.args([Path::new("--subjects"), &subjects(shell)?]);
     }
     call.become_it()

@@ -72,6 +72,12 @@ const CAMPAIGNS: &[Campaign] = &[
         longer: None,
     },
     Campaign {
+        name: "devices",
+        about: "1,000 devices destroyed with frames in flight and made anew (ENGINE_VITALS_SOAK_DEVICES: another number): lost once each, flat memory",
+        test: &["--package", "engine-vitals", "--test", "device_cycles", "--", "--nocapture"],
+        longer: Some(("ENGINE_VITALS_SOAK_DEVICES", "1000")),
+    },
+    Campaign {
         name: "faults",
         about: "a renderer under 200 random plans of faults (ENGINE_VITALS_SOAK_SCENES: another number): no panic, no hang, books at zero",
         test: &["--package", "engine-vitals", "--features", "fault", "--test", "fault", "whatever_a_seed_brings"],

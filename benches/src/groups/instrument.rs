@@ -7,10 +7,9 @@
 
 use std::cell::RefCell;
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
 
+use super::process::{Process, Started};
 use crate::harness::{Effort, Rounds, Subject, alternate};
 use crate::report::Row;
 
@@ -169,7 +168,7 @@ fn sittings(
     for _ in 0..sittings {
         let mut processes = Vec::new();
         for kind in &KINDS {
-            match Process::start(programs, kind, backend)? {
+            match Process::start(programs, kind.program, kind.arguments, backend)? {
                 Started::Ready(process) => processes.push(RefCell::new(process)),
                 Started::Skipped(reason) => {
                     eprintln!("SKIPPED: {GROUP} on {backend}: {reason}");
@@ -184,7 +183,7 @@ fn sittings(
             let subject = |(kind, process): (&Kind, _)| {
                 let (failed, process): (_, &RefCell<Process>) = (&failed, process);
                 Subject::new(kind.name, move || {
-                    process.borrow_mut().measure(case.name, times).unwrap_or_else(|error| {
+                    process.borrow_mut().measure(&format!("{} {times}", case.name)).unwrap_or_else(|error| {
                         failed.replace(Some(error));
                         f64::NAN
                     })
@@ -203,71 +202,4 @@ fn sittings(
         }
     }
     Ok(Some(all))
-}
-
-/// A running subject. Its input's end ends it.
-struct Process {
-    program: PathBuf,
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-enum Started {
-    Ready(Process),
-    /// Without the adapter; the reason.
-    Skipped(String),
-}
-
-impl Process {
-    fn start(programs: &Path, kind: &Kind, backend: &str) -> Result<Started, Box<dyn Error>> {
-        let program = programs.join(format!("{}{}", kind.program, std::env::consts::EXE_SUFFIX));
-        let mut child = Command::new(&program)
-            .args(kind.arguments)
-            .args(["--backend", backend])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // Mesa complains of machines without a session; a failure shows in what the process answers.
-            .stderr(if backend == "lavapipe" { Stdio::null() } else { Stdio::inherit() })
-            .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().ok_or("a process without output")?);
-        let mut process = Self { program, child, input, output };
-        let said = process.line()?;
-        match said.split_once(": ") {
-            Some(("ready", _)) => Ok(Started::Ready(process)),
-            Some(("skip", reason)) => Ok(Started::Skipped(reason.to_owned())),
-            _ => Err(format!("{} said `{said}`", process.program.display()).into()),
-        }
-    }
-
-    /// Nanoseconds of one repetition.
-    fn measure(&mut self, case: &str, times: u64) -> Result<f64, Box<dyn Error>> {
-        let input = self.input.as_mut().ok_or("a process without input")?;
-        writeln!(input, "{case} {times}")?;
-        let said = self.line()?;
-        let value: f64 = said.parse().map_err(|_| format!("{} said `{said}` to {case}", self.program.display()))?;
-        if value.is_finite() {
-            Ok(value)
-        } else {
-            Err(format!("{case}: {} did not finish", self.program.display()).into())
-        }
-    }
-
-    fn line(&mut self) -> Result<String, Box<dyn Error>> {
-        let mut line = String::new();
-        match self.output.read_line(&mut line)? {
-            0 => Err(format!("{} ended early", self.program.display()).into()),
-            _ => Ok(line.trim_end().to_owned()),
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        // It has nothing left to do, and its figures are taken.
-        let _ = self.child.wait();
-    }
 }

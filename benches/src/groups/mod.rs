@@ -1,9 +1,11 @@
 //! What is measured. Each group is a file; each says what its subjects are and what its targets mean.
 
 mod exporter;
+mod gpu;
 mod instrument;
 mod lifecycle;
 mod memory;
+mod process;
 mod registry;
 
 use std::error::Error;
@@ -24,13 +26,15 @@ pub(crate) enum Group {
     Exporter,
     /// wgpu's calls, plain and instrumented
     Instrument,
+    /// The time of frames and passes on the GPU: what taking it costs, against wgpu-profiler and wgpu's own calls
+    Gpu,
 }
 
 impl Group {
     pub(crate) const ALL: &'static [Self] =
-        &[Self::Memory, Self::Lifecycle, Self::Registry, Self::Exporter, Self::Instrument];
+        &[Self::Memory, Self::Lifecycle, Self::Registry, Self::Exporter, Self::Instrument, Self::Gpu];
 
-    /// `subjects`: where the programs of [`Instrument`](Self::Instrument) lie.
+    /// `subjects`: where the programs of [`Instrument`](Self::Instrument) and [`Gpu`](Self::Gpu) lie.
     pub(crate) fn run(self, effort: Effort, subjects: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
         match self {
             Self::Memory => Ok(memory::run(effort)),
@@ -38,6 +42,7 @@ impl Group {
             Self::Registry => registry::run(effort),
             Self::Exporter => exporter::run(effort),
             Self::Instrument => instrument::run(effort, subjects),
+            Self::Gpu => gpu::run(effort, subjects),
         }
     }
 }

@@ -88,7 +88,7 @@ fn in_passes(scene: &Scene, times: u64, mut call: impl FnMut(&mut wgpu::RenderPa
     batches(times, || {
         let mut encoder = scene.encoder();
         let mut pass = scene.pass(&mut encoder);
-        set_up(scene, &mut pass);
+        scene.set_up(&mut pass);
         let start = ThreadTime::now();
         for turn in 0..BATCH as usize {
             call(&mut pass, turn % TURNS);
@@ -146,25 +146,10 @@ fn waited(scene: &Scene, frames: &mut Frames, times: u64, draws: usize) -> f64 {
     nanoseconds(start.elapsed()) / times as f64
 }
 
-/// Each draw with a bind group and a vertex buffer of its own.
 fn record(scene: &Scene, draws: usize) -> wgpu::CommandEncoder {
     let mut encoder = scene.encoder();
-    let mut pass = scene.pass(&mut encoder);
-    set_up(scene, &mut pass);
-    for turn in 0..draws {
-        pass.set_bind_group(0, &scene.groups[turn % TURNS], &[]);
-        pass.set_vertex_buffer(0, scene.vertices[turn % TURNS].slice(..));
-        pass.draw(0..3, 0..1);
-    }
-    drop(pass);
+    scene.draw(&mut scene.pass(&mut encoder), draws);
     encoder
-}
-
-/// So that a draw is valid.
-fn set_up(scene: &Scene, pass: &mut wgpu::RenderPass<'_>) {
-    pass.set_pipeline(&scene.pipeline);
-    pass.set_bind_group(0, &scene.groups[0], &[]);
-    pass.set_vertex_buffer(0, scene.vertices[0].slice(..));
 }
 
 fn submit(scene: &Scene, encoder: wgpu::CommandEncoder) {

@@ -49,13 +49,18 @@ impl Scene {
     ///
     /// # Errors
     /// Where the machine has no such adapter, or it gives no device.
-    pub(crate) fn open(instance: &wgpu::Instance, backend: Backend) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn open(
+        instance: &wgpu::Instance,
+        backend: Backend,
+        features: wgpu::Features,
+    ) -> Result<Self, Box<dyn Error>> {
         let options = wgpu::RequestAdapterOptions {
             force_fallback_adapter: backend == Backend::Lavapipe,
             ..wgpu::RequestAdapterOptions::default()
         };
         let adapter = pollster::block_on(instance.request_adapter(&options))?;
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))?;
+        let descriptor = wgpu::DeviceDescriptor { required_features: features, ..wgpu::DeviceDescriptor::default() };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
         let layout = layout(&device);
         let pipeline = pipeline(&device, &layout);
         let image = texture(&device, false).create_view(&wgpu::TextureViewDescriptor::default());
@@ -101,16 +106,44 @@ impl Scene {
 
     /// A pass that clears the target.
     pub(crate) fn pass<'a>(&self, encoder: &'a mut wgpu::CommandEncoder) -> wgpu::RenderPass<'a> {
+        self.named_pass(encoder, Some("main"), None)
+    }
+
+    /// The same with a name and stamps.
+    pub(crate) fn named_pass<'a>(
+        &self,
+        encoder: &'a mut wgpu::CommandEncoder,
+        label: Option<&str>,
+        timestamp_writes: Option<wgpu::RenderPassTimestampWrites<'_>>,
+    ) -> wgpu::RenderPass<'a> {
         encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-            label: Some("main"),
+            label,
             color_attachments: &[Some(wgpu::RenderPassColorAttachment {
                 view: &self.target,
                 depth_slice: None,
                 resolve_target: None,
                 ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
             })],
+            timestamp_writes,
             ..wgpu::RenderPassDescriptor::default()
         })
+    }
+
+    /// So that a draw is valid.
+    pub(crate) fn set_up(&self, pass: &mut wgpu::RenderPass<'_>) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.groups[0], &[]);
+        pass.set_vertex_buffer(0, self.vertices[0].slice(..));
+    }
+
+    /// Draws, each with a bind group and a vertex buffer of its own.
+    pub(crate) fn draw(&self, pass: &mut wgpu::RenderPass<'_>, draws: usize) {
+        self.set_up(pass);
+        for turn in 0..draws {
+            pass.set_bind_group(0, &self.groups[turn % TURNS], &[]);
+            pass.set_vertex_buffer(0, self.vertices[turn % TURNS].slice(..));
+            pass.draw(0..3, 0..1);
+        }
     }
 }
 

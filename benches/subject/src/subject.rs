@@ -23,13 +23,19 @@ mod plain {
 
     impl Frames {
         pub(crate) fn next(&mut self) {}
+
+        #[cfg(feature = "timed")]
+        pub(crate) fn time_passes(&self, _: bool) {}
     }
 }
 
 #[cfg(feature = "instrument")]
 mod instrumented {
+    use std::sync::Arc;
+
     use clap::ValueEnum;
     use engine_vitals::instrument::Instrumentation;
+    use engine_vitals::monitor::PassTimeMonitor;
     use engine_vitals::probe::{Lane, Level, Packet, PacketResult};
     use engine_vitals::tracker::Tracker;
 
@@ -58,9 +64,13 @@ mod instrumented {
             };
             let tracker = Tracker::builder().level(level).build();
             tracker.set_touch_lists(self.touch_lists);
-            let instance = Instrumentation::new(tracker.probe()).wrap(instance);
+            let passes = Arc::new(PassTimeMonitor::new("passes"));
+            let builder = Instrumentation::builder(tracker.probe()).pass_sink(passes);
+            // Switched on for the cases that ask for it.
+            let instrumentation = builder.pass_times(false).build();
+            let instance = instrumentation.wrap(instance);
             let lane = tracker.probe().lane("main");
-            (instance, Frames { tracker, lane, open: None })
+            (instance, Frames { tracker, lane, open: None, instrumentation })
         }
     }
 
@@ -70,6 +80,7 @@ mod instrumented {
         tracker: Tracker,
         lane: Lane,
         open: Option<Packet>,
+        instrumentation: Instrumentation,
     }
 
     impl Frames {
@@ -78,9 +89,15 @@ mod instrumented {
             if let Some(open) = self.open.take() {
                 open.finish(PacketResult::Presented);
             }
+            self.tracker.probe().frame_ended();
             let next = self.tracker.probe().packet(self.lane);
             next.context().make_current();
             self.open = Some(next);
+        }
+
+        /// Automatic timing of passes, from now on or no more.
+        pub(crate) fn time_passes(&self, yes: bool) {
+            self.instrumentation.set_pass_times(yes);
         }
     }
 }
