@@ -124,6 +124,7 @@ fn it_serves_its_figures_and_ends_on_a_signal() {
         "vitals_owner_live_bytes{owner_kind=\"egui\"",
         "vitals_owner_live_bytes{owner_kind=\"render_target\"",
         "vitals_submission_latency_seconds_count",
+        "vitals_vram_unaccounted_bytes",
     ];
     let mut text = String::new();
     for _ in 0..120 {
@@ -137,6 +138,7 @@ fn it_serves_its_figures_and_ends_on_a_signal() {
     let status = child.terminate().unwrap();
     assert!(missing.is_empty(), "{missing:?} missing in:\n{text}");
     assert!(status.success(), "{status:?}");
+    assert_accounted(&text);
     let rest: Vec<_> = lines.collect();
     assert!(rest.iter().any(|line| line.starts_with("rendered ")), "{rest:?}");
 }
@@ -346,6 +348,24 @@ fn get(url: &str) -> String {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     answer
+}
+
+/// What wgpu's allocator has given out is what is tracked, wgpu's own and alignment aside, to within 1 %.
+#[cfg(all(unix, feature = "serve"))]
+fn assert_accounted(metrics: &str) {
+    let value = |series: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        assert!(line.is_some(), "{series} is missing in:\n{metrics}");
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    let class = |class: &str| value(&format!("vitals_vram_class_bytes{{class=\"{class}\"}}"));
+    let given = value("vitals_vram_allocated_bytes") - class("wgpu_internal") - class("telemetry");
+    let tracked = value("vitals_vram_live_bytes") + value("vitals_vram_pending_bytes") - class("elsewhere");
+    assert!(
+        tracked > 0.0 && (given - class("alignment") - tracked).abs() <= 0.01 * tracked,
+        "{given}, {tracked}:\n{metrics}"
+    );
+    assert!(value("vitals_vram_unaccounted_bytes") <= 0.01 * tracked, "{metrics}");
 }
 
 /// The names of the process's threads, once it renders.

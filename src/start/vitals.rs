@@ -502,8 +502,14 @@ impl Vitals {
     /// What is missing, and what to do about it. Empty when all is there.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        #[cfg_attr(not(feature = "trace"), expect(unused_mut, reason = "only the event stream adds to them"))]
         let mut notices = all_notices(&self.notices);
+        if let Some(last) = self.out_of_memory().last() {
+            let times = self.budgets.out_of_memory_count();
+            notices.push(format!(
+                "GPU memory ran out {times} times (Vitals::out_of_memory tells what held it), last: {}",
+                last.summary()
+            ));
+        }
         #[cfg(feature = "trace")]
         if let Some(error) = self.event_log.as_ref().and_then(engine_vitals_trace::EventLog::error) {
             notices.push(format!("the event stream has ended: {error}"));

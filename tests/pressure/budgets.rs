@@ -11,13 +11,16 @@ use crate::Program;
 
 const MIB: u64 = 1 << 20;
 
+/// Bytes used, bytes too many and the label.
+type Told = (u64, u64, Option<String>);
+
 #[test]
 fn an_engine_makes_room_before_a_creation_that_would_cross() {
     let test = "an_engine_makes_room_before_a_creation_that_would_cross";
     let Some(program) = Program::start(test, |builder| builder.gpu_budget(10 * MIB)) else { return };
     let device = program.device.clone();
     let cache: Arc<Mutex<Vec<wgpu::Buffer>>> = Arc::default();
-    let seen: Arc<Mutex<Vec<(u64, u64, Option<String>)>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<Told>>> = Arc::default();
     let (evicting, told) = (Arc::clone(&cache), Arc::clone(&seen));
     program.vitals.before_over_budget(move |would| {
         // No lock of ours is held, and what is made here asks nobody: it is far beyond the budget.

@@ -6,6 +6,8 @@
 pub enum Guard {
     /// A resource was destroyed while the packet that uses it was open, or used after it was destroyed.
     DestroyedInUse,
+    /// GPU memory has crossed a soft budget.
+    GpuBudget,
     /// Staged writes wait for a submission that does not come.
     UnsubmittedWrites,
     /// Nothing that was submitted is ever found completed.
@@ -26,8 +28,9 @@ pub enum Guard {
 
 impl Guard {
     /// All of them, in the order of their indices: what is certain comes before what is inferred.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DestroyedInUse,
+        Self::GpuBudget,
         Self::UnsubmittedWrites,
         Self::NeverPolled,
         Self::RecreateLoop,
@@ -43,6 +46,7 @@ impl Guard {
     pub fn name(self) -> &'static str {
         match self {
             Self::DestroyedInUse => "destroyed_in_use",
+            Self::GpuBudget => "gpu_budget",
             Self::UnsubmittedWrites => "unsubmitted_writes",
             Self::NeverPolled => "never_polled",
             Self::RecreateLoop => "recreate_loop",
@@ -60,7 +64,7 @@ impl Guard {
         matches!(self, Self::HeapBudget | Self::HeapGrowth)
     }
 
-    /// A place in tables by guard, below 9.
+    /// A place in tables by guard, below 10.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize

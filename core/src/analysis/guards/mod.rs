@@ -24,6 +24,8 @@ pub mod heap;
 #[cfg(feature = "telemetry")]
 mod locate;
 #[cfg(feature = "telemetry")]
+mod over_budget;
+#[cfg(feature = "telemetry")]
 mod run;
 mod settings;
 #[cfg(feature = "telemetry")]

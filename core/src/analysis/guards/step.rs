@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::churn::Churn;
 use super::finding::{self, Finding, Listed, Subject, figure};
 use super::growth::Growth;
+use super::over_budget::OverBudget;
 use super::waiting::Waiting;
 use super::{Guard, GuardSettings, Warning};
 use crate::analysis::text::duration;
@@ -55,6 +56,7 @@ pub struct Guards {
     churn: Churn,
     growth: Growth,
     waiting: Waiting,
+    over_budget: OverBudget,
     listed: Listed,
     raised: [u64; Guard::ALL.len()],
     suppressed: u64,
@@ -104,6 +106,7 @@ impl Guards {
             churn: Churn::default(),
             growth: Growth::default(),
             waiting: Waiting::default(),
+            over_budget: OverBudget::default(),
             listed: Listed::default(),
             raised: [0; Guard::ALL.len()],
             suppressed: 0,
@@ -169,6 +172,7 @@ impl Guards {
 
         let mut findings = Vec::new();
         self.misused(input.misuses, &mut findings);
+        self.over_budget.look(input, &mut findings);
         let Some(window) = window.filter(|_| input.level != Level::Off && self.churn.continues(input)) else {
             self.begin_anew(input);
             return self.tell(input, findings);

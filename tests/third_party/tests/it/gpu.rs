@@ -1,6 +1,23 @@
 //! A device of an instance, and the way of texels and buffers back to the CPU.
 
+use std::cell::RefCell;
+
 use wgpu::util::{DeviceExt, TextureDataOrder};
+
+/// What looks at a device.
+type Look = Box<dyn Fn(&wgpu::Device)>;
+
+thread_local! {
+    static AT_THE_END: RefCell<Option<Look>> = const { RefCell::new(None) };
+}
+
+/// Runs `draw`, with `look` called when it reads its picture back.
+pub(crate) fn at_the_end<R>(look: impl Fn(&wgpu::Device) + 'static, draw: impl FnOnce() -> R) -> R {
+    AT_THE_END.set(Some(Box::new(look)));
+    let drawn = draw();
+    AT_THE_END.set(None);
+    drawn
+}
 
 /// Every picture here has this size; a row of its texels needs no padding to be copied.
 pub(crate) const SIZE: wgpu::Extent3d = wgpu::Extent3d { width: 256, height: 192, depth_or_array_layers: 1 };
@@ -76,8 +93,11 @@ impl Gpu {
         self.device.create_texture_with_data(&self.queue, &descriptor, TextureDataOrder::LayerMajor, &texels)
     }
 
-    /// The texels of a 4-byte format, row by row.
+    /// The texels of a 4-byte format, row by row. All that was drawn with is there still: whoever [waits](at_the_end) for that is called.
     pub(crate) fn texels(&self, texture: &wgpu::Texture) -> Vec<u8> {
+        if let Some(look) = &*AT_THE_END.borrow() {
+            look(&self.device);
+        }
         let row = SIZE.width * 4;
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),

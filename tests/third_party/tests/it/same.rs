@@ -3,13 +3,15 @@
 
 use crate::books::Books;
 use crate::draws;
-use crate::gpu::{Gpu, available, plain};
+use crate::gpu::{Gpu, at_the_end, available, plain};
 use crate::support::skipped_without_adapter;
-use engine_vitals::Probe;
 use engine_vitals::instrument::Instrumentation;
 use engine_vitals::monitor::{GpuPassReport, PassTimeMonitor, UntimedPass};
 use engine_vitals::probe::{Context, EventKind, Level, OwnerKind, ResourceKind};
+use engine_vitals::{Probe, Tracker};
 use engine_vitals_third_party::against_wgpu;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 type Draw = fn(wgpu::Instance) -> Vec<u8>;
@@ -43,6 +45,16 @@ fn check(name: &str, draw: Draw, kinds: &[ResourceKind], passes: &[&str]) {
     assert!(bytes == draw_as(name, &books, draw, timed.wrap(plain())), "another output when its passes are timed");
     books.assert_closed();
     assert_timed(&monitor.report(), passes);
+
+    let (tracker, looked) = (Arc::new(Tracker::new()), Rc::new(Cell::new(0)));
+    let instance = Instrumentation::new(tracker.probe()).wrap(plain());
+    let (of_device, count) = (Arc::clone(&tracker), Rc::clone(&looked));
+    let look = move |device: &_| {
+        against_wgpu::assert_reconciled(device, &of_device);
+        count.set(count.get() + 1);
+    };
+    assert!(bytes == at_the_end(look, || draw(instance)), "another output when it is reconciled");
+    assert!(looked.get() > 0, "nobody looked");
 
     let mut inner = Books::open(Level::Counters, false);
     let mut outer = Books::open(Level::Events, false);
@@ -116,6 +128,7 @@ fn cubecl() {
         assert_timed(&monitor.report(), &["(no label)"]);
         against_wgpu::assert_counters(&device, &books.tracker);
         against_wgpu::assert_allocator(&device, &books.tracker);
+        against_wgpu::assert_reconciled(&device, &books.tracker);
     }
 }
 
