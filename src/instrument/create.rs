@@ -1,7 +1,6 @@
 //! Creations: the real object, and the record of the new one with what it keeps alive.
 
 use engine_vitals_core::probe::{New, ResourceKind};
-use web_time::Instant;
 
 use super::device::Device;
 use super::handles::{Handle, Tracked};
@@ -24,13 +23,6 @@ macro_rules! failing {
 pub(super) use failing;
 
 impl Device {
-    /// Compiling takes long enough for its time to be of interest.
-    pub(super) fn timed<R>(make: impl FnOnce() -> R) -> (R, std::time::Duration) {
-        let begun = Instant::now();
-        let made = make();
-        (made, begun.elapsed())
-    }
-
     pub(super) fn shader_module(
         &self,
         descriptor: wgpu::ShaderModuleDescriptor<'_>,
@@ -43,9 +35,10 @@ impl Device {
             New::of(ResourceKind::SHADER_MODULE, 0).label_opt(label),
             invalid::shader_module
         );
+        let new = New::of(ResourceKind::SHADER_MODULE, 0).label_opt(label).begun(self.begun());
         // SAFETY: the checks are those that the program chose, through a safe method or under its own promise.
-        let (real, took) = Self::timed(|| unsafe { self.real.create_shader_module_trusted(descriptor, checks) });
-        self.state.tracked(real, New::of(ResourceKind::SHADER_MODULE, 0).label_opt(label).took(took), Holds::default())
+        let real = unsafe { self.real.create_shader_module_trusted(descriptor, checks) };
+        self.state.tracked(real, new, Holds::default())
     }
 
     /// # Safety
@@ -60,9 +53,9 @@ impl Device {
             New::of(ResourceKind::SHADER_MODULE, 0).label_opt(descriptor.label),
             invalid::shader_module
         );
+        let new = New::of(ResourceKind::SHADER_MODULE, 0).label_opt(descriptor.label).begun(self.begun());
         // SAFETY: the caller vouches for the shader.
-        let (real, took) = Self::timed(|| unsafe { self.real.create_shader_module_passthrough(descriptor.clone()) });
-        let new = New::of(ResourceKind::SHADER_MODULE, 0).label_opt(descriptor.label).took(took);
+        let real = unsafe { self.real.create_shader_module_passthrough(descriptor.clone()) };
         self.state.tracked(real, new, Holds::default())
     }
 

@@ -26,9 +26,9 @@ impl Device {
             invalid::render_pipeline
         );
         let mut parts = Parts { device: self, holds: Holds::default(), call: "Device::create_render_pipeline" };
-        let made =
-            parts.render_pipeline(descriptor).map(|real| Self::timed(|| self.real.create_render_pipeline(&real)));
-        self.pipeline(made, New::render_pipeline().label_opt(descriptor.label), parts.holds, invalid::render_pipeline)
+        let new = New::render_pipeline().label_opt(descriptor.label).begun(self.begun());
+        let made = parts.render_pipeline(descriptor).map(|real| self.real.create_render_pipeline(&real));
+        self.pipeline(made, new, parts.holds, invalid::render_pipeline)
     }
 
     pub(super) fn mesh_pipeline(&self, descriptor: &wgpu::MeshPipelineDescriptor<'_>) -> Tracked<wgpu::RenderPipeline> {
@@ -39,8 +39,8 @@ impl Device {
             invalid::render_pipeline
         );
         let mut parts = Parts { device: self, holds: Holds::default(), call: "Device::create_mesh_pipeline" };
-        let made = parts.mesh_pipeline(descriptor).map(|real| Self::timed(|| self.real.create_mesh_pipeline(&real)));
-        let new = New::of(ResourceKind::OTHER_PIPELINE, 0).label_opt(descriptor.label);
+        let new = New::of(ResourceKind::OTHER_PIPELINE, 0).label_opt(descriptor.label).begun(self.begun());
+        let made = parts.mesh_pipeline(descriptor).map(|real| self.real.create_mesh_pipeline(&real));
         self.pipeline(made, new, parts.holds, invalid::render_pipeline)
     }
 
@@ -55,22 +55,20 @@ impl Device {
             invalid::compute_pipeline
         );
         let mut parts = Parts { device: self, holds: Holds::default(), call: "Device::create_compute_pipeline" };
-        let made =
-            parts.compute_pipeline(descriptor).map(|real| Self::timed(|| self.real.create_compute_pipeline(&real)));
-        self.pipeline(made, New::compute_pipeline().label_opt(descriptor.label), parts.holds, invalid::compute_pipeline)
+        let new = New::compute_pipeline().label_opt(descriptor.label).begun(self.begun());
+        let made = parts.compute_pipeline(descriptor).map(|real| self.real.create_compute_pipeline(&real));
+        self.pipeline(made, new, parts.holds, invalid::compute_pipeline)
     }
 
     fn pipeline<P>(
         &self,
-        made: Option<(P, std::time::Duration)>,
+        made: Option<P>,
         new: New<'_>,
         holds: Holds,
         invalid: impl FnOnce(&wgpu::Device) -> P,
     ) -> Tracked<P> {
-        match made {
-            Some((real, took)) => self.state.tracked(real, new.took(took), holds),
-            None => self.state.tracked(invalid(&self.real), new, holds),
-        }
+        let real = made.unwrap_or_else(|| invalid(&self.real));
+        self.state.tracked(real, new, holds)
     }
 }
 

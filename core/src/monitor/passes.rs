@@ -103,6 +103,9 @@ impl PassTimeMonitor {
     /// The most names that there can be.
     pub const MAX_NAMES: usize = 256;
 
+    /// Bytes that are kept of a name.
+    pub const LONGEST_NAME: usize = 96;
+
     /// A monitor with this name, for 64 names of passes.
     #[must_use]
     pub fn new(id: impl Into<Cow<'static, str>>) -> Self {
@@ -115,7 +118,8 @@ impl PassTimeMonitor {
         Self { names: names.min(Self::MAX_NAMES), ..self }
     }
 
-    /// A pass of that frame took so long. Frames may come in any order. Allocates only for a name that is new.
+    /// A pass of that frame took so long. Frames may come in any order. Allocates only for a name that is new, of which
+    /// [`LONGEST_NAME`](Self::LONGEST_NAME) bytes are kept.
     pub fn pass(&self, frame: u64, name: &str, time: Duration) {
         let mut state = self.state.lock();
         let place = state.place(name, self.names);
@@ -177,6 +181,7 @@ impl PassTimeMonitor {
 impl State {
     /// Where the passes of that name are.
     fn place(&mut self, name: &str, names: usize) -> usize {
+        let name = &name[..name.floor_char_boundary(PassTimeMonitor::LONGEST_NAME)];
         if let Some(&place) = self.places.get(name) {
             return place;
         }
@@ -186,7 +191,8 @@ impl State {
             self.places.insert(name, place);
             return place;
         }
-        self.refused += 1;
+        // A pass may well be called that.
+        self.refused += u64::from(name != PassTimeMonitor::OTHER);
         match self.other {
             Some(place) => place,
             None => {

@@ -101,6 +101,13 @@ fn names_beyond_the_limit_are_others_and_counted() {
     assert_eq!(names, BTreeSet::from(["a", "b", PassTimeMonitor::OTHER]));
     assert_eq!((report.pass("other").unwrap().runs, report.beyond_names), (3, 3));
     assert_eq!(figures(&monitor)["vitals_gpu_pass_names_refused_total"], Some(Value::U64(3)));
+    monitor.pass(1, "other", us(1));
+    assert_eq!(monitor.report().beyond_names, 3, "a pass that is called so is not one too many");
+    let long = "ä".repeat(1_000);
+    let short = PassTimeMonitor::new("passes");
+    short.pass(1, &long, us(1));
+    short.pass(2, &long[..200], us(1));
+    assert_eq!(short.report().passes.iter().map(|pass| (pass.name.len(), pass.runs)).collect::<Vec<_>>(), [(96, 2)]);
     let none = PassTimeMonitor::new("passes").with_names(0);
     none.pass(1, "a", us(1));
     assert_eq!(none.report().pass("other").map(|pass| pass.runs), Some(1));
