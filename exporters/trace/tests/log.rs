@@ -5,6 +5,7 @@
 mod common;
 
 use common::Sink;
+use engine_vitals_core::monitor::HitchMonitor;
 use engine_vitals_core::probe::{Clock, Level, Mark, New, Timestamp};
 use engine_vitals_core::tracker::Tracker;
 use engine_vitals_trace::{EventLog, Options};
@@ -264,4 +265,35 @@ fn a_writer_that_blocks_costs_events_but_neither_hooks_nor_the_end() {
     until("the end", || log.stop());
     assert_eq!((log.delivered(), log.lost()), (9, 92));
     assert_eq!(tally(&sink.lines()), (92, 9));
+}
+
+#[test]
+fn a_frame_that_took_too_long_has_a_line_of_its_own() {
+    let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1_000_000_000));
+    let tracker = Arc::new(Tracker::builder().level(Level::Events).clock(clock).build());
+    let probe = tracker.probe();
+    let monitor = Arc::new(HitchMonitor::new(Arc::clone(&tracker), "hitches"));
+    let frame = |millis| {
+        let packet = probe.packet(probe.lane("main"));
+        hand.advance(Duration::from_millis(millis));
+        monitor.frame(probe.frame_ended(), Some(packet.id()))
+    };
+    (0..40).for_each(|_| assert_eq!(frame(10), None));
+    assert!(frame(100).is_some(), "before the log begins");
+    let sink = Sink::default();
+    let options = on_stop().hitches(Arc::clone(&monitor));
+    let mut log = EventLog::start(Arc::clone(&tracker), sink.clone(), options).unwrap();
+    probe.stalled(Duration::from_millis(80));
+    assert!(frame(100).is_some());
+    assert!(log.stop());
+    let lines: Vec<_> = sink.lines().into_iter().filter(|line| line.get("hitch").is_some()).collect();
+    let cause = json!({"cause": "stalls", "us": 80_000.0, "basis": "measured", "count": 1, "bytes": 0});
+    assert_eq!(
+        lines,
+        [json!({
+            "ts": 1_600, "hitch": 2, "frame": 42, "frameUs": 100_000.0, "typicalUs": 10_000.0, "budgetUs": 20_000.0,
+            "laneId": "main", "packetId": 42, "causes": [cause]
+        })]
+    );
+    assert_eq!(log.delivered() as usize + lines.len(), sink.lines().len(), "it is no event");
 }
