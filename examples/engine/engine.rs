@@ -138,6 +138,11 @@ impl Engine {
         self.healthy().map(|()| asks)
     }
 
+    /// What the last frames took, a line for each part.
+    pub(crate) fn times(&self) -> String {
+        self.vitals.gpu_monitor().window().to_string()
+    }
+
     /// Waits until the GPU has rendered all frames.
     ///
     /// # Errors

@@ -30,7 +30,9 @@ pub(crate) fn run(engine: &mut Engine, options: &Options, stop: &AtomicBool) -> 
         status.frame(engine.frames(), || engine.status());
     }
     status.end();
-    engine.finish()
+    engine.finish()?;
+    print!("{}", engine.times());
+    Ok(())
 }
 
 /// The full size, or three quarters of it in every second stretch of `--resize-every`.

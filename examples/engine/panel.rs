@@ -49,11 +49,21 @@ impl Panel {
             .frame(egui::Frame::window(&context.global_style()).multiply_with_opacity(0.92));
         window.show(context, |ui| {
             ui.set_width(WIDTH);
-            let Figures { gpu_frame, cpu_preparation, cpu_submission, heap_bytes, vram_bytes, resources } =
-                &self.figures;
+            let Figures {
+                gpu_frame,
+                cpu_preparation,
+                cpu_encode,
+                cpu_submission,
+                cpu_present,
+                heap_bytes,
+                vram_bytes,
+                resources,
+            } = &self.figures;
             row(ui, "frame on the GPU", duration(*gpu_frame));
             row(ui, "preparation on the CPU", duration(*cpu_preparation));
+            row(ui, "encoding, part of it", duration(*cpu_encode));
             row(ui, "submission on the CPU", duration(*cpu_submission));
+            row(ui, "presentation on the CPU", duration(*cpu_present));
             self.graph(ui);
             ui.separator();
             row(ui, "heap", known(*heap_bytes));

@@ -47,7 +47,9 @@ pub(crate) fn announce(vitals: &Vitals, options: &Options) {
 pub(crate) struct Figures {
     pub(crate) gpu_frame: Option<Duration>,
     pub(crate) cpu_preparation: Option<Duration>,
+    pub(crate) cpu_encode: Option<Duration>,
     pub(crate) cpu_submission: Option<Duration>,
+    pub(crate) cpu_present: Option<Duration>,
     pub(crate) heap_bytes: Option<u64>,
     pub(crate) vram_bytes: Option<u64>,
     pub(crate) resources: Option<Resources>,
@@ -72,7 +74,9 @@ impl Figures {
         Self {
             gpu_frame: gpu.as_ref().and_then(|report| report.frame_total_duration()),
             cpu_preparation: gpu.as_ref().and_then(|report| report.cpu_preparation_time()),
+            cpu_encode: gpu.as_ref().and_then(|report| report.cpu_encode_time()),
             cpu_submission: gpu.as_ref().and_then(|report| report.cpu_submission_time()),
+            cpu_present: gpu.as_ref().and_then(|report| report.cpu_present_time()),
             heap_bytes: get_currently_allocated_bytes(),
             vram_bytes: vram.map(|report| report.current_usage_bytes),
             resources: cfg!(feature = "instrument").then(|| Resources::of(&vitals.tracker().totals())),
