@@ -44,13 +44,13 @@ pub(super) const STAMPS: u32 = CHUNKS / 2 * (ALIGNMENT as u32 / wgpu::QUERY_SIZE
 const _: () = assert!(STAMPS >= SETS * SET_QUERIES && (SET_QUERIES * wgpu::QUERY_SIZE) as u64 % ALIGNMENT == 0);
 
 impl PassTimer {
-    /// A timer for `device`, whose clock ticks at `period` (see `Queue::get_timestamp_period`). `None` if it has no time stamps, or no memory
-    /// for them, of which the program hears nothing.
+    /// A timer for `device`, whose clock ticks at `period` (see `Queue::get_timestamp_period`). `None` if it has no time stamps, cannot read
+    /// them without waiting, or has no memory for them, of which the program hears nothing.
     pub(crate) fn new(timing: &Arc<PassTiming>, device: &wgpu::Device, period: f32) -> Option<Arc<Self>> {
         static DEVICES: AtomicU64 = AtomicU64::new(0);
         // As for `Timestamps`: none of this is the program's.
         let _ours = Context::current().untracked().enter();
-        if TimestampSupport::of(device.features()) == TimestampSupport::None {
+        if TimestampSupport::of(device.features()) == TimestampSupport::None || waits(&device.adapter_info()) {
             return None;
         }
         let period = Period::new(period)?;
@@ -167,6 +167,17 @@ impl PassTimer {
     }
 }
 
+/// Whether wgpu waits for the GPU when it resolves queries: on an OpenGL that cannot copy them into buffers, which came with 4.4.
+fn waits(info: &wgpu::AdapterInfo) -> bool {
+    info.backend == wgpu::Backend::Gl && gl_version(&info.driver_info).is_none_or(|version| version < (4, 4))
+}
+
+/// The numbers that a version of OpenGL begins with, as in "4.5 (Core Profile) Mesa 22.3.6". That of OpenGL ES does not.
+fn gl_version(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 fn count(names: &[NameId]) -> u32 {
     u32::try_from(names.len()).unwrap_or(0)
 }
@@ -270,5 +281,25 @@ impl Drop for EncoderPasses {
         timing.untimed(UntimedPass::Own, self.own);
         timing.untimed(UntimedPass::Budget, self.beyond_budget);
         timing.untimed(UntimedPass::InFlight, self.beyond_chunks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opengl_that_would_wait_is_told_by_its_version() {
+        for (version, numbers) in [
+            ("4.5 (Core Profile) Mesa 22.3.6", Some((4, 5))),
+            ("4.4.0 NVIDIA 535.54", Some((4, 4))),
+            ("3.3", Some((3, 3))),
+            ("OpenGL ES 3.2 Mesa 22.3.6", None),
+            ("", None),
+            ("4", None),
+            ("99999999999.1", None),
+        ] {
+            assert_eq!(gl_version(version), numbers, "{version:?}");
+        }
     }
 }
