@@ -95,9 +95,11 @@ impl Gpu {
 
     /// The texels of a 4-byte format, row by row. All that was drawn with is there still: whoever [waits](at_the_end) for that is called.
     pub(crate) fn texels(&self, texture: &wgpu::Texture) -> Vec<u8> {
-        if let Some(look) = &*AT_THE_END.borrow() {
-            look(&self.device);
-        }
+        AT_THE_END.with_borrow(|look| {
+            if let Some(look) = look {
+                look(&self.device);
+            }
+        });
         let row = SIZE.width * 4;
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
