@@ -70,7 +70,9 @@ impl HitchLog {
         let mut grown: Vec<_> = own.chain(before).collect();
         grown.sort_by_key(|(grown, before)| (Reverse(grown.growth()), *before));
         let mut passes: Vec<(Evidence, bool)> = Vec::new();
-        for (Grown { frame, name, time, typical }, before) in grown {
+        for (grown, before) in grown {
+            let growth = grown.growth();
+            let Grown { frame, name, time, typical, .. } = grown;
             let known = |(evidence, _): &(Evidence, bool)| evidence.pass.as_ref().is_some_and(|pass| pass.name == name);
             if passes.iter().any(known) {
                 continue;
@@ -78,7 +80,7 @@ impl HitchLog {
             let of = |time| Work { count: 1, time: Some(time), ..Work::default() };
             let evidence = Evidence {
                 cause: HitchCause::GpuPass,
-                time: time.saturating_sub(typical),
+                time: growth,
                 basis: Basis::Measured,
                 work: of(time),
                 typical: of(typical),

@@ -335,6 +335,15 @@ impl HitchLog {
         let hitch = self.judge(facts);
         self.remember(facts);
         let hitch = hitch?;
+        // What a pass has explained of this frame it does not explain of the next.
+        for evidence in &hitch.causes {
+            let same = |grown: &&mut Grown| {
+                evidence.pass.as_ref().is_some_and(|pass| (pass.frame, &pass.name) == (grown.frame, &grown.name))
+            };
+            if let Some(grown) = self.grown.iter_mut().find(same) {
+                grown.used = grown.used.saturating_add(evidence.time);
+            }
+        }
         self.hitches += 1;
         for (cause, tally) in HitchCause::ALL.into_iter().zip(&mut self.tallies) {
             tally.hitches += u64::from(hitch.cause() == cause);

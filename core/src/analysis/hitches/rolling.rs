@@ -45,11 +45,13 @@ pub(super) struct Grown {
     pub(super) name: Arc<str>,
     pub(super) time: Duration,
     pub(super) typical: Duration,
+    /// How much of its growth has explained a hitch already.
+    pub(super) used: Duration,
 }
 
 impl Grown {
     pub(super) fn growth(&self) -> Duration {
-        self.time.saturating_sub(self.typical)
+        self.time.saturating_sub(self.typical).saturating_sub(self.used)
     }
 }
 
@@ -136,14 +138,14 @@ impl Rolling {
     /// follow nothing is known.
     pub(super) fn growth(&self, frame: u64, name: &Arc<str>, time: Duration) -> Option<Grown> {
         let typical = self.typical_pass(name).or_else(|| self.room().map(|_| Duration::ZERO))?;
-        Some(Grown { frame, name: Arc::clone(name), time, typical })
+        Some(Grown { frame, name: Arc::clone(name), time, typical, used: Duration::ZERO })
     }
 
     /// The same of a pass that took far longer than it typically does.
     pub(super) fn grown(&self, frame: u64, name: &Arc<str>, time: Duration) -> Option<Grown> {
         let typical = self.typical_pass(name)?;
         let far = time > typical.saturating_mul(3) / 2 && time.saturating_sub(typical) > GROWN_AT_LEAST;
-        far.then(|| Grown { frame, name: Arc::clone(name), time, typical })
+        far.then(|| Grown { frame, name: Arc::clone(name), time, typical, used: Duration::ZERO })
     }
 
     /// `None` for a pass that is not known.

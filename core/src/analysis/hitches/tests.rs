@@ -130,6 +130,10 @@ fn what_was_waited_for_comes_before_the_waiting() {
     assert_eq!(told(&hitch), [(HitchCause::GpuPass, ms(40)), (HitchCause::Stalls, ms(8))]);
     assert_eq!(hitch.causes[0].pass.as_ref().map(|pass| pass.frame), Some(100));
 
+    // Once it has, it explains no other frame's.
+    let hitch = only(&mut log, &FrameFacts { time: FRAME + ms(50), ..stalled(103, ms(48)) });
+    assert_eq!(told(&hitch), [(HitchCause::Stalls, ms(48))]);
+
     // A driver may wait in the submit.
     let mut log = warm();
     assert_eq!(log.frame(&quiet(100).with_passes(&long)), None);
