@@ -145,13 +145,8 @@ fn seen_everywhere(engine: Engine, trace: &std::path::Path) {
         sum += count;
         let line = format!("vitals_hitches_total{{cause=\"{}\"}} {count}\n", cause.name());
         assert!(metrics.contains(&line), "{line}{metrics}");
-        assert!(
-            cause == HitchCause::Submissions
-                || cause == HitchCause::Destructions
-                || cause == HitchCause::GpuPass
-                || count >= 3,
-            "{line}"
-        );
+        let planted = cause != HitchCause::Submissions && cause != HitchCause::Destructions;
+        assert!(!planted || count > 0, "{line}");
     }
     let lane = [("lane", "main")];
     assert_eq!(table.value("vitals_frames_over_budget_total", &lane).and_then(|value| value.as_u64()), Some(sum));
