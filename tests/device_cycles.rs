@@ -1,7 +1,7 @@
 //! A program that loses its device and takes another, again and again: one lost-callback for each, nothing left in the book, flat memory.
 //!
 //! A hundred times, or as often as `ENGINE_VITALS_SOAK_DEVICES` says; `cargo xtask soak devices` makes it a thousand.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test: helpers fail it and tell of it too")]
 
 mod support;
 

@@ -41,7 +41,8 @@ const ALIGNMENT: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 pub(super) const STAMPS: u32 = CHUNKS / 2 * (ALIGNMENT as u32 / wgpu::QUERY_SIZE);
 
 // So do all chunks: a query set begins at such a multiple.
-const _: () = assert!(STAMPS >= SETS * SET_QUERIES && (SET_QUERIES * wgpu::QUERY_SIZE) as u64 % ALIGNMENT == 0);
+const _: () =
+    assert!(STAMPS >= SETS * SET_QUERIES && ((SET_QUERIES * wgpu::QUERY_SIZE) as u64).is_multiple_of(ALIGNMENT));
 
 impl PassTimer {
     /// A timer for `device`, whose clock ticks at `period` (see `Queue::get_timestamp_period`). `None` if it has no time stamps, cannot read
