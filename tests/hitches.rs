@@ -41,6 +41,7 @@ struct Props {
     bytes: Vec<u8>,
     module: Option<wgpu::ShaderModule>,
     buffers: Vec<wgpu::Buffer>,
+    #[expect(clippy::vec_box, reason = "each is to be a block of its own")]
     blocks: Vec<Box<[u8; 64]>>,
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use engine_vitals_core::monitor::VramResourceMonitor;
 
 use super::*;
-use crate::VramProvider as _;
 use crate::gpu::testing;
 
 fn source<'a>(detected: &'a Detected, name: &str) -> &'a VramSource {

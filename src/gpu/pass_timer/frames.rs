@@ -132,7 +132,7 @@ mod tests {
             let mut finished = Vec::new();
             let mut end = |frames: &mut Frames, number, first, length: u64| {
                 // Every third fails.
-                let span = (length % 3 > 0).then(|| span(1, first, first + length));
+                let span = (!length.is_multiple_of(3)).then(|| span(1, first, first + length));
                 if span.is_some() {
                     told.entry(number).or_default().push((first, first + length));
                 }
@@ -161,7 +161,7 @@ mod tests {
             }
             finished.extend(std::iter::from_fn(|| frames.finished(u64::MAX)));
             let numbers: Vec<u64> = finished.iter().map(|frame| frame.number).collect();
-            let mut sorted = numbers.clone();
+            let mut sorted = numbers;
             sorted.sort_unstable();
             prop_assert!(sorted.iter().eq(submitted.keys()));
             for frame in finished {
