@@ -1,6 +1,6 @@
-//! What `Registry::update` costs the frame.
+//! What `Registry::update` and the watch for hitches cost the frame.
 //!
-//! The baseline is to call the same monitors' `update` and `record` by hand, with no registry: no table, no isolation of panics, no budget.
+//! The baseline of an update is to call the same monitors' `update` and `record` by hand, with no registry: no table, no isolation of panics, no budget.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -12,8 +12,8 @@ use engine_vitals_core::contract::{
     VramProvider,
 };
 use engine_vitals_core::monitor::{
-    AdapterMonitor, FrameMonitor, GpuFrameMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
-    ProcessMemoryMonitor, VramResourceMonitor,
+    AdapterMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
+    PassTimeMonitor, ProcessMemoryMonitor, VramResourceMonitor,
 };
 use engine_vitals_core::probe::{New, Probe, ResourceKind, Ticket};
 use engine_vitals_core::registry::Registry;
@@ -55,7 +55,60 @@ pub(super) fn run(effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
     let thousand: Vec<Arc<dyn ResourceMonitor>> =
         (0..1_000).map(|number| Arc::new(FiveFigures { number }) as Arc<dyn ResourceMonitor>).collect();
     rows.extend(case(effort, "1,000 monitors of five figures", &thousand, 50, 1_000.0, &|| ())?);
+    rows.extend(hitches(effort));
     Ok(rows)
+}
+
+/// What it costs to read what a frame did and to judge it, with the times of twenty passes and without; the feeding of the passes is left out.
+fn hitches(effort: Effort) -> Vec<Row> {
+    const OURS: &str = "HitchMonitor::frame";
+    const PASSES: &str = "20 passes";
+    const PLAIN: &str = "no passes";
+    let tracker = Arc::new(Tracker::new());
+    let _resources = resources(tracker.probe());
+    let passes = Arc::new(PassTimeMonitor::new("passes"));
+    let plain = HitchMonitor::new(Arc::clone(&tracker), "hitches");
+    let timed = HitchMonitor::new(Arc::clone(&tracker), "hitches").with_passes(Arc::clone(&passes));
+    let names: Vec<String> = (0..20).map(|pass| format!("pass {pass}")).collect();
+    let frames = effort.times(2_000);
+    let frame = |monitor: &HitchMonitor, number: u64| {
+        monitor.frame(number, None);
+    };
+    let number = Cell::new(0_u64);
+    let next = || {
+        number.set(number.get() + 1);
+        number.get()
+    };
+    let with_passes = || {
+        let mut spent = 0.0;
+        for _ in 0..frames {
+            let number = next();
+            for (pass, name) in (0_u64..).zip(&names) {
+                passes.pass(number, name, Duration::from_micros(100 + number * (pass + 7) % 13));
+            }
+            passes.frame_complete(number);
+            spent += cpu_ns(1, || frame(&timed, number));
+        }
+        spent / frames as f64 / 1e3
+    };
+    // A reading of the clock is part of each of those: of none of these.
+    let clock = cpu_ns(frames, || {
+        std::hint::black_box(cpu_ns(1, || ()));
+    }) / 2e3;
+    let mut subjects = [
+        Subject::new(PLAIN, || cpu_ns(frames, || frame(&plain, next())) / 1e3),
+        Subject::new(PASSES, || with_passes() - clock),
+    ];
+    let rounds = alternate(effort, &mut subjects);
+    drop(subjects);
+    let counted = here::allocations();
+    (0..frames).for_each(|_| frame(&plain, next()));
+    let allocations = (here::allocations() - counted) as f64 / frames as f64;
+    vec![
+        Row::new(GROUP, PLAIN, OURS, "us", rounds.value(0)).at_most(10.0),
+        Row::new(GROUP, PASSES, OURS, "us", rounds.value(1)).at_most(10.0),
+        Row::new(GROUP, PLAIN, OURS, "allocations", allocations).at_most(0.01),
+    ]
 }
 
 /// A hundred live resources of each of ten kinds, reported from eight threads, as an engine that records on several would.
