@@ -51,8 +51,15 @@ struct Place<'a> {
     backend: wgpu::Backend,
     /// Whether the adapter is a program, of which neither kernel nor driver knows.
     software: bool,
-    nvidia: bool,
+    /// By its number on the PCI bus; 0 where wgpu does not tell.
+    vendor: u32,
+    /// Whether the caller says which device it is, whatever wgpu does.
+    chosen: bool,
 }
+
+/// Numbers of vendors on the PCI bus.
+const AMD: u32 = 0x1002;
+const NVIDIA: u32 = 0x10de;
 
 const NO_HARDWARE: &str = "the adapter is software: it uses the system's memory, and no driver accounts for it";
 
@@ -65,7 +72,8 @@ impl<'a> Place<'a> {
             address: chosen.or_else(|| info.device_pci_bus_id.parse().ok()),
             backend: info.backend,
             software: chosen.is_none() && (info.device_type == wgpu::DeviceType::Cpu || none),
-            nvidia: info.vendor == 0x10de,
+            vendor: info.vendor,
+            chosen: chosen.is_some(),
         }
     }
 
@@ -74,11 +82,18 @@ impl<'a> Place<'a> {
         self.address.map_or_else(|| "a device whose place is not known".to_owned(), |address| address.to_string())
     }
 
-    /// The one of `found` that is this device: by its address, or the only one there is where that is not known.
-    fn pick<T>(&self, found: Vec<T>, address: impl Fn(&T) -> Option<PciAddress>) -> Option<T> {
+    /// Whether NVIDIA's library is worth asking.
+    fn may_be_nvidias(&self) -> bool {
+        self.vendor == NVIDIA || self.chosen
+    }
+
+    /// The one of `found`, which are `vendor`'s, that is this device: by its address, or where that is not known the only one there is, if the
+    /// adapter is of that vendor.
+    fn pick<T>(&self, found: Vec<T>, vendor: u32, address: impl Fn(&T) -> Option<PciAddress>) -> Option<T> {
         match self.address {
             Some(wanted) => found.into_iter().find(|one| address(one) == Some(wanted)),
-            None => <[T; 1]>::try_from(found).ok().map(|[only]| only),
+            None if self.vendor == vendor => <[T; 1]>::try_from(found).ok().map(|[only]| only),
+            None => None,
         }
     }
 }
@@ -122,7 +137,7 @@ fn amdgpu(place: &Place<'_>) -> Outcome {
     }
     let cards = AmdgpuProvider::all_under(place.root);
     let count = cards.len();
-    match place.pick(cards, AmdgpuProvider::address) {
+    match place.pick(cards, AMD, AmdgpuProvider::address) {
         Some(card) => found(refreshed(card), Some("it does not tell one process from another".to_owned())),
         None if count == 0 => {
             Err(format!("no card below {} is run by the driver amdgpu", place.root.join("sys/class/drm").display()))
@@ -138,11 +153,14 @@ fn nvml(place: &Place<'_>) -> Outcome {
     if place.software {
         return Err(NO_HARDWARE.to_owned());
     }
+    if !place.may_be_nvidias() {
+        return Err("the adapter is not one of NVIDIA".to_owned());
+    }
     let devices = NvmlProvider::all().map_err(|error| error.to_string())?;
     let count = devices.len();
-    let device =
-        if place.nvidia || place.address.is_some() { place.pick(devices, NvmlProvider::address) } else { None };
-    let device = device.ok_or_else(|| format!("none of {count} devices of NVIDIA is {}", place.name()))?;
+    let device = place
+        .pick(devices, NVIDIA, NvmlProvider::address)
+        .ok_or_else(|| format!("none of {count} devices of NVIDIA is {}", place.name()))?;
     let device = refreshed(device);
     let unlisted = device.get_vram_usage_bytes().is_none();
     found(device, unlisted.then(|| "the driver does not list this process (in a container it may not)".to_owned()))
@@ -150,7 +168,7 @@ fn nvml(place: &Place<'_>) -> Outcome {
 
 #[cfg(not(feature = "nvml"))]
 fn nvml(place: &Place<'_>) -> Outcome {
-    let needless = if place.nvidia { "" } else { " (for NVIDIA's devices)" };
+    let needless = if place.may_be_nvidias() { "" } else { " (for NVIDIA's devices)" };
     Err(format!("engine-vitals was built without its feature `nvml`{needless}"))
 }
 
@@ -204,4 +222,62 @@ fn metal(_: &wgpu::Device) -> Outcome {
 
 fn without(feature: &str, systems: &str) -> String {
     format!("it takes the feature `{feature}`, on {systems}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device behind OpenGL, which does not tell its place.
+    fn of_vendor(vendor: u32) -> wgpu::AdapterInfo {
+        let info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Gl);
+        wgpu::AdapterInfo { vendor, ..info }
+    }
+
+    /// A tree with so many cards of AMD.
+    fn cards(count: usize) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for card in 0..count {
+            let device = root.path().join(format!("sys/class/drm/card{card}/device"));
+            std::fs::create_dir_all(&device).unwrap();
+            std::fs::write(device.join("uevent"), format!("PCI_SLOT_NAME=0000:0{card}:00.0\n")).unwrap();
+            std::fs::write(device.join("mem_info_vram_used"), "4096\n").unwrap();
+            std::fs::write(device.join("mem_info_vram_total"), "8192\n").unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn a_card_of_amd_is_no_other_vendors_adapter() {
+        let (one, two) = (cards(1), cards(2));
+        let used = |root: &tempfile::TempDir, info: &wgpu::AdapterInfo, options: DetectOptions| {
+            let options = options.root(root.path());
+            amdgpu(&Place::of(info, &options)).map(|(provider, _)| provider.get_vram_device_usage_bytes())
+        };
+        assert_eq!(used(&one, &of_vendor(AMD), DetectOptions::new()), Ok(Some(4_096)), "the only one there is");
+        for vendor in [0x8086, NVIDIA, 0] {
+            let why = used(&one, &of_vendor(vendor), DetectOptions::new()).unwrap_err();
+            assert!(why.contains("none of 1 cards"), "{vendor:#x}: {why}");
+        }
+        let why = used(&two, &of_vendor(AMD), DetectOptions::new()).unwrap_err();
+        assert!(why.contains("none of 2 cards"), "which of them is not known: {why}");
+        let chosen = DetectOptions::new().device("01:00.0".parse().unwrap());
+        assert_eq!(used(&two, &of_vendor(0), chosen), Ok(Some(4_096)), "the one that the caller names");
+        let told = wgpu::AdapterInfo { device_pci_bus_id: "0000:01:00.0".to_owned(), ..of_vendor(0x8086) };
+        assert_eq!(used(&two, &told, DetectOptions::new()), Ok(Some(4_096)), "the one whose place wgpu tells");
+        assert!(used(&one, &told, DetectOptions::new()).is_err());
+    }
+
+    #[cfg(feature = "nvml")]
+    #[test]
+    fn nvidias_library_is_asked_for_nvidias_adapters_alone() {
+        let options = DetectOptions::new();
+        for vendor in [AMD, 0x8086, 0] {
+            let why = nvml(&Place::of(&of_vendor(vendor), &options)).map(drop).unwrap_err();
+            assert_eq!(why, "the adapter is not one of NVIDIA");
+        }
+        if let Err(why) = nvml(&Place::of(&of_vendor(NVIDIA), &options)) {
+            assert_ne!(why, "the adapter is not one of NVIDIA");
+        }
+    }
 }
