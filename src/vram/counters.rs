@@ -100,7 +100,9 @@ impl VramProvider for InternalCountersProvider {
         let mut figures = self.figures.lock();
         let heaps = now.into_iter().map(|(name, bytes)| {
             let before = figures.heaps.iter().find(|heap| heap.name == name).and_then(|heap| heap.peak_bytes);
-            VramHeap { used_bytes: bytes, peak_bytes: before.max(bytes), ..VramHeap::new(name) }
+            let mut heap = VramHeap::new(name);
+            (heap.used_bytes, heap.peak_bytes) = (bytes, before.max(bytes));
+            heap
         });
         let heaps: Vec<_> = heaps.collect();
         figures.heaps = heaps;

@@ -1,11 +1,12 @@
 //! Windows's own account of a device's memory: DXGI.
 
+use engine_vitals_core::contract::VramHeap;
 use windows::Win32::Graphics::Dxgi::{
     CreateDXGIFactory1, DXGI_MEMORY_SEGMENT_GROUP, DXGI_MEMORY_SEGMENT_GROUP_LOCAL,
     DXGI_MEMORY_SEGMENT_GROUP_NON_LOCAL, DXGI_QUERY_VIDEO_MEMORY_INFO, IDXGIAdapter3, IDXGIFactory4,
 };
 
-use super::heaps::{self, Heap, HeapProvider, HeapQuery, Segment};
+use super::heaps::{self, HeapProvider, HeapQuery, Segment};
 use crate::instrument::real_device;
 
 /// The memory of a device behind Direct3D 12, as Windows manages it: what this process uses of the local and of the non-local segments, and
@@ -81,7 +82,7 @@ impl HeapQuery for DxgiSegments {
         "dxgi"
     }
 
-    fn query(&self) -> Option<Vec<Heap>> {
+    fn query(&self) -> Option<Vec<VramHeap>> {
         let local = self.segment(DXGI_MEMORY_SEGMENT_GROUP_LOCAL);
         let other = self.segment(DXGI_MEMORY_SEGMENT_GROUP_NON_LOCAL);
         Some(heaps::of_dxgi(local, other, self.dedicated, self.shared))

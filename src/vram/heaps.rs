@@ -12,22 +12,8 @@ pub trait HeapQuery: Debug + Send + Sync {
     fn source(&self) -> &'static str;
 
     /// The heaps as they are now, in an order that stays; `None` if the API does not answer.
-    fn query(&self) -> Option<Vec<Heap>>;
-}
-
-/// One heap or segment as an API gives it: plain numbers. What the API does not know is `None`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heap {
-    /// What it is called.
-    pub name: String,
-    /// Whether it is the device's own memory, rather than the system's.
-    pub local: bool,
-    /// Bytes that this process uses of it.
-    pub used: Option<u64>,
-    /// Bytes of it that this process may use.
-    pub budget: Option<u64>,
-    /// Bytes that it holds.
-    pub capacity: Option<u64>,
+    /// Peaks are not asked for: the provider keeps its own.
+    fn query(&self) -> Option<Vec<VramHeap>>;
 }
 
 /// The memory that this process uses on a device, heap by heap, as a graphics API tells it.
@@ -44,8 +30,9 @@ pub struct HeapProvider<Q> {
 
 #[derive(Debug, Default)]
 struct Kept {
-    heaps: Vec<Heap>,
-    /// By heap, in the heaps' order.
+    /// With their peaks.
+    heaps: Vec<VramHeap>,
+    /// By heap, in the heaps' order; they stay when the API does not answer.
     peaks: Vec<Option<u64>>,
     peak: Option<u64>,
 }
@@ -70,7 +57,7 @@ impl<Q: HeapQuery> HeapProvider<Q> {
         &self.query
     }
 
-    fn sum(&self, figure: fn(&Heap) -> Option<u64>) -> Option<u64> {
+    fn sum(&self, figure: fn(&VramHeap) -> Option<u64>) -> Option<u64> {
         sum(&self.kept.lock().heaps, figure)
     }
 }
@@ -82,15 +69,16 @@ impl<Q: HeapQuery> VramProvider for HeapProvider<Q> {
 
     fn refresh(&self) {
         // Outside the lock: the API may take milliseconds, and readers are to find the last figures meanwhile.
-        let heaps = self.query.query().unwrap_or_default();
+        let mut heaps = self.query.query().unwrap_or_default();
         let mut kept = self.kept.lock();
         if kept.peaks.len() < heaps.len() {
             kept.peaks.resize(heaps.len(), None);
         }
-        for (peak, heap) in kept.peaks.iter_mut().zip(&heaps) {
-            *peak = (*peak).max(heap.used);
+        for (peak, heap) in kept.peaks.iter_mut().zip(&mut heaps) {
+            *peak = (*peak).max(heap.used_bytes);
+            heap.peak_bytes = *peak;
         }
-        kept.peak = kept.peak.max(sum(&heaps, |heap| heap.used));
+        kept.peak = kept.peak.max(sum(&heaps, |heap| heap.used_bytes));
         kept.heaps = heaps;
     }
 
@@ -99,7 +87,7 @@ impl<Q: HeapQuery> VramProvider for HeapProvider<Q> {
     }
 
     fn get_vram_usage_bytes(&self) -> Option<u64> {
-        self.sum(|heap| heap.used)
+        self.sum(|heap| heap.used_bytes)
     }
 
     fn get_vram_peak_bytes(&self) -> Option<u64> {
@@ -107,30 +95,23 @@ impl<Q: HeapQuery> VramProvider for HeapProvider<Q> {
     }
 
     fn get_vram_capacity_bytes(&self) -> Option<u64> {
-        self.sum(|heap| heap.capacity)
+        self.sum(|heap| heap.capacity_bytes)
     }
 
     fn get_vram_budget_bytes(&self) -> Option<u64> {
-        self.sum(|heap| heap.budget)
+        self.sum(|heap| heap.budget_bytes)
     }
 
     fn get_vram_heaps(&self) -> Vec<VramHeap> {
-        let kept = self.kept.lock();
-        let heaps = kept.heaps.iter().zip(&kept.peaks).map(|(heap, &peak)| VramHeap {
-            used_bytes: heap.used,
-            peak_bytes: peak,
-            budget_bytes: heap.budget,
-            capacity_bytes: heap.capacity,
-            ..VramHeap::new(heap.name.clone())
-        });
-        heaps.collect()
+        self.kept.lock().heaps.clone()
     }
 }
 
 /// Over the device's own heaps, or over all where it has none of its own.
-fn sum(heaps: &[Heap], figure: fn(&Heap) -> Option<u64>) -> Option<u64> {
-    let own = heaps.iter().any(|heap| heap.local);
-    let mut counted = heaps.iter().filter(|heap| heap.local || !own).peekable();
+fn sum(heaps: &[VramHeap], figure: fn(&VramHeap) -> Option<u64>) -> Option<u64> {
+    let own = |heap: &VramHeap| heap.local == Some(true);
+    let all = !heaps.iter().any(own);
+    let mut counted = heaps.iter().filter(|heap| all || own(heap)).peekable();
     counted.peek()?;
     counted.try_fold(0, |sum: u64, heap| sum.checked_add(figure(heap)?))
 }
@@ -140,19 +121,18 @@ fn sum(heaps: &[Heap], figure: fn(&Heap) -> Option<u64>) -> Option<u64> {
     test,
     all(feature = "vulkan", any(windows, target_os = "linux", target_os = "android", target_os = "freebsd"))
 ))]
-pub(super) fn of_vulkan(heaps: &[(u64, bool)], usages_and_budgets: Option<(&[u64], &[u64])>) -> Vec<Heap> {
-    let heap = |(index, &(size, local)): (usize, &(u64, bool))| {
+pub(super) fn of_vulkan(heaps: &[(u64, bool)], usages_and_budgets: Option<(&[u64], &[u64])>) -> Vec<VramHeap> {
+    let of = |(index, &(size, local)): (usize, &(u64, bool))| {
         let (usages, budgets) = usages_and_budgets.unwrap_or_default();
-        Heap {
-            name: format!("{}-{index}", if local { "device" } else { "host" }),
-            local,
-            used: usages.get(index).copied(),
-            // The specification forbids a budget of 0; a driver that writes one has none for this heap.
-            budget: budgets.get(index).copied().filter(|&budget| budget > 0),
-            capacity: Some(size),
-        }
+        let mut heap = VramHeap::new(format!("{}-{index}", if local { "device" } else { "host" }));
+        heap.local = Some(local);
+        heap.used_bytes = usages.get(index).copied();
+        // The specification forbids a budget of 0; a driver that writes one has none for this heap.
+        heap.budget_bytes = budgets.get(index).copied().filter(|&budget| budget > 0);
+        heap.capacity_bytes = Some(size);
+        heap
     };
-    heaps.iter().enumerate().map(heap).collect()
+    heaps.iter().enumerate().map(of).collect()
 }
 
 /// What DXGI says of one of an adapter's two segment groups.
@@ -167,16 +147,15 @@ pub(super) struct Segment {
 /// it may share. Where an adapter has little or no memory of its own, its local segments lie in the system's, and their capacity is not
 /// that of its own memory: the budget is larger.
 #[cfg(any(test, all(feature = "dx12", windows)))]
-pub(super) fn of_dxgi(local: Option<Segment>, other: Option<Segment>, dedicated: u64, shared: u64) -> Vec<Heap> {
-    let heap = |name: &str, is_local, segment: Option<Segment>, capacity: u64| {
+pub(super) fn of_dxgi(local: Option<Segment>, other: Option<Segment>, dedicated: u64, shared: u64) -> Vec<VramHeap> {
+    let heap = |name: &'static str, is_local, segment: Option<Segment>, capacity: u64| {
         let budget = segment.map(|segment| segment.budget).filter(|&budget| budget > 0);
-        Heap {
-            name: name.to_owned(),
-            local: is_local,
-            used: segment.map(|segment| segment.used),
-            budget,
-            capacity: Some(capacity).filter(|&capacity| capacity > 0 && Some(capacity) >= budget),
-        }
+        let mut heap = VramHeap::new(name);
+        heap.local = Some(is_local);
+        heap.used_bytes = segment.map(|segment| segment.used);
+        heap.budget_bytes = budget;
+        heap.capacity_bytes = Some(capacity).filter(|&capacity| capacity > 0 && Some(capacity) >= budget);
+        heap
     };
     vec![heap("local", true, local, dedicated), heap("non-local", false, other, shared)]
 }
@@ -184,14 +163,12 @@ pub(super) fn of_dxgi(local: Option<Segment>, other: Option<Segment>, dedicated:
 /// Metal's one: what the device has allocated, and how much it should at most (`recommendedMaxWorkingSetSize`). What its memory holds is
 /// not to be had: mostly it is the system's.
 #[cfg(any(test, all(feature = "metal", target_vendor = "apple")))]
-pub(super) fn of_metal(allocated: u64, recommended: u64) -> Vec<Heap> {
-    vec![Heap {
-        name: "device".to_owned(),
-        local: true,
-        used: Some(allocated),
-        budget: Some(recommended).filter(|&bytes| bytes > 0),
-        capacity: None,
-    }]
+pub(super) fn of_metal(allocated: u64, recommended: u64) -> Vec<VramHeap> {
+    let mut heap = VramHeap::new("device");
+    heap.local = Some(true);
+    heap.used_bytes = Some(allocated);
+    heap.budget_bytes = Some(recommended).filter(|&bytes| bytes > 0);
+    vec![heap]
 }
 
 #[cfg(test)]
@@ -202,18 +179,18 @@ mod tests {
 
     /// Answers one after the other; the last is given first.
     #[derive(Debug)]
-    struct Planned(Mutex<Vec<Option<Vec<Heap>>>>);
+    struct Planned(Mutex<Vec<Option<Vec<VramHeap>>>>);
 
     impl HeapQuery for Planned {
         fn source(&self) -> &'static str {
             "planned"
         }
-        fn query(&self) -> Option<Vec<Heap>> {
+        fn query(&self) -> Option<Vec<VramHeap>> {
             self.0.lock().pop().flatten()
         }
     }
 
-    fn provider(mut answers: Vec<Option<Vec<Heap>>>) -> HeapProvider<Planned> {
+    fn provider(mut answers: Vec<Option<Vec<VramHeap>>>) -> HeapProvider<Planned> {
         answers.reverse();
         HeapProvider::of(Planned(Mutex::new(answers)))
     }
@@ -257,7 +234,11 @@ mod tests {
         assert_eq!(figures(&provider), [None, None, None, Some(GIB)]);
         assert_eq!(provider.get_vram_heaps()[1].capacity_bytes, Some(2 * GIB));
         let zero = of_vulkan(&[(GIB, true)], Some((&[0], &[0])));
-        assert_eq!((zero[0].used, zero[0].budget), (Some(0), None), "nothing used is a measure, no budget is none");
+        assert_eq!(
+            (zero[0].used_bytes, zero[0].budget_bytes),
+            (Some(0), None),
+            "nothing used is a measure, no budget is none"
+        );
     }
 
     #[test]
@@ -275,19 +256,19 @@ mod tests {
         assert_eq!(provider.get_vram_heaps()[1].capacity_bytes, Some(16 * GIB));
 
         let integrated = of_dxgi(segment(5, 7 * GIB), segment(0, 0), 128 << 20, 8 * GIB);
-        assert_eq!((integrated[0].budget, integrated[0].capacity), (Some(7 * GIB), None));
-        assert_eq!((integrated[1].used, integrated[1].budget), (Some(0), None));
+        assert_eq!((integrated[0].budget_bytes, integrated[0].capacity_bytes), (Some(7 * GIB), None));
+        assert_eq!((integrated[1].used_bytes, integrated[1].budget_bytes), (Some(0), None));
         let silent = of_dxgi(None, None, 0, 0);
-        assert!(silent.iter().all(|heap| (heap.used, heap.budget, heap.capacity) == (None, None, None)));
+        assert!(silent.iter().all(|heap| [heap.used_bytes, heap.budget_bytes, heap.capacity_bytes] == [None; 3]));
     }
 
     #[test]
     fn an_unknown_part_makes_the_sum_unknown() {
         let mut heaps = of_vulkan(&[(GIB, true), (GIB, true)], Some((&[1, 2], &[0, GIB])));
-        assert_eq!((sum(&heaps, |heap| heap.used), sum(&heaps, |heap| heap.budget)), (Some(3), None));
-        heaps[0].used = Some(u64::MAX);
-        assert_eq!(sum(&heaps, |heap| heap.used), None, "a sum that no number holds");
-        assert_eq!(sum(&[], |heap| heap.used), None);
+        assert_eq!((sum(&heaps, |heap| heap.used_bytes), sum(&heaps, |heap| heap.budget_bytes)), (Some(3), None));
+        heaps[0].used_bytes = Some(u64::MAX);
+        assert_eq!(sum(&heaps, |heap| heap.used_bytes), None, "a sum that no number holds");
+        assert_eq!(sum(&[], |heap| heap.used_bytes), None);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What Metal says of a device's memory.
 
+use engine_vitals_core::contract::VramHeap;
 use objc2_metal::MTLDevice as _;
 
-use super::heaps::{self, Heap, HeapProvider, HeapQuery};
+use super::heaps::{self, HeapProvider, HeapQuery};
 use crate::instrument::real_device;
 
 /// The memory that this process has allocated on a device behind Metal, and how much the device should have at most: Metal's
@@ -42,7 +43,7 @@ impl HeapQuery for MetalDevice {
         "metal"
     }
 
-    fn query(&self) -> Option<Vec<Heap>> {
+    fn query(&self) -> Option<Vec<VramHeap>> {
         let (allocated, recommended) = self.numbers()?;
         Some(heaps::of_metal(allocated, recommended))
     }

@@ -38,7 +38,7 @@ pub use dxgi::{DxgiProvider, DxgiSegments, NoDxgi};
 pub use engine_vitals_core::vram::{AmdgpuProvider, DrmFdinfoProvider, NoPciAddress, PciAddress};
 #[cfg(feature = "nvml")]
 pub use engine_vitals_core::vram::{NoNvml, NvmlProvider};
-pub use heaps::{Heap, HeapProvider, HeapQuery};
+pub use heaps::{HeapProvider, HeapQuery};
 #[cfg(all(feature = "metal", target_vendor = "apple"))]
 pub use metal::{MetalDevice, MetalProvider};
 #[cfg(not(feature = "telemetry"))]

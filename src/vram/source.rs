@@ -73,6 +73,8 @@ pub struct VramKnowledge {
     pub device_used: bool,
     /// Heaps that it tells apart.
     pub heaps: usize,
+    /// How busy the device is, for all processes.
+    pub busy: bool,
     /// Engines whose time it tells.
     pub engines: usize,
 }
@@ -86,6 +88,7 @@ impl VramKnowledge {
             budget: provider.get_vram_budget_bytes().is_some(),
             capacity: provider.get_vram_capacity_bytes().is_some(),
             device_used: provider.get_vram_device_usage_bytes().is_some(),
+            busy: provider.get_device_busy_ratio().is_some(),
             heaps: provider.get_vram_heaps().len(),
             engines: provider.get_engines_busy().len(),
         }
@@ -99,6 +102,7 @@ impl fmt::Display for VramKnowledge {
             (self.budget, "budget"),
             (self.capacity, "capacity"),
             (self.device_used, "used by all processes"),
+            (self.busy, "how busy it is"),
         ];
         let mut words: Vec<_> = flags.iter().filter(|(known, _)| *known).map(|(_, word)| (*word).to_owned()).collect();
         for (count, what) in [(self.heaps, "heaps"), (self.engines, "engines")] {

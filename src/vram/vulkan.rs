@@ -1,8 +1,9 @@
 //! Vulkan's heaps: `VK_EXT_memory_budget`.
 
 use ash::vk;
+use engine_vitals_core::contract::VramHeap;
 
-use super::heaps::{self, Heap, HeapProvider, HeapQuery};
+use super::heaps::{self, HeapProvider, HeapQuery};
 use crate::instrument::real_device;
 
 /// The heaps of a device behind Vulkan: their sizes, and by `VK_EXT_memory_budget` how much of each this process uses and may use.
@@ -81,7 +82,7 @@ impl HeapQuery for VulkanHeaps {
         "vulkan"
     }
 
-    fn query(&self) -> Option<Vec<Heap>> {
+    fn query(&self) -> Option<Vec<VramHeap>> {
         with_physical_device(&self.device, |instance, physical| {
             let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
             let memory = match self.budgets {

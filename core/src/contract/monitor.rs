@@ -184,6 +184,12 @@ pub trait VramProvider: Send + Sync + Debug {
         Vec::new()
     }
 
+    /// Share of the time that the device was busy of late, for all processes: from 0 to 1. Over how long is the driver's choice, mostly less than
+    /// a second.
+    fn get_device_busy_ratio(&self) -> Option<f64> {
+        None
+    }
+
     /// How long this process has kept each engine of the device busy, where the source knows. Allocates.
     fn get_engines_busy(&self) -> Vec<EngineBusy> {
         Vec::new()

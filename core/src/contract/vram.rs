@@ -5,9 +5,12 @@ use std::time::Duration;
 
 /// One heap, segment or region of a device's memory. A figure that the source does not have is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VramHeap {
     /// What the source calls it.
     pub name: Cow<'static, str>,
+    /// Whether it is the device's own memory, rather than the system's.
+    pub local: Option<bool>,
     /// Bytes in use.
     pub used_bytes: Option<u64>,
     /// The most bytes that were ever seen in use at a refresh.
@@ -22,12 +25,20 @@ impl VramHeap {
     /// A heap of which nothing is known but its name.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), used_bytes: None, peak_bytes: None, budget_bytes: None, capacity_bytes: None }
+        Self {
+            name: name.into(),
+            local: None,
+            used_bytes: None,
+            peak_bytes: None,
+            budget_bytes: None,
+            capacity_bytes: None,
+        }
     }
 }
 
 /// How long a process has kept an engine of a device busy: the 3D engine, the copy engine, a video decoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EngineBusy {
     /// What the source calls it.
     pub name: Cow<'static, str>,
@@ -35,6 +46,14 @@ pub struct EngineBusy {
     pub busy: Duration,
     /// How many engines of this name the device has.
     pub count: u64,
+}
+
+impl EngineBusy {
+    /// An engine, of which the device has one, that was busy for so long.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, busy: Duration) -> Self {
+        Self { name: name.into(), busy, count: 1 }
+    }
 }
 
 /// One allocation of memory, as an allocator inside the process has given it out.

@@ -90,6 +90,13 @@ impl ResourceMonitor for VramResourceMonitor {
         ] {
             series.gauge(name, Unit::Bytes, help).label("source", self.source);
         }
+        series
+            .gauge(
+                "vitals_gpu_busy_ratio",
+                Unit::Ratio,
+                "Share of the time that the adapter was busy of late for all processes, as this source has it",
+            )
+            .label("source", self.source);
         self.parts.lock().describe(series, self.source);
     }
 
@@ -100,7 +107,8 @@ impl ResourceMonitor for VramResourceMonitor {
             .push(provider.get_vram_peak_bytes())
             .push(provider.get_vram_budget_bytes())
             .push(provider.get_vram_capacity_bytes())
-            .push(provider.get_vram_device_usage_bytes());
+            .push(provider.get_vram_device_usage_bytes())
+            .push(provider.get_device_busy_ratio());
         self.parts.lock().record(row);
     }
 
@@ -142,6 +150,7 @@ mod tests {
     struct Known {
         used: Option<u64>,
         device: Option<u64>,
+        busy: Option<f64>,
         reserved: Option<u64>,
         heaps: Vec<VramHeap>,
         engines: Vec<EngineBusy>,
@@ -163,6 +172,9 @@ mod tests {
         }
         fn get_vram_device_usage_bytes(&self) -> Option<u64> {
             self.0.lock().device
+        }
+        fn get_device_busy_ratio(&self) -> Option<f64> {
+            self.0.lock().busy
         }
         fn get_vram_reserved_bytes(&self) -> Option<u64> {
             self.0.lock().reserved
@@ -241,6 +253,7 @@ mod tests {
         let heap = |name: &'static str, used| VramHeap { used_bytes: Some(used), ..VramHeap::new(name) };
         *source.0.lock() = Known {
             device: Some(9),
+            busy: Some(0.25),
             heaps: vec![VramHeap {
                 budget_bytes: Some(7),
                 capacity_bytes: Some(8),
@@ -256,6 +269,7 @@ mod tests {
             ("vram_used_bytes{test}", MIB),
             ("vram_capacity_bytes{test}", 4.0 * MIB),
             ("vram_device_used_bytes{test}", 9.0),
+            ("gpu_busy_ratio{test}", 0.25),
         ];
         let first = [
             ("vram_heap_used_bytes{test,a}", 5.0),
@@ -277,7 +291,7 @@ mod tests {
             ("vram_heap_used_bytes{test,b}", 1.0),
         ];
         assert_eq!(present(&monitor), named(&now), "what is not told of any more is absent");
-        let names: Vec<_> = recorded(&monitor).into_iter().skip(5).map(|(name, _)| name).collect();
+        let names: Vec<_> = recorded(&monitor).into_iter().skip(6).map(|(name, _)| name).collect();
         assert_eq!(names[4], "gpu_engine_busy_seconds_total{test,copy}", "and keeps its place");
     }
 
@@ -289,7 +303,7 @@ mod tests {
         monitor.update();
         monitor.update();
         let figures = recorded(&monitor);
-        assert_eq!(figures.len(), 5 + 4 * MOST + 1);
+        assert_eq!(figures.len(), 6 + 4 * MOST + 1);
         assert_eq!(figures.last().unwrap(), &("label_overflow_total{vram}".to_owned(), Some(Value::U64(5))));
     }
 }

@@ -29,6 +29,7 @@ pub struct AmdgpuProvider {
 #[derive(Debug, Clone, Copy, Default)]
 struct Figures {
     regions: [Region; REGIONS.len()],
+    /// At most 100.
     busy_percent: Option<u8>,
 }
 
@@ -87,12 +88,6 @@ impl AmdgpuProvider {
         self.address
     }
 
-    /// Share of the time that the device was busy of late, in percent, for all processes.
-    #[must_use]
-    pub fn busy_percent(&self) -> Option<u8> {
-        self.figures.lock().busy_percent
-    }
-
     fn own_memory(&self) -> Region {
         self.figures.lock().regions[0]
     }
@@ -131,11 +126,16 @@ impl VramProvider for AmdgpuProvider {
         self.own_memory().total
     }
 
+    fn get_device_busy_ratio(&self) -> Option<f64> {
+        self.figures.lock().busy_percent.map(|percent| f64::from(percent) / 100.0)
+    }
+
     fn get_vram_heaps(&self) -> Vec<VramHeap> {
         let regions = self.figures.lock().regions;
         let named = REGIONS.iter().zip(regions).filter(|(_, region)| region.used.is_some() || region.total.is_some());
         named
             .map(|(&(name, _), region)| VramHeap {
+                local: Some(name != "gtt"),
                 used_bytes: region.used,
                 peak_bytes: region.peak,
                 capacity_bytes: region.total,
@@ -191,7 +191,7 @@ mod tests {
             (card.get_vram_device_usage_bytes(), card.get_vram_capacity_bytes()),
             (Some(1 << 30), Some(17_163_091_968))
         );
-        assert_eq!(card.busy_percent(), Some(37));
+        assert_eq!(card.get_device_busy_ratio(), Some(0.37));
         let heaps = card.get_vram_heaps();
         let names: Vec<_> = heaps.iter().map(|heap| (heap.name.as_ref(), heap.used_bytes)).collect();
         assert_eq!(names, [("vram", Some(1 << 30)), ("visible-vram", Some(4_096)), ("gtt", Some(8_192))]);
@@ -205,7 +205,7 @@ mod tests {
         card.refresh();
         plant(root.path(), "card0", &[("mem_info_vram_used", "-1\n"), ("gpu_busy_percent", "4000000000\n")]);
         card.refresh();
-        assert_eq!((card.get_vram_device_usage_bytes(), card.busy_percent()), (None, None));
+        assert_eq!((card.get_vram_device_usage_bytes(), card.get_device_busy_ratio()), (None, None));
         assert_eq!(
             (card.get_vram_heaps()[0].peak_bytes, card.get_vram_capacity_bytes()),
             (Some(1 << 30), Some(17_163_091_968))

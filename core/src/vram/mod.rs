@@ -20,3 +20,10 @@ pub use device::{NoPciAddress, PciAddress};
 pub use drm::DrmFdinfoProvider;
 #[cfg(feature = "nvml")]
 pub use nvml::{NoNvml, NvmlProvider};
+
+/// Names a test that this machine cannot run, past the capture of its output, so that the log has every one to count.
+#[cfg(test)]
+fn skipped(test: &str, why: &str) {
+    use std::io::Write as _;
+    std::io::stderr().write_all(format!("SKIPPED: {test}: {why}\n").as_bytes()).unwrap();
+}
