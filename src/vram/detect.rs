@@ -123,6 +123,8 @@ fn drm(place: &Place<'_>) -> Outcome {
     }
     let lacks = if provider.get_vram_heaps().is_empty() {
         Some("the kernel's driver tells nothing of memory".to_owned())
+    } else if provider.files_beyond() > 0 {
+        Some(format!("too many clients: {} open files are passed over", provider.files_beyond()))
     } else if place.address.is_none() {
         Some("the backend does not tell which device it is: all that this process has open count together".to_owned())
     } else {

@@ -1,7 +1,7 @@
 //! What Linux's graphics drivers say of this process: `/proc/self/fdinfo`.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +18,8 @@ const MOST_BYTES: u64 = 64 << 10;
 const MOST_FILES: usize = 65_536;
 /// Regions, and engines, of one client and of all together: drivers have less than ten.
 const MOST_NAMES: usize = 64;
-/// Clients whose engines' times are kept apart; those that went first are summed up when there are more.
+/// Clients that are read in one refresh, and clients whose engines' times are kept apart; of the latter, those that went first are summed up
+/// when there are more.
 const MOST_CLIENTS: usize = 1_024;
 
 /// The memory that this process uses on a graphics device, and the time that it keeps the device's engines busy, as the kernel's driver
@@ -26,13 +27,15 @@ const MOST_CLIENTS: usize = 1_024;
 ///
 /// An open device is a client. One client may be open under several file descriptors, of which one counts; several clients add up. The
 /// format is that of the kernel's documentation, "DRM client usage stats": `drm-resident-<region>`, or where a driver is older than
-/// that key, `drm-memory-<region>`, in bytes, KiB or MiB; `drm-engine-<engine>` in nanoseconds.
+/// that key, `drm-memory-<region>`, in bytes, KiB or MiB; `drm-engine-<engine>` in nanoseconds. Drivers that count an engine's cycles and not its
+/// time (xe: `drm-cycles-<engine>`) have no engines here: how long a cycle is they do not tell.
 ///
 /// The usage is what is resident in the device's own memory (the regions `vram*` and `local*`); on a device without any, all but the
 /// region `cpu`. There is neither a budget nor a capacity. A software GPU is no client, and every figure is absent. The time of engines is that
 /// of all clients since the first refresh that saw them, of those that were closed too, so that it only grows.
 ///
-/// A refresh looks at all open files of the process, a microsecond each, once a second on the sampler thread by default.
+/// A refresh looks at all open files of the process, a microsecond each, once a second on the sampler thread by default. It reads at most 1,024
+/// clients among at most 65,536 files: the figures are of those, and the files beyond are counted ([`files_beyond`](Self::files_beyond)).
 #[derive(Debug)]
 pub struct DrmFdinfoProvider {
     root: PathBuf,
@@ -53,6 +56,7 @@ struct State {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Usage {
     clients: usize,
+    files_beyond: u64,
     /// Bytes resident by region.
     regions: BTreeMap<String, u64>,
 }
@@ -108,6 +112,13 @@ impl DrmFdinfoProvider {
     pub fn clients(&self) -> usize {
         self.state.lock().usage.clients
     }
+
+    /// How many open files the last refresh passed over because there were too many clients or too many files: devices, or of an unknown kind. 0
+    /// in all but broken programs; beyond it the figures are too small.
+    #[must_use]
+    pub fn files_beyond(&self) -> u64 {
+        self.state.lock().usage.files_beyond
+    }
 }
 
 impl VramProvider for DrmFdinfoProvider {
@@ -116,8 +127,8 @@ impl VramProvider for DrmFdinfoProvider {
     }
 
     fn refresh(&self) {
-        let clients = read(&self.root, self.device);
-        let usage = Usage::of(&clients);
+        let (clients, files_beyond) = read(&self.root, self.device);
+        let usage = Usage { files_beyond, ..Usage::of(&clients) };
         let mut state = self.state.lock();
         for (region, &bytes) in &usage.regions {
             if let Some(peak) = entry(&mut state.peaks, region) {
@@ -145,7 +156,12 @@ impl VramProvider for DrmFdinfoProvider {
         let state = self.state.lock();
         let heap = |(region, &bytes): (&String, &u64)| {
             let peak = state.peaks.get(region).copied();
-            VramHeap { used_bytes: Some(bytes), peak_bytes: peak, ..VramHeap::new(region.clone()) }
+            VramHeap {
+                local: is_local(region),
+                used_bytes: Some(bytes),
+                peak_bytes: peak,
+                ..VramHeap::new(region.clone())
+            }
         };
         state.usage.regions.iter().map(heap).collect()
     }
@@ -180,7 +196,20 @@ impl Usage {
             let regions = self.regions.iter().filter(|(region, _)| wanted(region));
             regions.map(|(_, &bytes)| bytes).reduce(u64::saturating_add)
         };
-        of(|region| region.starts_with("vram") || region.starts_with("local")).or_else(|| of(|region| region != "cpu"))
+        of(|region| is_local(region) == Some(true)).or_else(|| of(|region| region != "cpu"))
+    }
+}
+
+/// Whether a region is the device's own memory; `None` where its name does not tell.
+fn is_local(region: &str) -> Option<bool> {
+    let begins = |names: &[&str]| names.iter().any(|name| region.starts_with(name));
+    if begins(&["vram", "local"]) { Some(true) } else { begins(&["cpu", "gtt", "system"]).then_some(false) }
+}
+
+impl Client {
+    /// `None` for a client without a number.
+    fn key(&self) -> Option<ClientKey> {
+        Some((self.device, self.id?))
     }
 }
 
@@ -190,11 +219,11 @@ impl Engines {
         // Clients without a number cannot be told from one another: their sum is not let sink.
         let mut nameless: BTreeMap<String, u64> = BTreeMap::new();
         for client in clients {
-            let Some(id) = client.id else {
+            let Some(key) = client.key() else {
                 add(&mut nameless, &client.engines);
                 continue;
             };
-            let kept = self.clients.entry((client.device, id)).or_default();
+            let kept = self.clients.entry(key).or_default();
             for (engine, &busy) in &client.engines {
                 if let Some(most) = entry(kept, engine) {
                     *most = busy.max(*most);
@@ -202,11 +231,12 @@ impl Engines {
             }
         }
         // The lowest numbers are the oldest clients'.
-        while self.clients.len() > MOST_CLIENTS {
-            let here =
-                |key: &ClientKey| clients.iter().any(|client| client.id == Some(key.1) && client.device == key.0);
-            let Some(gone) = self.clients.keys().find(|key| !here(key)).copied() else { break };
-            if let Some(engines) = self.clients.remove(&gone) {
+        let excess = self.clients.len().saturating_sub(MOST_CLIENTS);
+        if excess > 0 {
+            let here: BTreeSet<ClientKey> = clients.iter().filter_map(Client::key).collect();
+            // Of those that are here there are no more than that, so that there are always enough others.
+            let gone: Vec<_> = self.clients.keys().filter(|key| !here.contains(key)).take(excess).copied().collect();
+            for engines in gone.iter().filter_map(|key| self.clients.remove(key)) {
                 add(&mut self.ended, &engines);
             }
         }
@@ -242,22 +272,31 @@ fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str) -> Option
     map.get_mut(name)
 }
 
-/// The clients of the device that this process has open, each once.
-fn read(root: &Path, device: Option<PciAddress>) -> Vec<Client> {
+/// The clients of the device that this process has open, each once, and how many files are beyond those that are read.
+fn read(root: &Path, device: Option<PciAddress>) -> (Vec<Client>, u64) {
     let mut nameless = Vec::new();
     let (links, infos) = (root.join("proc/self/fd"), root.join("proc/self/fdinfo"));
-    let Ok(files) = fs::read_dir(&infos) else { return nameless };
+    let Ok(files) = fs::read_dir(&infos) else { return (nameless, 0) };
     let mut clients = BTreeMap::new();
-    for file in files.filter_map(Result::ok).take(MOST_FILES) {
+    let mut beyond = 0;
+    for (number, file) in files.filter_map(Result::ok).enumerate() {
+        if number >= MOST_FILES {
+            beyond += 1;
+            continue;
+        }
         let name = file.file_name();
         // Where the link can be read, it says whether the file is a device: reading what the kernel knows of any other costs more.
         if fs::read_link(links.join(&name)).is_ok_and(|target| !is_a_device(&target)) {
             continue;
         }
+        if nameless.len() + clients.len() >= MOST_CLIENTS {
+            beyond += 1;
+            continue;
+        }
         let client = files::text(&file.path(), MOST_BYTES).and_then(|text| parse(&text));
         let Some(client) = client.filter(|client| device.is_none() || client.device == device) else { continue };
-        match client.id {
-            Some(id) => match clients.entry((client.device, id)) {
+        match client.key() {
+            Some(key) => match clients.entry(key) {
                 Entry::Vacant(place) => drop(place.insert(client)),
                 // The same client under another descriptor.
                 Entry::Occupied(_) => {}
@@ -267,7 +306,7 @@ fn read(root: &Path, device: Option<PciAddress>) -> Vec<Client> {
         }
     }
     nameless.extend(clients.into_values());
-    nameless
+    (nameless, beyond)
 }
 
 fn is_a_device(target: &Path) -> bool {
