@@ -231,6 +231,14 @@ fn every_source_of_gpu_memory_is_told_and_those_that_there_are_are_served() {
     assert_eq!(devices.len(), 1);
     assert_eq!(devices[0].adapter, device.adapter_info().name);
     let sources = &devices[0].sources;
+    assert_eq!(
+        devices[0].best().map(|best| best.source()),
+        sources.first().filter(|one| one.knows.used).map(|one| one.name)
+    );
+    for source in sources {
+        assert_eq!(devices[0].get(source.name).is_some(), source.rank.is_some(), "{source}");
+    }
+    assert!(devices[0].get("none").is_none());
     assert!(sources.iter().any(|source| source.rank.is_none() && source.note.is_some()), "{sources:?}");
     for source in sources {
         let id = if source.name == "wgpu" { "vram".to_owned() } else { format!("vram-{}", source.name) };
@@ -262,8 +270,11 @@ fn every_source_of_gpu_memory_is_told_and_those_that_there_are_are_served() {
     let allocator = sources.iter().find(|source| source.name == "wgpu").unwrap();
     wait_until("wgpu's allocator", || watch.memory().get_vram_usage_bytes().is_some() == allocator.knows.used);
     assert_eq!(scrape(&url).contains("\nvitals_vram_reserved_bytes"), allocator.knows.used);
+    let best = devices[0].best();
+    assert_eq!(best.and_then(|best| best.get_vram_usage_bytes()).is_some(), sources.iter().any(|one| one.knows.used));
     drop(watch);
     assert!(vitals.vram_sources().is_empty());
+    assert!(devices[0].best().is_none(), "a list that is kept keeps no device");
     assert!(sources.iter().all(|source| !served(source.name, "used") && !served(source.name, "heap_capacity")));
 }
 

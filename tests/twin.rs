@@ -13,7 +13,9 @@ use engine_vitals::monitor::MemoryResourceMonitor;
 use engine_vitals::probe::{Mark, Probe};
 use engine_vitals::registry::BackgroundUpdater;
 use engine_vitals::vram::{self, DetectOptions};
-use engine_vitals::{Context, DeviceWatch, New, OwnerKind, Registry, Ticket, TrackingAllocator, assert_no_leaks};
+use engine_vitals::{
+    Context, DeviceSources, DeviceWatch, New, OwnerKind, Registry, Ticket, TrackingAllocator, assert_no_leaks,
+};
 
 /// Counts what the twins allocate.
 struct Counting;
@@ -70,6 +72,7 @@ fn nothing_is_allocated_opened_or_kept() {
     assert_eq!(assert_no_leaks!(probe, poll = || (), { 42 }), 42);
     assert_eq!(vitals.url(), None);
     assert!(vitals.vram_sources().is_empty());
+    let _ = |device: &DeviceSources| (device.best().is_none(), device.get("wgpu").is_none());
     vitals.begin_shutdown();
     assert_eq!(vitals.report(), None);
     let updater = BackgroundUpdater::start(vitals.registry(), Duration::from_millis(1)).unwrap();

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::gpu::{AdapterFacts, FrameTimer, TimestampSupport};
 use crate::instrument::real_device;
-use crate::vram::{self, AllocatorReportProvider, DetectOptions, VramSource};
+use crate::vram::{self, AllocatorReportProvider, DetectOptions, Detected, VramSource};
 
 /// Measures a device for as long as it is kept. It keeps the device too: drop it with the device.
 pub struct DeviceWatch {
@@ -58,14 +58,41 @@ struct Measured {
     _others: Vec<Arc<dyn VramProvider>>,
 }
 
-/// The sources of figures about one device's memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The sources of figures about one device's memory, as they were found when its measuring began.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeviceSources {
     /// The adapter's name.
     pub adapter: String,
     /// Those that there are, by rank, then those that are absent, with reasons.
     pub sources: Vec<VramSource>,
+    /// As many as have a rank, in its order. They are gone with the device's measuring.
+    providers: Vec<Weak<dyn VramProvider>>,
+}
+
+impl DeviceSources {
+    fn new(adapter: String, detected: &Detected) -> Self {
+        let providers = detected.providers().iter().map(Arc::downgrade).collect();
+        Self { adapter, sources: detected.sources().to_vec(), providers }
+    }
+
+    /// The provider of the source that knows best what this process uses; `None` if none knows, or if the device is not measured any more.
+    ///
+    /// The sampler refreshes it once a second: read its figures as they are. It may keep the device alive, so do not keep it for longer than
+    /// the device.
+    #[must_use]
+    pub fn best(&self) -> Option<Arc<dyn VramProvider>> {
+        let best = self.sources.first().filter(|source| source.knows.used)?;
+        self.get(best.name)
+    }
+
+    /// The provider of the source of this name, as [`best`](Self::best) gives it; `None` if the source is absent, or if the device is not
+    /// measured any more.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<dyn VramProvider>> {
+        let index = self.sources.iter().position(|source| source.name == name)?;
+        self.providers.get(index)?.upgrade()
+    }
 }
 
 impl DeviceWatch {
@@ -106,7 +133,9 @@ impl DeviceWatch {
         &self.timer
     }
 
-    /// What wgpu's allocator says of the device's memory, read once a second.
+    /// What wgpu's allocator says of the device's memory ([`AllocatorReportProvider`], the source `wgpu`), read once a second: what it has given
+    /// out and taken from the driver. It is there on every backend, and knows nothing on those whose allocator is not wgpu's. For the source
+    /// that knows best what this process uses see [`DeviceSources::best`].
     #[must_use]
     pub fn memory(&self) -> &dyn VramProvider {
         &*self.provider
@@ -180,7 +209,7 @@ impl DeviceMonitors {
         let number = devices.add(|number| Measured {
             number,
             device: real_device(device).clone(),
-            sources: DeviceSources { adapter: facts.name.clone(), sources: detected.sources().to_vec() },
+            sources: DeviceSources::new(facts.name.clone(), &detected),
             allocator: Arc::clone(&allocator),
             _others: others.clone(),
         });

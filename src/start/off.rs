@@ -226,13 +226,27 @@ impl Vitals {
 }
 
 /// The sources of figures about one device's memory: none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeviceSources {
     /// The adapter's name.
     pub adapter: String,
     /// None.
     pub sources: Vec<VramSource>,
+}
+
+impl DeviceSources {
+    /// `None`.
+    #[must_use]
+    pub fn best(&self) -> Option<Arc<dyn VramProvider>> {
+        None
+    }
+
+    /// `None`.
+    #[must_use]
+    pub fn get(&self, _: &str) -> Option<Arc<dyn VramProvider>> {
+        None
+    }
 }
 
 /// Measures nothing.

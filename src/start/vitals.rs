@@ -466,6 +466,9 @@ impl Vitals {
     /// for device in vitals.vram_sources() {
     ///     println!("{}", device.adapter);
     ///     device.sources.iter().for_each(|source| println!("  {source}"));
+    ///     if let Some(best) = device.best() {
+    ///         println!("{}: {:?} bytes", best.source(), best.get_vram_usage_bytes());
+    ///     }
     /// }
     /// ```
     #[must_use]
