@@ -9,6 +9,8 @@ use std::time::Duration;
 use engine_vitals_core::monitor::VramResourceMonitor;
 
 use super::*;
+#[cfg(feature = "vulkan")]
+use crate::VramProvider as _;
 use crate::gpu::testing;
 
 fn source<'a>(detected: &'a Detected, name: &str) -> &'a VramSource {
