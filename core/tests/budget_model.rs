@@ -1,6 +1,5 @@
 //! Soft budgets against a naive model: step by step in one thread, and exact whenever several threads pause.
 #![cfg(feature = "telemetry")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use engine_vitals_core::contract::ResourceMonitor;
 use engine_vitals_core::monitor::LifecycleResourceMonitor;
@@ -246,8 +245,8 @@ fn whenever_the_threads_pause_the_sums_are_exact() {
                         .sum::<u64>()
                 };
                 assert_eq!(statuses[0].used_bytes, sum(None), "round {round}");
-                for kind in 0..3 {
-                    let scope = BudgetScope::Owner(KINDS[kind]);
+                for (kind, of) in KINDS.into_iter().enumerate().take(3) {
+                    let scope = BudgetScope::Owner(of);
                     let status = statuses.iter().find(|status| status.budget.scope == scope).unwrap();
                     assert_eq!(status.used_bytes, sum(Some(kind)), "round {round}, {scope:?}");
                     assert!(status.peak_bytes >= status.used_bytes);
