@@ -132,6 +132,40 @@ fn a_refused_submission_tells_no_stale_times() {
     assert_eq!(timed.report().pass("first").map(|pass| pass.runs), Some(2));
 }
 
+/// The same where the stamps of another submission stand at more places than the refused one has, at fewer, or at others.
+#[test]
+fn a_refused_submission_with_other_passes_tells_no_stale_times() {
+    let test = "a_refused_submission_with_other_passes_tells_no_stale_times";
+    let Some(timed) = Timed::open(test) else { return };
+    let compute = |encoder: &mut wgpu::CommandEncoder, label, passes| {
+        (0..passes).for_each(|_| timed.compute(encoder, Some(label)));
+    };
+    let (mut told, mut failed) = (0, 0);
+    for (accepted, refused) in [(3, 1), (1, 1), (4, 2), (1, 3), (9, 1), (2, 7)] {
+        timed.submit(|encoder| compute(encoder, "accepted", accepted));
+        timed.wait();
+        told += accepted;
+        for encoders in 1..=2 {
+            let scope = timed.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            let mut broken = timed.encoder();
+            broken.pop_debug_group();
+            let valid = (0..encoders).map(|_| {
+                let mut valid = timed.encoder();
+                compute(&mut valid, "refused", refused);
+                valid.finish()
+            });
+            timed.queue.submit(valid.chain([broken.finish()]));
+            assert!(pollster::block_on(scope.pop()).is_some());
+            timed.wait();
+            failed += encoders * refused;
+            let report = timed.report();
+            assert_eq!((kit::told(&report), kit::counted(&report)), (told, failed), "{report}");
+            assert_eq!(report.untimed(UntimedPass::Failed), failed, "{report}");
+            assert!(report.pass("refused").is_none(), "{report}");
+        }
+    }
+}
+
 /// Recorded and submitted by several threads at a time.
 #[test]
 fn threads_lose_and_double_nothing() {
