@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use wgpu::custom::PopErrorScopeFuture;
 
-use super::shortage::{self, Tell};
+use super::shortage::{self, Listeners};
 use super::state::unique;
 
 /// Where errors that this layer adds go: as wgpu's own do, to the innermost scope of the calling thread that filters their
@@ -20,7 +20,7 @@ pub(super) struct Errors {
     device: u64,
     handler: Mutex<Option<Arc<dyn wgpu::UncapturedErrorHandler>>>,
     /// Who is told when memory runs out.
-    tell: Vec<Tell>,
+    listeners: Arc<Listeners>,
 }
 
 struct Scope {
@@ -40,8 +40,13 @@ thread_local! {
 }
 
 impl Errors {
-    pub(super) fn new(tell: Vec<Tell>) -> Arc<Self> {
-        Arc::new(Self { device: unique(), handler: Mutex::default(), tell })
+    pub(super) fn new(listeners: Arc<Listeners>) -> Arc<Self> {
+        Arc::new(Self { device: unique(), handler: Mutex::default(), listeners })
+    }
+
+    #[cfg(test)]
+    pub(super) fn shortage_calls(&self) -> engine_vitals_core::probe::ShortageCalls {
+        self.listeners.calls()
     }
 
     /// The errors that no scope takes go through here from now on, to the program's handler.
@@ -57,7 +62,7 @@ impl Errors {
     }
 
     fn uncaptured(&self, error: wgpu::Error) {
-        shortage::note(&self.tell, &error);
+        shortage::note(&self.listeners, &error);
         self.hand_on(error);
     }
 
@@ -170,7 +175,7 @@ impl Errors {
 
     fn note(&self, error: Option<&wgpu::Error>) {
         if let Some(error) = error {
-            shortage::note(&self.tell, error);
+            shortage::note(&self.listeners, error);
         }
     }
 
@@ -195,7 +200,7 @@ impl Errors {
     /// Reports an error as wgpu would.
     #[cold]
     pub(super) fn report(&self, error: wgpu::Error) {
-        shortage::note(&self.tell, &error);
+        shortage::note(&self.listeners, &error);
         let filter = match error {
             wgpu::Error::OutOfMemory { .. } => wgpu::ErrorFilter::OutOfMemory,
             wgpu::Error::Validation { .. } => wgpu::ErrorFilter::Validation,

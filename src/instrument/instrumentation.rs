@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine_vitals_core::contract::Histogram;
-use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind, Shortage};
+use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind, Shortage, ShortageCalls};
 use parking_lot::Mutex;
 
 use super::adapter::Adapter;
@@ -15,7 +15,7 @@ use super::backtraces::Backtraces;
 use super::device::Device;
 use super::instance::Instance;
 use super::rules::{self, Rules};
-use super::shortage::Tell;
+use super::shortage::{Listeners, Tell};
 use super::state::World;
 use super::targets::Targets;
 use crate::gpu::PassSink;
@@ -97,6 +97,12 @@ impl Instrumentation {
     /// Backtraces of creations are taken.
     pub(crate) fn takes_backtraces(&self) -> bool {
         self.world.backtraces.every > 0
+    }
+
+    /// How often what [is called when memory runs out](InstrumentationBuilder::on_out_of_memory) was called, and how that ended.
+    #[must_use]
+    pub fn out_of_memory_calls(&self) -> ShortageCalls {
+        self.world.shortages.calls()
     }
 
     /// Whether the time of passes on the GPU is taken from now on: of those in encoders that are made from now on. Without a
@@ -265,6 +271,10 @@ impl InstrumentationBuilder {
     /// Calls `tell` whenever a device's memory runs out, beside those that were given before: once for each error of that sort, in the
     /// thread that gets it, before the program learns of it. With `Vitals` it is told already (`Vitals::out_of_memory`).
     ///
+    /// A panic in it is caught, and the program learns of the error all the same. If memory runs out for what it creates itself, on its own
+    /// thread, the program learns of that, but `tell` and its likes do not. Both are counted
+    /// ([`out_of_memory_calls`](Instrumentation::out_of_memory_calls)).
+    ///
     /// A failed creation of a buffer or texture is told at once, even inside an error scope. Of other calls inside a scope only the first
     /// error is known, when the scope is popped. Of a device that was made elsewhere and [adopted](Instrumentation::adopt), errors that no
     /// scope takes are told once the program has set a handler through the instrumented device: it may have set one before.
@@ -302,7 +312,7 @@ impl InstrumentationBuilder {
                 latencies: self.latencies,
                 passes,
                 on_device: self.on_device,
-                on_shortage: self.on_shortage,
+                shortages: Listeners::new(self.on_shortage),
                 #[cfg(feature = "fault")]
                 faults: self.faults,
                 surfaces: Mutex::default(),

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_vitals_core::contract::Histogram;
-use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind, Shortage};
+use engine_vitals_core::probe::{OwnerId, Probe, ResourceId, ResourceKind, Shortage, ShortageCalls};
 
 use crate::gpu::PassSink;
 
@@ -45,6 +45,12 @@ impl Instrumentation {
 
     /// Nothing.
     pub fn set_pass_times(&self, _: bool) {}
+
+    /// None.
+    #[must_use]
+    pub fn out_of_memory_calls(&self) -> ShortageCalls {
+        ShortageCalls::default()
+    }
 
     /// No.
     #[must_use]

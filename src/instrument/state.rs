@@ -19,7 +19,7 @@ use super::instrumentation::DeviceHook;
 use super::native;
 use super::record::{Extras, Held, Holds, Record, Touched};
 use super::rules::Rules;
-use super::shortage::{Tell, UnderWay};
+use super::shortage::{Listeners, UnderWay};
 use super::targets::{self, Targets};
 use crate::gpu::pass_timer::PassTiming;
 use crate::gpu::{Submissions, probe_backend};
@@ -39,7 +39,7 @@ pub(super) struct World {
     pub(super) passes: Arc<PassTiming>,
     pub(super) on_device: Option<DeviceHook>,
     /// Who is told when memory runs out.
-    pub(super) on_shortage: Vec<Tell>,
+    pub(super) shortages: Arc<Listeners>,
     #[cfg(feature = "fault")]
     pub(super) faults: Option<super::fault::FaultPlan>,
     /// The numbers of the surfaces that there are, which name their lanes.
@@ -164,7 +164,7 @@ impl DeviceState {
             faults: world.faults.as_ref().map(|plan| super::fault::DeviceFaults::new(plan, real)),
             _record: device.record().cloned(),
             backend: probe_backend(real.adapter_info().backend),
-            errors: Errors::new(world.on_shortage.clone()),
+            errors: Errors::new(Arc::clone(&world.shortages)),
             submissions,
             submitted: Mutex::default(),
             writes: Mutex::new(Touched::new()),

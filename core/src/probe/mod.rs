@@ -46,7 +46,7 @@ pub use event::{Event, EventKind, Mark};
 pub use ids::{Lane, Level, OwnerId, PacketId, PacketResult, ResourceId};
 pub use kind::{Backend, MAX_USER_OWNER_KINDS, MAX_USER_RESOURCE_KINDS, OwnerKind, ResourceKind};
 pub use new::{Extent, New};
-pub use shortage::Shortage;
+pub use shortage::{Shortage, ShortageCalls};
 
 #[cfg(feature = "telemetry")]
 pub(crate) mod alike;

@@ -16,6 +16,26 @@ pub struct Shortage {
     pub label: Option<String>,
 }
 
+/// How often a program was told that memory ran out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShortageCalls {
+    /// Calls.
+    pub calls: u64,
+    /// Calls that panicked.
+    pub panics: u64,
+    /// Shortages that nobody was told of, since they came about in such a call.
+    pub nested: u64,
+}
+
+impl ShortageCalls {
+    /// So many.
+    #[must_use]
+    pub fn new(calls: u64, panics: u64, nested: u64) -> Self {
+        Self { calls, panics, nested }
+    }
+}
+
 impl Shortage {
     /// A shortage of which nothing is known but its error.
     #[must_use]
