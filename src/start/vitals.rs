@@ -156,7 +156,7 @@ impl Vitals {
             &lifecycle,
             &passes,
             &devices,
-            super::shortages::capture(&tracker, &budgets, &reconcile),
+            super::shortages::capture(&budgets, &reconcile),
             !builder.without_pass_times,
             builder.instrument.take(),
         );

@@ -38,7 +38,7 @@ pub use heap_profile::{TopSite, TopSites};
 pub use lanes::{LaneFigures, Latencies};
 #[cfg(not(feature = "telemetry"))]
 pub use noop::{Diff, LeakCheck, Leaks, diff};
-pub use out_of_memory::{Large, OutOfMemory, Share};
+pub use out_of_memory::{Large, Later, OutOfMemory, Share};
 pub use readiness::{PoolFigures, Readiness, ReuseFigures, WorkingSet, queue_reuse_ratio};
 pub use reconcile::{Named, Reconciliation, Sources};
 pub use report::{

@@ -40,6 +40,36 @@ pub struct OutOfMemory {
     pub allocated_bytes: Option<u64>,
     /// Bytes that it had taken from the driver when it was read last.
     pub reserved_bytes: Option<u64>,
+    /// What else ran out of memory within a second of this, for which nobody has looked.
+    pub later: Later,
+}
+
+/// Shortages that were counted, for which nobody has looked at what held memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Later {
+    /// How many.
+    pub count: u64,
+    /// What they asked for together, as far as it is known.
+    pub requested_bytes: u64,
+    /// The last one; `None` if there was none.
+    pub last: Option<Shortage>,
+}
+
+impl Later {
+    /// One more.
+    pub(crate) fn add(&mut self, shortage: Shortage) {
+        self.count += 1;
+        self.requested_bytes = self.requested_bytes.saturating_add(shortage.requested_bytes.unwrap_or_default());
+        self.last = Some(shortage);
+    }
+
+    /// These too, which came after.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.count += later.count;
+        self.requested_bytes = self.requested_bytes.saturating_add(later.requested_bytes);
+        self.last = later.last.or(self.last.take());
+    }
 }
 
 /// What all resources of one kind, owner or label had.
@@ -108,6 +138,7 @@ impl OutOfMemory {
             budgets: totals.soft_budgets.clone(),
             allocated_bytes: None,
             reserved_bytes: None,
+            later: Later::default(),
         }
     }
 
@@ -120,18 +151,23 @@ impl OutOfMemory {
     /// What was asked for, in a line.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Shortage { error, kind, requested_bytes, label } = &self.shortage;
-        let what = kind.map_or_else(String::new, |kind| format!(" for a {}", kind.name()));
-        let size = requested_bytes.map_or_else(String::new, |size| format!(" of {}", bytes(size)));
-        let label = label.as_deref().map_or_else(String::new, |label| format!(" {}", quoted(label)));
         format!(
-            "out of GPU memory{what}{label}{size} in frame {}, with {} live and {} pending: {}",
+            "out of GPU memory{} in frame {}, with {} live and {} pending: {}",
+            asked_for(&self.shortage),
             self.frame,
             bytes(self.live_bytes),
             bytes(self.pending_bytes),
-            super::text::plain(error)
+            super::text::plain(&self.shortage.error)
         )
     }
+}
+
+/// ` for a buffer "vertices" of 8.00 MiB`, as far as it is known.
+fn asked_for(Shortage { kind, requested_bytes, label, .. }: &Shortage) -> String {
+    let what = kind.map_or_else(String::new, |kind| format!(" for a {}", kind.name()));
+    let size = requested_bytes.map_or_else(String::new, |size| format!(" of {}", bytes(size)));
+    let label = label.as_deref().map_or_else(String::new, |label| format!(" {}", quoted(label)));
+    format!("{what}{label}{size}")
 }
 
 /// What the visit keeps.
@@ -188,6 +224,11 @@ impl fmt::Display for OutOfMemory {
     /// A report for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.summary())?;
+        if let Later { count: count @ 1.., requested_bytes, last: Some(last) } = &self.later {
+            let times = counted(*count, "more time", "more times");
+            let (asked, error) = (asked_for(last), super::text::plain(&last.error));
+            writeln!(f, "within a second {times}, for {}; the last{asked}: {error}", bytes(*requested_bytes))?;
+        }
         if let (Some(allocated), Some(reserved)) = (self.allocated_bytes, self.reserved_bytes) {
             writeln!(f, "allocator, when last read: {} given out of {}", bytes(allocated), bytes(reserved))?;
         }

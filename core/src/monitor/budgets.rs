@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::analysis::{OutOfMemory, Trend};
+use crate::analysis::{Later, OutOfMemory, Trend};
 use crate::contract::{MonitoredResourceType, ResourceMonitor, ResourceUsageReport, Row, Series, Unit};
 use crate::log::warning;
-use crate::probe::{BudgetCalls, BudgetScope, BudgetStatus};
+use crate::probe::{BudgetCalls, BudgetScope, BudgetStatus, Shortage, Timestamp};
 use crate::tracker::Tracker;
 
 /// How far the samples of the trend lie apart.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Shortages of memory that are kept.
 const KEPT: usize = 16;
+/// How long after a shortage that was looked at others are only counted: looking takes as long as there are resources.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Reports the soft budgets of a [`Tracker`], how each stands and when it will be exhausted at the present pace; and keeps what there was when a
 /// device's memory ran out.
@@ -55,6 +57,43 @@ struct State {
 struct Shortages {
     kept: VecDeque<Arc<OutOfMemory>>,
     total: u64,
+    /// When what there is was last looked at.
+    looked: Option<Timestamp>,
+    /// Those since, as far as the moment of that look does not have them.
+    later: Later,
+}
+
+impl Shortages {
+    /// One more. `true` if it is to be looked at.
+    fn looks(&mut self, now: Timestamp, shortage: &Shortage) -> bool {
+        self.total += 1;
+        // A look lasts, so that another thread may have a later time already.
+        let rests = self.looked.is_some_and(|looked| now.since(looked).is_none_or(|since| since < LOOK_AGAIN));
+        if rests {
+            self.later.add(shortage.clone());
+        } else {
+            self.hand_over();
+            self.looked = Some(now);
+        }
+        !rests
+    }
+
+    fn keep(&mut self, moment: OutOfMemory) {
+        if self.kept.len() >= KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Arc::new(moment));
+    }
+
+    /// Gives the last moment those that came after it. Until a look has ended they wait.
+    fn hand_over(&mut self) {
+        if self.later.count > 0
+            && let Some(moment) = self.kept.back_mut()
+            && Some(moment.at) >= self.looked
+        {
+            Arc::make_mut(moment).later.append(std::mem::take(&mut self.later));
+        }
+    }
 }
 
 impl BudgetMonitor {
@@ -72,21 +111,28 @@ impl BudgetMonitor {
         statuses.into_iter().map(|status| state.report(status)).collect()
     }
 
-    /// Keeps what there was when memory ran out, and tells of it in the log.
-    pub fn ran_out(&self, moment: OutOfMemory) {
-        warning!("{}", moment.summary());
-        let mut shortages = self.shortages.lock();
-        shortages.total += 1;
-        if shortages.kept.len() >= KEPT {
-            shortages.kept.pop_front();
+    /// Memory has run out: counts it, keeps what there is now ([`OutOfMemory::take`]), and tells of it in the log. Within a second after that,
+    /// by the tracker's clock, others are only counted ([`OutOfMemory::later`]): a program that tries and falls back in each frame does not
+    /// pay for a look at every resource each time.
+    ///
+    /// `allocator`: bytes that the graphics library's allocator had given out and had taken from the driver; called if they are wanted.
+    pub fn ran_out(&self, shortage: &Shortage, allocator: impl FnOnce() -> (Option<u64>, Option<u64>)) {
+        if !self.shortages.lock().looks(self.tracker.clock().now(), shortage) {
+            return;
         }
-        shortages.kept.push_back(Arc::new(moment));
+        let (allocated, reserved) = allocator();
+        let moment = OutOfMemory::take(&self.tracker, shortage.clone()).with_allocator(allocated, reserved);
+        warning!("{}", moment.summary());
+        self.shortages.lock().keep(moment);
     }
 
-    /// The last 16 times that memory ran out, the last one at the end.
+    /// The last 16 times that memory ran out, a second apart at least, the last one at the end. Each has the number of those
+    /// [within a second](OutOfMemory::later) after it.
     #[must_use]
     pub fn out_of_memory(&self) -> Vec<Arc<OutOfMemory>> {
-        self.shortages.lock().kept.iter().cloned().collect()
+        let mut shortages = self.shortages.lock();
+        shortages.hand_over();
+        shortages.kept.iter().cloned().collect()
     }
 
     /// How often memory ran out.
@@ -203,5 +249,62 @@ impl ResourceMonitor for BudgetMonitor {
                 .push(state.report(status).time_to_exhaustion)
                 .push(status.crossings);
         }
+    }
+}
+
+#[cfg(all(test, feature = "telemetry"))]
+mod tests {
+    use super::*;
+    use crate::probe::{Clock, New, ResourceKind};
+
+    #[test]
+    fn memory_that_runs_out_in_each_frame_is_looked_at_once_a_second() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1));
+        let tracker = Arc::new(Tracker::builder().clock(clock).build());
+        let monitor = BudgetMonitor::new(Arc::clone(&tracker), "budgets");
+        let held = tracker.probe().create(New::texture(7_000).label("atlas"));
+        let mut looks = 0;
+        let mut frame = |n: u64| {
+            let shortage = Shortage::new("Out of Memory").creating(ResourceKind::TEXTURE, 100 + n);
+            monitor.ran_out(&shortage.label(Some(format!("tile {n}"))), || {
+                looks += 1;
+                (Some(n), None)
+            });
+            hand.advance(Duration::from_millis(100));
+        };
+        (0..10).for_each(&mut frame);
+        let first = monitor.out_of_memory();
+        assert_eq!((first.len(), monitor.out_of_memory_count()), (1, 10));
+        assert_eq!((first[0].labels[0].name.as_str(), first[0].allocated_bytes), ("atlas", Some(0)));
+        let later = &first[0].later;
+        assert_eq!((later.count, later.requested_bytes), (9, (101..110).sum()));
+        assert_eq!(later.last.as_ref().and_then(|last| last.label.as_deref()), Some("tile 9"));
+        assert!(first[0].to_string().contains("9 more times"), "{}", first[0]);
+        // A second after the first.
+        (10..12).for_each(&mut frame);
+        let moments = monitor.out_of_memory();
+        let counts: Vec<_> = moments.iter().map(|moment| (moment.allocated_bytes, moment.later.count)).collect();
+        assert_eq!(counts, [(Some(0), 9), (Some(10), 1)]);
+        // They are told whether somebody has asked meanwhile or not.
+        (12..30).for_each(&mut frame);
+        let counts: Vec<_> = monitor.out_of_memory().iter().map(|moment| moment.later.count).collect();
+        assert_eq!(counts, [9, 9, 9]);
+        assert_eq!((looks, monitor.out_of_memory_count()), (3, 30));
+        assert_eq!(moments[1].later.count, 1, "what was handed out stays as it is");
+        drop(held);
+    }
+
+    #[test]
+    fn what_runs_out_during_a_look_is_told_with_it() {
+        let tracker = Tracker::new();
+        let monitor = BudgetMonitor::new(Arc::new(tracker), "budgets");
+        let shortage = Shortage::new("Out of Memory");
+        monitor.ran_out(&shortage, || {
+            monitor.ran_out(&shortage, || unreachable!("within a second"));
+            assert!(monitor.out_of_memory().is_empty());
+            (None, None)
+        });
+        let moments = monitor.out_of_memory();
+        assert_eq!((moments.len(), moments[0].later.count, monitor.out_of_memory_count()), (1, 1, 2));
     }
 }
