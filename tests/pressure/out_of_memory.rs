@@ -41,6 +41,10 @@ fn an_engine_that_ran_out_of_memory_goes_on() {
         crate::support::skipped(test, "limits of addresses are Linux's");
         return;
     }
+    // Without one nothing can be tested; with one, each limit must be.
+    if crate::support::device(test).is_none() {
+        return;
+    }
     for step in 0..LIMITS {
         let way = [Way::Handler, Way::Scope, Way::Panic][(step % 3) as usize];
         let limit_kib = (1_600 + 100 * step) * 1024;
@@ -59,16 +63,12 @@ fn an_engine_that_ran_out_of_memory_goes_on() {
             .output()
             .unwrap();
         let (out, err) = (String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
-        if err.contains("SKIPPED") {
-            crate::support::skipped_without_adapter(test);
-            return;
-        }
         assert!(
             child.status.success() && out.contains("1 passed"),
             "{limit_kib} KiB, {way:?}: {:?}\n{out}\n{err}",
             child.status
         );
-        assert!(out.contains("ran out after"), "{out}");
+        assert!(out.contains("ran out after"), "{limit_kib} KiB, {way:?}: skipped\n{out}\n{err}");
     }
 }
 
