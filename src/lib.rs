@@ -119,3 +119,13 @@ struct Heap;
 #[cfg(all(doctest, feature = "telemetry"))]
 #[doc = include_str!("../docs/VRAM.md")]
 struct VideoMemory;
+
+/// And those of the page on time on the GPU.
+#[cfg(all(doctest, feature = "telemetry"))]
+#[doc = include_str!("../docs/GPU.md")]
+struct GpuTime;
+
+/// And those of the page on hitches.
+#[cfg(all(doctest, feature = "telemetry"))]
+#[doc = include_str!("../docs/HITCHES.md")]
+struct Hitches;
