@@ -20,7 +20,7 @@ use super::queue::Queue;
 use super::real::{new_texture, real_device, real_queue};
 use super::record::Held;
 use super::state::{DeviceState, Found, World, failed};
-use crate::gpu::pass_timer::{EncoderPasses, PassTimer};
+use crate::gpu::pass_timer::{EncoderPasses, PassTimer, Retry};
 
 /// A device around another one.
 pub(super) struct Device {
@@ -29,8 +29,9 @@ pub(super) struct Device {
     pub(super) real: wgpu::Device,
     pub(super) state: Arc<DeviceState>,
     record: Held,
-    /// Times its passes, from the first that is to be timed; `None` inside if it cannot.
-    passes: OnceLock<Option<Arc<PassTimer>>>,
+    /// Times its passes, from the first that is to be timed, if it can.
+    passes: OnceLock<Arc<PassTimer>>,
+    retry: Retry,
     /// Nanoseconds of a tick of its clock.
     timestamp_period: f32,
     /// Features that it has and the program did not ask for.
@@ -56,7 +57,8 @@ impl Device {
         let queue = Queue::new(queue, Arc::clone(&state), world.track(new(ResourceKind::QUEUE), Vec::new(), None));
         let limits = real.limits();
         let passes = OnceLock::new();
-        (Self { guard, real, state, record, passes, timestamp_period, added, limits }, queue)
+        let retry = Retry::default();
+        (Self { guard, real, state, record, passes, retry, timestamp_period, added, limits }, queue)
     }
 
     /// When a creation begins, from which follows how long it took; `None` while nothing is tracked.
@@ -97,8 +99,12 @@ impl Device {
         if !timing.is_on() {
             return None;
         }
-        let timer = self.passes.get_or_init(|| PassTimer::new(timing, &self.real, self.timestamp_period));
-        timer.as_ref().map(PassTimer::encoder)
+        if let Some(timer) = self.passes.get() {
+            return Some(timer.encoder());
+        }
+        let made = self.retry.attempt(|| PassTimer::new(timing, &self.real, self.timestamp_period))?;
+        // Another thread may have been faster.
+        Some(self.passes.get_or_init(|| made).encoder())
     }
 
     /// With the real numbers of submissions.

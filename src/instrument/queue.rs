@@ -217,6 +217,8 @@ impl QueueInterface for Queue {
         let Taken { mut real, used, named, passes } = self.take(command_buffers);
         #[cfg(feature = "fault")]
         let submitting = self.device.submitting(&mut real);
+        #[cfg(feature = "fault")]
+        let passes = if submitting == Submitting::Refused { PassTimer::refused(passes) } else { passes };
         real.extend(PassTimer::resolve(passes));
         let used = self.device.starts(used);
         self.touch(used.records());

@@ -1,5 +1,7 @@
 //! Passes without a time are counted by reason, and each pass is told or counted, once.
 
+#[cfg(feature = "fault")]
+use engine_vitals::instrument::InstrumentationBuilder;
 use engine_vitals::monitor::UntimedPass;
 
 use crate::kit::{self, On, Timed};
@@ -163,6 +165,32 @@ fn a_refused_submission_with_other_passes_tells_no_stale_times() {
             assert_eq!(report.untimed(UntimedPass::Failed), failed, "{report}");
             assert!(report.pass("refused").is_none(), "{report}");
         }
+    }
+}
+
+/// An injected failure leaves nothing of the submission: no read-back of its passes either.
+#[cfg(feature = "fault")]
+#[test]
+fn a_submission_that_is_made_to_fail_reads_nothing_back() {
+    use engine_vitals::instrument::fault::{Call, Fault, FaultPlan, Rule, When};
+
+    let test = "a_submission_that_is_made_to_fail_reads_nothing_back";
+    for on in [On::Gpu, On::Noop] {
+        let plan = FaultPlan::seeded(1).fail(Rule::new(Fault::Validation, When::Calls(vec![2])).on(Call::Submit));
+        let choose = |builder: InstrumentationBuilder| builder.faults(plan);
+        let Some(timed) = Timed::open_with(test, on, wgpu::Features::empty(), choose) else { continue };
+        let submit = || {
+            let scope = timed.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            timed.submit(|encoder| (0..3).for_each(|_| timed.compute(encoder, Some("cull"))));
+            timed.wait();
+            pollster::block_on(scope.pop())
+        };
+        assert!(submit().is_none());
+        assert!(submit().is_some());
+        assert!(submit().is_none());
+        let report = timed.report();
+        assert_eq!(report.untimed(UntimedPass::Failed), 3, "{on:?}: {report}");
+        assert_eq!(kit::told(&report) + report.untimed(UntimedPass::Unwritten), 6, "{on:?}: {report}");
     }
 }
 

@@ -13,6 +13,7 @@ mod frames;
 mod names;
 mod pool;
 mod read_back;
+mod retry;
 mod timer;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 
 use self::frames::{Frames, Span};
 use self::names::Names;
+pub(crate) use self::retry::Retry;
 pub(crate) use self::timer::{EncoderPasses, PassQueries, PassTimer};
 use super::PassSink;
 

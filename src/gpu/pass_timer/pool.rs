@@ -42,6 +42,11 @@ impl Chunk {
         Some(self.index * CHUNK_QUERIES + 2 * u32::from(place))
     }
 
+    /// Whether it has no place for another pass.
+    pub(super) fn is_full(&self) -> bool {
+        u32::from(self.used) == CHUNK_PASSES
+    }
+
     /// The query set that it is of.
     pub(super) fn set(&self) -> u32 {
         self.index / SET_CHUNKS
@@ -167,8 +172,10 @@ mod tests {
         assert!(chunks.iter().map(|chunk| chunk.index).eq(0..CHUNKS));
         assert_eq!((pool.take(), pool.sets), (None, SETS));
         for place in 0..CHUNK_PASSES {
+            assert!(!chunks[9].is_full());
             assert_eq!(chunks[9].next(NameId::default()), Some(9 * CHUNK_QUERIES + 2 * place));
         }
+        assert!(chunks[9].is_full());
         assert_eq!((chunks[9].next(NameId::default()), chunks[9].names().len()), (None, 4));
         pool.give_back(&chunks.remove(200));
         pool.give_back(&chunks.remove(3));

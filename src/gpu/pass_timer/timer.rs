@@ -13,7 +13,7 @@ use super::frames::Span;
 use super::names::NameId;
 use super::pool::{CHUNK_QUERIES, CHUNKS, Chunk, Pool, SET_CHUNKS, SET_QUERIES, SETS};
 use super::read_back::{InFlight, ReadBacks, TimedPass};
-use super::{PassTiming, is_first};
+use super::{PassTiming, Retry, is_first};
 use crate::gpu::TimestampSupport;
 use crate::gpu::ticks::Period;
 use crate::gpu::timestamps::{buffer, made};
@@ -26,8 +26,9 @@ pub(crate) struct PassTimer {
     /// Tells the device's clock from others.
     number: u64,
     pub(super) period: Period,
-    /// Made when they are first taken into use; `None` inside if there was no memory.
-    sets: [OnceLock<Option<wgpu::QuerySet>>; SETS as usize],
+    /// Made when they are first taken into use.
+    sets: [OnceLock<wgpu::QuerySet>; SETS as usize],
+    retry: Retry,
     /// One for all submissions: each reads from it what it has written there before the next one writes.
     resolve: wgpu::Buffer,
     pool: Mutex<Pool>,
@@ -63,6 +64,7 @@ impl PassTimer {
             number: DEVICES.fetch_add(1, Ordering::Relaxed),
             period,
             sets: [const { OnceLock::new() }; SETS as usize],
+            retry: Retry::default(),
             resolve,
             pool: Mutex::new(Pool::new()),
             reads: ReadBacks::new(),
@@ -72,7 +74,16 @@ impl PassTimer {
     /// The passes of an encoder that is made now.
     pub(crate) fn encoder(self: &Arc<Self>) -> EncoderPasses {
         let timer = Arc::clone(self);
-        EncoderPasses { timer, chunks: SmallVec::new(), frame: 0, timed: 0, own: 0, beyond_budget: 0, beyond_chunks: 0 }
+        EncoderPasses {
+            timer,
+            chunks: SmallVec::new(),
+            frame: 0,
+            timed: 0,
+            own: 0,
+            beyond_budget: 0,
+            beyond_chunks: 0,
+            without_set: 0,
+        }
     }
 
     /// A command buffer to be submitted behind those that these passes were recorded in, which reads their times back. `None` if there is
@@ -105,6 +116,13 @@ impl PassTimer {
         Some(encoder.finish())
     }
 
+    /// The submission with these passes was refused before it was made: they did not run. None are left.
+    #[cfg(feature = "fault")]
+    pub(crate) fn refused(mut passes: SmallVec<[EncoderPasses; 2]>) -> SmallVec<[EncoderPasses; 2]> {
+        passes.drain(..).for_each(|mut passes| passes.end(UntimedPass::Failed));
+        passes
+    }
+
     /// Resolves each run of neighbouring chunks at once, and says where in the buffer the stamps of each pass are then. Returns how many
     /// bytes of it are used.
     fn resolve_runs(&self, encoder: &mut wgpu::CommandEncoder, chunks: &[Chunk], passes: &mut Vec<TimedPass>) -> u64 {
@@ -112,10 +130,8 @@ impl PassTimer {
         let neighbours = |a: &Chunk, b: &Chunk| a.index + 1 == b.index && a.set() == b.set();
         for run in chunks.chunk_by(neighbours) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            let Some(set) = self.set(first.set()) else {
-                self.timing.untimed(UntimedPass::Failed, run.iter().map(|chunk| count(chunk.names())).sum());
-                continue;
-            };
+            // No chunk is in use without its query set.
+            let Some(set) = self.sets.get(first.set() as usize).and_then(OnceLock::get) else { continue };
             let start = bytes.next_multiple_of(ALIGNMENT);
             let begin = first.index % SET_CHUNKS * CHUNK_QUERIES;
             let queries = begin..last.index % SET_CHUNKS * CHUNK_QUERIES + 2 * count(last.names());
@@ -133,8 +149,12 @@ impl PassTimer {
         bytes
     }
 
-    /// A query set that is in use.
+    /// A query set, made if need be. `None` if it could not be made, which is tried again after a while.
     fn set(&self, number: u32) -> Option<&wgpu::QuerySet> {
+        let set = self.sets.get(number as usize)?;
+        if let Some(set) = set.get() {
+            return Some(set);
+        }
         let make = || {
             let _ours = Context::current().untracked().enter();
             made(&self.device, || {
@@ -145,7 +165,9 @@ impl PassTimer {
                 })
             })
         };
-        self.sets.get(number as usize)?.get_or_init(make).as_ref()
+        let made = self.retry.attempt(make)?;
+        // Another thread may have been faster.
+        Some(set.get_or_init(|| made))
     }
 
     fn give_back(&self, chunks: &[Chunk]) {
@@ -198,6 +220,8 @@ pub(crate) struct EncoderPasses {
     beyond_budget: u32,
     /// Passes for which no chunk was free.
     beyond_chunks: u32,
+    /// Passes for which no query set could be made.
+    without_set: u32,
 }
 
 /// The queries of a pass: the first, and the one behind it.
@@ -238,24 +262,27 @@ impl EncoderPasses {
             self.beyond_budget += 1;
             return None;
         }
-        let first = match chunks.last_mut().and_then(|chunk| chunk.next(name)) {
-            Some(first) => Some(first),
-            None => pool.take().and_then(|mut chunk| {
-                let first = chunk.next(name);
-                chunks.push(chunk);
-                first
-            }),
-        };
-        let Some(first) = first else {
-            pool.refund(frame, 1);
-            self.beyond_chunks += 1;
-            return None;
-        };
-        drop(pool);
+        if chunks.last().is_none_or(Chunk::is_full) {
+            let Some(chunk) = pool.take() else {
+                pool.refund(frame, 1);
+                self.beyond_chunks += 1;
+                return None;
+            };
+            // Not held while wgpu is called.
+            drop(pool);
+            if timer.set(chunk.set()).is_none() {
+                let mut pool = timer.pool.lock();
+                pool.give_back(&chunk);
+                pool.refund(frame, 1);
+                self.without_set += 1;
+                return None;
+            }
+            chunks.push(chunk);
+        }
+        let first = chunks.last_mut()?.next(name)?;
         // It counts for the frame of its encoder's last pass.
         self.frame = frame;
         self.timed += 1;
-        // Without memory for the query set it fails.
         let set = timer.set(first / SET_QUERIES)?;
         Some(PassQueries { set, first: first % SET_QUERIES })
     }
@@ -282,6 +309,7 @@ impl Drop for EncoderPasses {
         timing.untimed(UntimedPass::Own, self.own);
         timing.untimed(UntimedPass::Budget, self.beyond_budget);
         timing.untimed(UntimedPass::InFlight, self.beyond_chunks);
+        timing.untimed(UntimedPass::Failed, self.without_set);
     }
 }
 

@@ -36,6 +36,8 @@ type LostCallback = Mutex<Option<BoxDeviceLostCallback>>;
 pub(in crate::instrument) enum Submitting {
     /// It runs and completes.
     Runs,
+    /// It is an empty one: its commands were dropped.
+    Refused,
     /// It runs and is not told to complete.
     Stalls,
     /// Its device was lost just before.
@@ -204,10 +206,10 @@ impl DeviceState {
         let Some(faults) = &self.faults else { return Submitting::Runs };
         let Some(injected) = self.world.befalls(Call::Submit, None) else { return Submitting::Runs };
         match injected.fault {
-            Fault::Stall => return Submitting::Stalls,
+            Fault::Stall => Submitting::Stalls,
             Fault::DeviceLost => {
                 faults.lose(injected.to_string());
-                return Submitting::Lost;
+                Submitting::Lost
             }
             Fault::OutOfMemory
             | Fault::Validation
@@ -220,9 +222,9 @@ impl DeviceState {
             | Fault::Slow(_) => {
                 commands.clear();
                 self.report(&injected);
+                Submitting::Refused
             }
         }
-        Submitting::Runs
     }
 
     /// Holds a submission that stalls. To be called before it is made.
