@@ -297,8 +297,9 @@ impl Vitals {
         self.budgets.budgets()
     }
 
-    /// What there was when a device's memory ran out: the last 16 times, the last one at the end. Each prints itself as a report. Seen are
-    /// errors of instrumented devices, whether a scope, a handler or wgpu's panic took them
+    /// What there was when a device's memory ran out: the last 16 times, the last one at the end, at least a second apart; each has the
+    /// number of those within the second after it ([`OutOfMemory::later`]), and prints itself as a report. Seen are errors of instrumented
+    /// devices, whether a scope, a handler or wgpu's panic took them
     /// ([`on_out_of_memory`](crate::instrument::InstrumentationBuilder::on_out_of_memory)); `vitals_gpu_out_of_memory_total` counts them.
     #[must_use]
     pub fn out_of_memory(&self) -> Vec<Arc<OutOfMemory>> {
