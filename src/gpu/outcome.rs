@@ -51,6 +51,10 @@ pub trait PassSink: Send + Sync {
     /// A pass of that frame was read back. Frames may come out of order.
     fn pass(&self, frame: u64, name: &str, time: Duration);
 
+    /// So many of the passes told are called [`PassTimeMonitor::OTHER`] for want of a place for their names: at most
+    /// [`MAX_NAMES`](PassTimeMonitor::MAX_NAMES) are kept.
+    fn names_refused(&self, _passes: u64) {}
+
     /// So many passes have no time.
     fn untimed(&self, _why: UntimedPass, _passes: u64) {}
 
@@ -64,6 +68,10 @@ pub trait PassSink: Send + Sync {
 impl PassSink for PassTimeMonitor {
     fn pass(&self, frame: u64, name: &str, time: Duration) {
         self.pass(frame, name, time);
+    }
+
+    fn names_refused(&self, passes: u64) {
+        self.names_refused(passes);
     }
 
     fn untimed(&self, why: UntimedPass, passes: u64) {

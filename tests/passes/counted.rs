@@ -2,7 +2,7 @@
 
 #[cfg(feature = "fault")]
 use engine_vitals::instrument::InstrumentationBuilder;
-use engine_vitals::monitor::UntimedPass;
+use engine_vitals::monitor::{PassTimeMonitor, UntimedPass};
 
 use crate::kit::{self, On, Timed};
 use crate::support::skipped;
@@ -192,6 +192,20 @@ fn a_submission_that_is_made_to_fail_reads_nothing_back() {
         assert_eq!(report.untimed(UntimedPass::Failed), 3, "{on:?}: {report}");
         assert_eq!(kit::told(&report) + report.untimed(UntimedPass::Unwritten), 6, "{on:?}: {report}");
     }
+}
+
+/// Also those of whose names the monitor never hears.
+#[test]
+fn names_beyond_all_limits_are_counted() {
+    let Some(timed) = Timed::open("names_beyond_all_limits_are_counted") else { return };
+    timed.instrumentation.set_pass_queries_per_frame(u32::MAX);
+    for names in (0..300).collect::<Vec<u32>>().chunks(50) {
+        timed.submit(|encoder| names.iter().for_each(|name| timed.compute(encoder, Some(&name.to_string()))));
+        timed.wait();
+    }
+    let report = timed.report();
+    let other = report.pass(PassTimeMonitor::OTHER).map(|pass| pass.runs);
+    assert_eq!((kit::told(&report), other, report.beyond_names), (300, Some(300 - 64), 300 - 64), "{report}");
 }
 
 /// Recorded and submitted by several threads at a time.

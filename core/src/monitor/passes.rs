@@ -148,6 +148,11 @@ impl PassTimeMonitor {
         }
     }
 
+    /// Counts runs whose name was given up before they came here as [`OTHER`](Self::OTHER), as there were as many names as may be.
+    pub fn names_refused(&self, runs: u64) {
+        self.state.lock().refused += runs;
+    }
+
     /// Counts passes without a time.
     pub fn dropped(&self, why: UntimedPass, passes: u64) {
         self.state.lock().untimed[why as usize] += passes;

@@ -27,7 +27,8 @@ pub(super) const UNLABELLED: &str = "(no label)";
 const LONGEST_BYTES: usize = 96;
 
 impl Names {
-    const OTHER: NameId = NameId(0);
+    /// Of passes whose own name found no place; one that is called so has a place as any other.
+    pub(super) const OTHER: NameId = NameId(0);
     const UNLABELLED: NameId = NameId(1);
 
     pub(super) fn new() -> Self {
@@ -106,6 +107,7 @@ mod tests {
         for number in PassTimeMonitor::MAX_NAMES..10_000 {
             assert_eq!(names.id(Some(&number.to_string())), Names::OTHER);
         }
+        assert_ne!(Names::new().id(Some(PassTimeMonitor::OTHER)), Names::OTHER, "its own name");
         assert_eq!(&*names.name(Names::OTHER), "other");
         assert_eq!(&*names.name(names.id(Some("7"))), "7", "those that are known stay");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine_vitals_core::monitor::UntimedPass;
 use parking_lot::Mutex;
 
-use super::names::NameId;
+use super::names::{NameId, Names};
 use super::pool::{CHUNK_PASSES, CHUNKS};
 use super::timer::{PassTimer, STAMPS};
 use super::{PassTiming, Span};
@@ -187,6 +187,7 @@ impl InFlight {
     fn tell(&mut self, timer: &PassTimer) {
         self.told = true;
         let Some(sink) = &self.timing.sink else { return };
+        let mut refused = 0;
         for pass in &self.passes {
             match pass.time(timer.period) {
                 Ok(time) => {
@@ -194,9 +195,13 @@ impl InFlight {
                     let span = self.span.get_or_insert(timer.span(begin, end));
                     (span.first, span.last) = (span.first.min(begin), span.last.max(end));
                     sink.pass(self.frame, &self.timing.names.name(pass.name), time);
+                    refused += u64::from(pass.name == Names::OTHER);
                 }
                 Err(why) => sink.untimed(why, 1),
             }
+        }
+        if refused > 0 {
+            sink.names_refused(refused);
         }
     }
 

@@ -103,6 +103,8 @@ fn names_beyond_the_limit_are_others_and_counted() {
     assert_eq!(figures(&monitor)["vitals_gpu_pass_names_refused_total"], Some(Value::U64(3)));
     monitor.pass(1, "other", us(1));
     assert_eq!(monitor.report().beyond_names, 3, "a pass that is called so is not one too many");
+    monitor.names_refused(1);
+    assert_eq!(monitor.report().beyond_names, 4, "it is if its own name was given up before");
     let long = "ä".repeat(1_000);
     let short = PassTimeMonitor::new("passes");
     short.pass(1, &long, us(1));
