@@ -56,7 +56,8 @@ impl FrameTimer {
     }
 
     /// The same, but each frame bears the number of the program's frame under way when it begins ([`Probe::frame_number`]): the one that
-    /// pass times and hitches go by. Where the probe has no tracker, and without this, frames are numbered 1, 2, 3, … as they begin.
+    /// pass times and hitches go by. Where the probe has no tracker, while no frame has ended, and without this, frames are numbered 1, 2, 3, …
+    /// as they begin.
     #[must_use]
     pub fn numbered_by(self, probe: Probe) -> Self {
         Self { numbers: probe, ..self }
@@ -68,7 +69,8 @@ impl FrameTimer {
         let counters = &self.shared.counters;
         let begun = counters.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let number = match self.numbers.frame_number() {
-            0 => begun,
+            // Nobody has ended a frame yet, if anybody ever will.
+            0 | 1 => begun,
             number => number,
         };
         let batch = self.timestamps.begin();

@@ -241,8 +241,13 @@ fn frames_bear_the_numbers_of_the_program_s_frames() {
     gpu.wait();
     let numbers: Vec<_> = kept.frames.lock().iter().map(|frame| frame.frame_number).collect();
     assert_eq!(numbers, [3, 3, 4]);
-    let own = FrameTimer::new(&gpu.device, &gpu.queue, kept).numbered_by(Probe::OFF);
-    assert_eq!((own.begin().number(), own.begin().number()), (1, 2));
+    // Without a tracker, and of a program that never ends a frame.
+    let idle = engine_vitals_core::tracker::Tracker::new();
+    for probe in [Probe::OFF, idle.probe()] {
+        let kept = Arc::clone(&kept) as Arc<dyn FrameSink>;
+        let own = FrameTimer::new(&gpu.device, &gpu.queue, kept).numbered_by(probe);
+        assert_eq!((own.begin().number(), own.begin().number()), (1, 2));
+    }
 }
 
 #[test]
