@@ -1,5 +1,8 @@
 //! What [`start`](super::start) returns.
 
+mod gpu;
+mod parts;
+
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,26 +10,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine_vitals_core::analysis::guards::{self, Warning};
-use engine_vitals_core::analysis::hitches::{Hitch, HitchCosts, HitchRules};
-use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry, OutOfMemory, Reconciliation};
+use engine_vitals_core::analysis::hitches::Hitch;
+use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry};
 use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
-    AllocatorMonitor, BudgetMonitor, BudgetReport, FrameMonitor, GpuFrameMonitor, HitchMonitor,
-    LifecycleResourceMonitor, MemoryResourceMonitor, PassTimeMonitor, ProcessMemoryMonitor, ReconciliationMonitor,
+    AllocatorMonitor, BudgetMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor,
+    MemoryResourceMonitor, PassTimeMonitor, ProcessMemoryMonitor, ReconciliationMonitor,
 };
-use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe, Shortage, SoftBudget, WouldCross};
+use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe};
 use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor};
 use engine_vitals_core::tracker::Tracker;
 use parking_lot::Mutex;
 use web_time::Instant;
 
+#[cfg(feature = "trace")]
+use self::parts::event_log;
+use self::parts::{created_trace_file, default_hitch_rules, instrumentation, surface_frames, takes_backtraces};
 use super::at_exit::AtExit;
 use super::device::Devices;
 use super::heap_profile::{self, HeapProfileError};
 use super::reports::Reports;
-use super::{Builder, DeviceSources, DeviceWatch, FrameSummary, StandardMonitor, toggles};
-use crate::gpu::{PassSink, Submissions};
+use super::{Builder, FrameSummary, StandardMonitor, toggles};
 use crate::instrument::{Adopted, Instrumentation};
 
 /// The lane of [`Vitals::frame`].
@@ -277,49 +282,6 @@ impl Vitals {
         &self.tracker
     }
 
-    /// Sets a soft budget of GPU memory, in place of the one of the same scope; one of 0 bytes lifts it
-    /// ([`Tracker::set_soft_budget`]).
-    ///
-    /// ```
-    /// use engine_vitals::probe::SoftBudget;
-    ///
-    /// let vitals = engine_vitals::Vitals::builder().without_server().start();
-    /// vitals.set_soft_budget(SoftBudget::process(512 << 20).watermark(80, 75));
-    /// # drop(vitals);
-    /// ```
-    pub fn set_soft_budget(&self, budget: SoftBudget) {
-        self.tracker.set_soft_budget(budget);
-    }
-
-    /// The soft budgets: how each stands, and when it will be exhausted at the present pace. The process's comes first.
-    #[must_use]
-    pub fn soft_budgets(&self) -> Vec<BudgetReport> {
-        self.budgets.budgets()
-    }
-
-    /// What there was when a device's memory ran out: the last 16 times, the last one at the end, at least a second apart; each has the
-    /// number of those within the second after it ([`OutOfMemory::later`]), and prints itself as a report. Seen are errors of instrumented
-    /// devices, whether a scope, a handler or wgpu's panic took them
-    /// ([`on_out_of_memory`](crate::instrument::InstrumentationBuilder::on_out_of_memory)); `vitals_gpu_out_of_memory_total` counts them.
-    #[must_use]
-    pub fn out_of_memory(&self) -> Vec<Arc<OutOfMemory>> {
-        self.budgets.out_of_memory()
-    }
-
-    /// Where the bytes of GPU memory are: what is tracked against what wgpu's allocator has given out and reserved, and against the driver,
-    /// each difference under the name of what it is. It prints itself as a report. `None` while no device is measured. Takes as long as a
-    /// dump: ask for it now and then, not in each frame (docs/VRAM.md).
-    #[must_use]
-    pub fn reconcile(&self) -> Option<Reconciliation> {
-        self.reconcile.reconcile()
-    }
-
-    /// Calls `call` before a creation that would leave a soft budget exceeded, so that the program can make room
-    /// ([`Tracker::before_over_budget`]).
-    pub fn before_over_budget(&self, call: impl Fn(&WouldCross<'_>) + Send + Sync + 'static) {
-        self.tracker.before_over_budget(call);
-    }
-
     /// What the guards have warned of (docs/GUARDS.md, docs/HEAP.md): the last 64 warnings about resources, then the last 64 about the heap,
     /// one for each guard and subject, the last raised at the end.
     /// With the feature `log` they are logged, too.
@@ -420,63 +382,6 @@ impl Vitals {
         &self.heap
     }
 
-    /// The monitor of frame times on the GPU, for engines with timers of their own
-    /// ([`update_from_frame_stats`](GpuFrameMonitor::update_from_frame_stats)).
-    #[must_use]
-    pub fn gpu_monitor(&self) -> &Arc<GpuFrameMonitor> {
-        &self.gpu
-    }
-
-    /// The monitor of the passes' times on the GPU: its [`report`](PassTimeMonitor::report) lists them, that which takes longest first.
-    #[must_use]
-    pub fn pass_monitor(&self) -> &Arc<PassTimeMonitor> {
-        &self.passes
-    }
-
-    /// Whether the time of passes on the GPU is taken from now on: of those in encoders that are made from now on, on devices of
-    /// [`wrap`](Self::wrap) and [`adopt`](Self::adopt) that have time stamps. On from the start, unless
-    /// [`Builder::pass_times`](super::Builder::pass_times) says otherwise.
-    pub fn set_pass_times(&self, on: bool) {
-        self.instrumentation.set_pass_times(on);
-    }
-
-    /// Numbers submissions to one queue, reports them to the probe and measures their latency. Make one per queue.
-    #[must_use]
-    pub fn submissions(&self) -> Submissions {
-        Submissions::new(self.probe()).with_latencies(self.lifecycle.submission_latency())
-    }
-
-    /// Measures a device from now on, until what this returns is dropped: its memory, the adapter's name, and the time of frames through
-    /// [`DeviceWatch::timer`].
-    ///
-    /// Ask for [`gpu::wanted_features`](crate::gpu::wanted_features) when you request the device, or times on the GPU are absent.
-    #[must_use = "dropping it ends the measuring"]
-    pub fn watch_device(&self, device: &wgpu::Device, queue: &wgpu::Queue) -> DeviceWatch {
-        DeviceWatch::new(&self.devices, Arc::clone(&self.gpu), self.probe(), device, queue, &self.notices)
-    }
-
-    /// The sources of figures about GPU memory, device by device: those that there are, best first, and those that are absent, with the
-    /// reason. Each that there is has a monitor: `vram` for wgpu's allocator, `vram-drm`, `vram-nvml`, `vram-vulkan` and so on.
-    ///
-    /// Devices are those that are measured now: instrumented ones while their handles live, others while their
-    /// [`DeviceWatch`] is kept.
-    ///
-    /// ```
-    /// let vitals = engine_vitals::Vitals::builder().without_server().start();
-    /// // make a device
-    /// for device in vitals.vram_sources() {
-    ///     println!("{}", device.adapter);
-    ///     device.sources.iter().for_each(|source| println!("  {source}"));
-    ///     if let Some(best) = device.best() {
-    ///         println!("{}: {:?} bytes", best.source(), best.get_vram_usage_bytes());
-    ///     }
-    /// }
-    /// ```
-    #[must_use]
-    pub fn vram_sources(&self) -> Vec<DeviceSources> {
-        self.devices.sources()
-    }
-
     /// What the life of the program's resources was so far: packets, churn, its sources, and why each queue and target was destroyed,
     /// by startup, steady state and shutdown. As text by its `Display`, as JSON by
     /// [`to_json`](LifecycleTelemetry::to_json). `None` if nothing was ever tracked.
@@ -545,65 +450,6 @@ impl Drop for Vitals {
     }
 }
 
-/// The defaults, with what the heap costs here.
-fn default_hitch_rules() -> HitchRules {
-    let mut rules = HitchRules::default();
-    rules.costs = HitchCosts::measured();
-    rules
-}
-
-/// Whether some creations' backtraces are kept.
-fn takes_backtraces(instrumentation: &Instrumentation) -> bool {
-    #[cfg(feature = "instrument")]
-    return instrumentation.takes_backtraces();
-    #[cfg(not(feature = "instrument"))]
-    {
-        let _ = instrumentation;
-        false
-    }
-}
-
-/// Frames of instrumented surfaces that have ended.
-fn surface_frames(instrumentation: &Instrumentation) -> u64 {
-    #[cfg(feature = "instrument")]
-    return instrumentation.surface_frames();
-    #[cfg(not(feature = "instrument"))]
-    {
-        let _ = instrumentation;
-        0
-    }
-}
-
-/// What instances are wrapped with: as the builder says, and each device measured as soon as it is made.
-fn instrumentation(
-    probe: Probe,
-    lifecycle: &LifecycleResourceMonitor,
-    passes: &Arc<PassTimeMonitor>,
-    devices: &Devices,
-    on_out_of_memory: impl Fn(&Shortage) + Send + Sync + 'static,
-    pass_times: bool,
-    choices: Option<super::builder::Instrument>,
-) -> Instrumentation {
-    let builder = Instrumentation::builder(probe)
-        .submission_latencies(lifecycle.submission_latency())
-        .pass_sink(Arc::clone(passes) as Arc<dyn PassSink>)
-        .pass_times(pass_times)
-        .on_out_of_memory(on_out_of_memory);
-    #[cfg(feature = "instrument")]
-    let builder = {
-        let devices = devices.clone();
-        builder.on_device(move |device, _| {
-            Box::new(super::device::DeviceMonitors::new(&devices, device)) as Box<dyn crate::instrument::DeviceGuard>
-        })
-    };
-    #[cfg(not(feature = "instrument"))]
-    let _ = devices;
-    match choices {
-        Some(super::builder::Instrument(choices)) => choices(builder, probe).build(),
-        None => builder.build(),
-    }
-}
-
 /// The notices kept, with those that depend on the moment.
 pub(super) fn all_notices(kept: &Mutex<Vec<String>>) -> Vec<String> {
     let mut notices = kept.lock().clone();
@@ -613,38 +459,4 @@ pub(super) fn all_notices(kept: &Mutex<Vec<String>>) -> Vec<String> {
         );
     }
     notices
-}
-
-/// The trace file that is asked for, if it can be written.
-#[cfg(feature = "trace")]
-fn created_trace_file(builder: &mut Builder, notices: &mut Vec<String>) -> Option<std::fs::File> {
-    super::trace_file::create(std::env::var_os(super::trace_file::TOGGLE), builder.trace_file.take(), notices)
-}
-
-/// None: what it takes was not built.
-#[cfg(not(feature = "trace"))]
-fn created_trace_file(builder: &mut Builder, notices: &mut Vec<String>) -> Option<std::convert::Infallible> {
-    let asked = std::env::var_os("ENGINE_VITALS_TRACE_FILE").is_some_and(|path| !path.is_empty());
-    if asked || builder.trace_file.take().is_some() {
-        notices.push("no trace file: engine-vitals was built without its feature `trace`".to_owned());
-    }
-    None
-}
-
-#[cfg(feature = "trace")]
-fn event_log(
-    tracker: &Arc<Tracker>,
-    lifecycle: &Arc<LifecycleResourceMonitor>,
-    hitches: Option<&Arc<HitchMonitor>>,
-    notices: &mut Vec<String>,
-) -> Option<engine_vitals_trace::EventLog> {
-    let lifecycle = Arc::clone(lifecycle);
-    let options = engine_vitals_trace::Options::new().on_lost(move |lost| lifecycle.events_lost(lost));
-    let options = match hitches {
-        Some(hitches) => options.hitches(Arc::clone(hitches)),
-        None => options,
-    };
-    engine_vitals_trace::EventLog::start(Arc::clone(tracker), std::io::stderr(), options)
-        .map_err(|error| notices.push(format!("no event stream: its thread could not be started: {error}")))
-        .ok()
 }
