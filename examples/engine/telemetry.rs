@@ -18,6 +18,9 @@ static HEAP: TrackingAllocator = TrackingAllocator::system().with_tags().with_si
 /// What the heap of this program should stay within.
 const HEAP_BUDGET: u64 = 1 << 30;
 
+/// Bytes of GPU memory that the scene should stay within, by far.
+const GPU_BUDGET: u64 = 256 << 20;
+
 /// Starts measuring and serving.
 ///
 /// # Errors
@@ -27,6 +30,7 @@ pub(crate) fn start(options: &Options) -> Result<Vitals, Failure> {
         .app("engine", env!("CARGO_PKG_VERSION"))
         .listen(options.listen)
         .heap_budget(HEAP_BUDGET)
+        .gpu_budget(GPU_BUDGET)
         .start();
     if cfg!(feature = "serve") && vitals.url().is_none() {
         return Err(Failure::Running(format!("--listen {}: {}", options.listen, vitals.notices().join("; "))));

@@ -105,6 +105,11 @@ impl Dashboard {
 }
 
 impl Question {
+    /// It is about that metric.
+    pub(crate) fn asks_for(&self, metric: &str) -> bool {
+        matches!(&self.what, What::Expression(expression) if expression.contains(metric))
+    }
+
     /// Whether it parses; else where it stands and what is wrong.
     pub(crate) fn parse(&self, prometheus: &Prometheus) -> Result<(), String> {
         let parsed = match &self.what {
