@@ -1,0 +1,357 @@
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn layout(config: LayoutConfig) -> Layout {
+    Layout::new(config)
+}
+
+#[test]
+fn nothing_is_made_before_the_first_block_and_all_is_given_back() {
+    let mut layout = layout(LayoutConfig::default());
+    assert_eq!(layout.stats().reserved_bytes, 0);
+    let first = layout.allocate(1_000, 4).unwrap();
+    assert_eq!((first.new_slab, first.place.bytes), (Some(65_536 / 1_024 * 1_024), 1_024));
+    let second = layout.allocate(1_000, 4).unwrap();
+    assert_eq!((second.new_slab, second.place.slab, second.place.offset), (None, first.place.slab, 1_024));
+    assert!(layout.free(first.block, 0) && !layout.free(first.block, 0), "a block ends once");
+    assert_eq!(layout.place(first.block), None);
+    assert!(layout.free(second.block, 0));
+    let mut released = Vec::new();
+    for _ in 0..60 {
+        layout.tick(|slab| released.push(slab));
+    }
+    assert_eq!(released, [first.place.slab]);
+    assert_eq!(layout.stats(), LayoutStats::default());
+}
+
+#[test]
+fn bad_requests_are_refused_and_change_nothing() {
+    let mut layout = layout(LayoutConfig { budget_bytes: Some(1 << 20), ..LayoutConfig::default() });
+    assert_eq!(layout.allocate(0, 4), Err(LayoutError::Zero));
+    for align in [0, 3, 6, u64::MAX] {
+        assert_eq!(layout.allocate(16, align), Err(LayoutError::Alignment { align }));
+    }
+    for bytes in [(256 << 20) + 1, u64::MAX] {
+        assert!(matches!(layout.allocate(bytes, 4), Err(LayoutError::TooLarge { .. })));
+    }
+    assert!(matches!(layout.allocate(16, 1 << 63), Err(LayoutError::TooLarge { .. } | LayoutError::OverBudget { .. })));
+    assert!(matches!(layout.allocate((1 << 20) + 1, 4), Err(LayoutError::OverBudget { .. })));
+    assert_eq!(layout.stats().reserved_bytes, 0);
+    let whole = layout.allocate(1 << 20, 4).unwrap();
+    let error = layout.allocate(4, 4).unwrap_err().to_string();
+    assert!(error.contains("1048576") && error.contains("1 blocks"), "{error}");
+    layout.free(whole.block, 0);
+    assert!(layout.allocate(1 << 19, 4).is_ok(), "a larger class serves where the budget has no slab for the own one");
+    let stranger = Layout::new(LayoutConfig::default()).allocate(16, 4).unwrap().block;
+    let mut empty = Layout::new(LayoutConfig::default());
+    assert!(!empty.free(stranger, 0) && !empty.pin(stranger) && empty.place(stranger).is_none());
+}
+
+#[test]
+fn a_freed_cell_waits_for_the_last_submission_that_uses_it() {
+    let mut layout = layout(LayoutConfig::default());
+    let block = layout.allocate(100, 4).unwrap();
+    layout.used(block.block, 7);
+    layout.free(block.block, 5);
+    for done in [5, 6] {
+        layout.completed(done);
+        assert_eq!(layout.stats().waiting_blocks, 1);
+        assert_ne!(layout.allocate(100, 4).unwrap().place.offset, 0, "not given out again");
+    }
+    layout.completed(7);
+    assert_eq!(layout.allocate(100, 4).unwrap().place.offset, 0);
+}
+
+#[test]
+fn a_plan_empties_the_emptiest_slab_and_stops_when_nothing_is_gained() {
+    let config = LayoutConfig { first_slab_bytes: 16 << 10, largest_slab_bytes: 16 << 10, ..LayoutConfig::default() };
+    let mut layout = layout(config);
+    // Four slabs of 16 cells, of which each keeps 4, 4, 4 and 15 blocks.
+    let blocks: Vec<_> = (0..64).map(|_| layout.allocate(1_024, 4).unwrap()).collect();
+    for (index, block) in blocks.iter().enumerate() {
+        let keeps = if index / 16 == 3 { 15 } else { 4 };
+        if index % 16 >= keeps {
+            layout.free(block.block, 0);
+        }
+    }
+    assert_eq!(layout.plan(1_023, 100), [], "not one block fits the budget");
+    let mut moved = 0;
+    for round in 0.. {
+        assert!(round < 10, "it does not stop");
+        let plan = layout.plan(1 << 20, 3);
+        assert!(plan.len() <= 3);
+        if plan.is_empty() {
+            break;
+        }
+        for planned in plan {
+            moved += planned.bytes;
+            assert_eq!(layout.commit(planned, false, 0), Committed::Moved);
+        }
+    }
+    layout.release_empty(|_| ());
+    // 27 blocks need two slabs.
+    assert_eq!((layout.stats().slabs, layout.stats().live_blocks), (2, 27));
+    assert_eq!(moved, 8 * 1_024, "the blocks of two slabs");
+}
+
+#[test]
+fn pinned_blocks_and_those_in_flight_stay() {
+    let config = LayoutConfig { first_slab_bytes: 4 << 10, largest_slab_bytes: 4 << 10, ..LayoutConfig::default() };
+    let fragmented = || {
+        let mut layout = layout(config);
+        let blocks: Vec<_> = (0..8).map(|_| layout.allocate(1_024, 4).unwrap().block).collect();
+        for index in [1, 2, 3, 5, 6] {
+            layout.free(blocks[index], 0);
+        }
+        (layout, blocks)
+    };
+    let (mut layout, blocks) = fragmented();
+    assert!(layout.pin(blocks[0]));
+    assert_eq!(layout.plan(u64::MAX, 10), [], "two of four cells are not worth it by the rule, and the other one is pinned");
+    assert!(layout.unpin(blocks[0]) && !layout.unpin(blocks[0]));
+    layout.used(blocks[0], 3);
+    assert_eq!(layout.plan(u64::MAX, 10), []);
+    layout.completed(3);
+    let mut plan = layout.plan(u64::MAX, 10);
+    assert_eq!(plan.iter().map(|planned| planned.block).collect::<Vec<_>>(), [blocks[0]]);
+    let planned = plan.remove(0);
+    let old = planned.from;
+    // The engine goes on using it while it is copied.
+    layout.used(blocks[0], 4);
+    assert_eq!(layout.commit(planned, false, 4), Committed::Stayed);
+    assert_eq!(layout.place(blocks[0]), Some(old));
+    layout.completed(4);
+    let planned = layout.plan(u64::MAX, 10).remove(0);
+    layout.free(blocks[0], 5);
+    assert_eq!(layout.commit(planned, false, 5), Committed::Gone);
+    layout.completed(5);
+    assert_eq!((layout.stats().live_blocks, layout.stats().allocated_bytes), (2, 2_048));
+}
+
+/// What a pool does, step by step.
+#[derive(Debug, Clone)]
+enum Step {
+    Allocate { bytes: u64, align: u32 },
+    Free { which: usize, after: u64 },
+    Use { which: usize, after: u64 },
+    Pin { which: usize },
+    Unpin { which: usize },
+    Complete { submissions: u64 },
+    Tick,
+    Plan { budget: u64, moves: usize },
+    Commit { which: usize, used: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let size = prop_oneof![1_u64..300, 1_u64..70_000, 60_000_u64..400_000];
+    prop_oneof![
+        8 => (size, 0_u32..10).prop_map(|(bytes, align)| Step::Allocate { bytes, align }),
+        6 => (any::<usize>(), 0_u64..4).prop_map(|(which, after)| Step::Free { which, after }),
+        2 => (any::<usize>(), 0_u64..4).prop_map(|(which, after)| Step::Use { which, after }),
+        1 => any::<usize>().prop_map(|which| Step::Pin { which }),
+        1 => any::<usize>().prop_map(|which| Step::Unpin { which }),
+        2 => (0_u64..3).prop_map(|submissions| Step::Complete { submissions }),
+        1 => Just(Step::Tick),
+        2 => (0_u64..200_000, 0_usize..20).prop_map(|(budget, moves)| Step::Plan { budget, moves }),
+        3 => (any::<usize>(), prop::bool::weighted(0.1)).prop_map(|(which, used)| Step::Commit { which, used }),
+    ]
+}
+
+/// The naive model: every byte range that is not free, and what lies where.
+#[derive(Default)]
+struct Model {
+    slabs: BTreeMap<SlabId, u64>,
+    blocks: Vec<(BlockId, u64, u64)>,
+    pins: HashMap<BlockId, u32>,
+    last_use: HashMap<BlockId, u64>,
+    /// Ranges that wait, until which submission.
+    waiting: Vec<(Place, u64)>,
+    moves: Vec<Move>,
+    now: u64,
+    done: u64,
+}
+
+impl Model {
+    fn run(layout: &mut Layout, steps: Vec<Step>) -> Result<(), TestCaseError> {
+        let mut model = Self::default();
+        for step in steps {
+            model.step(layout, step)?;
+            model.check(layout)?;
+        }
+        // Everything ends: the books are at zero.
+        for planned in std::mem::take(&mut model.moves) {
+            layout.abandon(planned);
+        }
+        for (block, ..) in std::mem::take(&mut model.blocks) {
+            prop_assert!(layout.free(block, 0));
+        }
+        layout.completed(u64::MAX);
+        layout.release_empty(|slab| assert!(model.slabs.remove(&slab).is_some()));
+        prop_assert_eq!(model.slabs.len(), 0);
+        let zero = LayoutStats { budget_bytes: layout.config().budget_bytes, ..LayoutStats::default() };
+        prop_assert_eq!(layout.stats(), zero);
+        Ok(())
+    }
+
+    fn step(&mut self, layout: &mut Layout, step: Step) -> Result<(), TestCaseError> {
+        let at = |which: usize, length: usize| which.checked_rem(length);
+        match step {
+            Step::Allocate { bytes, align } => {
+                let align = 1 << align;
+                match layout.allocate(bytes, align) {
+                    Ok(Allocated { block, place, new_slab }) => {
+                        if let Some(bytes) = new_slab {
+                            prop_assert_eq!(self.slabs.insert(place.slab, bytes), None);
+                        }
+                        prop_assert!(place.bytes >= bytes && place.offset.is_multiple_of(align));
+                        prop_assert!(place.offset + place.bytes <= self.slabs[&place.slab]);
+                        self.blocks.push((block, bytes, align));
+                    }
+                    Err(error) => {
+                        let budget = layout.config().budget_bytes;
+                        prop_assert!(matches!(error, LayoutError::OverBudget { .. }) && budget.is_some(), "{error}");
+                    }
+                }
+            }
+            Step::Free { which, after } => {
+                if let Some(index) = at(which, self.blocks.len()) {
+                    let (block, ..) = self.blocks.swap_remove(index);
+                    let until = (self.now + after).max(self.last_use.remove(&block).unwrap_or(0));
+                    let moving = self.moves.iter().any(|planned| planned.block == block);
+                    let place = layout.place(block).unwrap();
+                    if !moving && until > self.done {
+                        self.waiting.push((place, until));
+                    }
+                    prop_assert!(layout.free(block, self.now + after));
+                    prop_assert!(!layout.free(block, 0) && layout.place(block).is_none());
+                }
+            }
+            Step::Use { which, after } => {
+                if let Some(index) = at(which, self.blocks.len()) {
+                    let block = self.blocks[index].0;
+                    prop_assert!(layout.used(block, self.now + after));
+                    let last = self.last_use.entry(block).or_default();
+                    *last = (*last).max(self.now + after);
+                    self.now += 1;
+                }
+            }
+            Step::Pin { which } => {
+                if let Some(index) = at(which, self.blocks.len()) {
+                    prop_assert!(layout.pin(self.blocks[index].0));
+                    *self.pins.entry(self.blocks[index].0).or_default() += 1;
+                }
+            }
+            Step::Unpin { which } => {
+                if let Some(index) = at(which, self.blocks.len()) {
+                    let block = self.blocks[index].0;
+                    let pins = self.pins.entry(block).or_default();
+                    prop_assert_eq!(layout.unpin(block), *pins > 0);
+                    *pins = pins.saturating_sub(1);
+                }
+            }
+            Step::Complete { submissions } => {
+                self.done = (self.done + submissions).min(self.now);
+                self.waiting.retain(|&(_, until)| until > self.done);
+                layout.completed(self.done);
+            }
+            Step::Tick => layout.tick(|slab| assert!(self.slabs.remove(&slab).is_some(), "a slab was released twice")),
+            Step::Plan { budget, moves } => {
+                let plan = layout.plan(budget, moves);
+                prop_assert!(plan.len() <= moves && plan.iter().map(|planned| planned.bytes).sum::<u64>() <= budget);
+                for planned in &plan {
+                    let block = planned.block;
+                    prop_assert!(self.pins.get(&block).is_none_or(|&pins| pins == 0), "a pinned block is moved");
+                    prop_assert!(self.last_use.get(&block).is_none_or(|&last| last <= self.done), "one in flight is moved");
+                    prop_assert_eq!(layout.place(block), Some(planned.from));
+                    let &(_, bytes, align) = self.blocks.iter().find(|(live, ..)| *live == block).unwrap();
+                    prop_assert_eq!(planned.bytes, bytes);
+                    prop_assert!(planned.to.bytes >= bytes && planned.to.offset.is_multiple_of(align));
+                    prop_assert_ne!(planned.from.slab, planned.to.slab);
+                }
+                self.moves.extend(plan);
+            }
+            Step::Commit { which, used } => {
+                if let Some(index) = at(which, self.moves.len()) {
+                    let planned = self.moves.swap_remove(index);
+                    let (block, from, to) = (planned.block, planned.from, planned.to);
+                    let until = self.now;
+                    let committed = layout.commit(planned, used, until);
+                    let live = self.blocks.iter().any(|(live, ..)| *live == block);
+                    prop_assert_eq!(committed == Committed::Gone, !live);
+                    let place = match committed {
+                        Committed::Moved => Some(to),
+                        Committed::Stayed => Some(from),
+                        Committed::Gone => None,
+                    };
+                    prop_assert_eq!(layout.place(block), place);
+                    prop_assert!(!used || committed != Committed::Moved);
+                    if committed != Committed::Stayed && until > self.done {
+                        self.waiting.push((from, until));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No two ranges that are not free overlap, and the figures are their sums.
+    fn check(&self, layout: &Layout) -> Result<(), TestCaseError> {
+        let mut ranges: Vec<(SlabId, u64, u64)> = Vec::new();
+        let mut add = |place: Place| ranges.push((place.slab, place.offset, place.offset + place.bytes));
+        for &(block, bytes, align) in &self.blocks {
+            let place = layout.place(block).expect("a live block");
+            prop_assert!(place.bytes >= bytes && place.offset.is_multiple_of(align));
+            add(place);
+        }
+        self.waiting.iter().for_each(|&(place, _)| add(place));
+        for planned in &self.moves {
+            add(planned.to);
+            if layout.place(planned.block).is_none() {
+                add(planned.from);
+            }
+        }
+        ranges.sort_unstable();
+        for pair in ranges.windows(2) {
+            prop_assert!(pair[0].0 != pair[1].0 || pair[0].2 <= pair[1].1, "{pair:?} overlap");
+        }
+        for &(slab, _, end) in &ranges {
+            prop_assert!(self.slabs.get(&slab).is_some_and(|&bytes| end <= bytes), "outside of its slab");
+        }
+        let stats = layout.stats();
+        prop_assert_eq!(stats.allocated_bytes, ranges.iter().map(|(_, begin, end)| end - begin).sum::<u64>());
+        prop_assert_eq!(stats.reserved_bytes, self.slabs.values().sum::<u64>());
+        prop_assert_eq!(stats.live_blocks as usize, self.blocks.len());
+        prop_assert!(stats.requested_bytes <= stats.allocated_bytes && stats.allocated_bytes <= stats.reserved_bytes);
+        prop_assert!(stats.budget_bytes.is_none_or(|budget| stats.reserved_bytes <= budget));
+        let buckets = layout.buckets();
+        prop_assert_eq!(buckets.iter().map(|bucket| bucket.cells * bucket.cell_bytes).sum::<u64>(), stats.reserved_bytes);
+        prop_assert_eq!(buckets.iter().map(|bucket| bucket.used_cells * bucket.cell_bytes).sum::<u64>(), stats.allocated_bytes);
+        prop_assert_eq!(layout.view().iter().map(|slab| slab.blocks.len()).sum::<usize>(), self.blocks.len());
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn blocks_never_overlap_and_nothing_is_lost(
+        steps in prop::collection::vec(step(), 0..400),
+        budget in prop::option::of(300_000_u64..4_000_000),
+        per_octave in 1_u32..20,
+        slab in 10_u32..18,
+    ) {
+        let config = LayoutConfig {
+            budget_bytes: budget,
+            classes_per_octave: per_octave,
+            first_slab_bytes: 1 << (slab - 2),
+            largest_slab_bytes: 1 << slab,
+            keep_empty_ticks: 3,
+            ..LayoutConfig::default()
+        };
+        Model::run(&mut layout(config), steps)?;
+    }
+}
