@@ -78,6 +78,8 @@
 
 pub mod gpu;
 pub mod instrument;
+#[cfg(any(feature = "staging-rings", feature = "memory-pools"))]
+pub mod resources;
 pub mod start;
 pub mod vram;
 

@@ -113,7 +113,8 @@ mod tests;
 pub use {
     instrumentation::{Adopted, Instrumentation, InstrumentationBuilder},
     real::{
-        adopt_buffer, adopt_texture, real_adapter, real_buffer, real_device, real_instance, real_queue, real_texture,
+        adopt_buffer, adopt_texture, buffer_id, device_probe, real_adapter, real_buffer, real_device, real_instance,
+        real_queue, real_texture,
     },
 };
 
@@ -122,6 +123,6 @@ pub(crate) use {device::is_guarded, instrumentation::DeviceGuard};
 
 #[cfg(not(feature = "instrument"))]
 pub use off::{
-    Adopted, Instrumentation, InstrumentationBuilder, adopt_buffer, adopt_texture, real_adapter, real_buffer,
-    real_device, real_instance, real_queue, real_texture,
+    Adopted, Instrumentation, InstrumentationBuilder, adopt_buffer, adopt_texture, buffer_id, device_probe,
+    real_adapter, real_buffer, real_device, real_instance, real_queue, real_texture,
 };

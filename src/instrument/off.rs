@@ -185,6 +185,18 @@ reals! {
     real_texture: Texture;
 }
 
+/// `None`.
+#[must_use]
+pub fn device_probe(_: &wgpu::Device) -> Option<Probe> {
+    None
+}
+
+/// `None`.
+#[must_use]
+pub fn buffer_id(_: &wgpu::Buffer) -> Option<ResourceId> {
+    None
+}
+
 /// The buffer itself.
 #[must_use]
 pub fn adopt_buffer(_: &wgpu::Device, real: wgpu::Buffer, _: &wgpu::BufferDescriptor<'_>) -> wgpu::Buffer {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 
-use engine_vitals_core::probe::{Extent, New};
+use engine_vitals_core::probe::{Extent, New, Probe, ResourceId};
 
 use super::adapter::Adapter;
 use super::device::Device;
@@ -41,6 +41,18 @@ reals! {
     real_buffer: Buffer behind Tracked<wgpu::Buffer>;
     /// The real texture behind an instrumented one, through as many layers as there are; any other is returned as it is.
     real_texture: Texture behind Tracked<wgpu::Texture>;
+}
+
+/// The probe that an instrumented device reports to; `None` with any other device.
+#[must_use]
+pub fn device_probe(device: &wgpu::Device) -> Option<Probe> {
+    device.as_custom::<Device>().map(|ours| ours.state.world.probe)
+}
+
+/// The resource that an instrumented buffer is; `None` for any other, and for one that is not tracked.
+#[must_use]
+pub fn buffer_id(buffer: &wgpu::Buffer) -> Option<ResourceId> {
+    buffer.as_custom::<Tracked<wgpu::Buffer>>()?.record.record()?.ticket().id()
 }
 
 thread_local! {

@@ -85,7 +85,7 @@ fn every_question_is_answered(prometheus: &Prometheus) {
         });
         let absent = |question: &&Question| ABSENT.iter().find(|(metric, _)| question.asks_for(metric));
         if open.iter().all(|question| absent(question).is_some()) {
-            let without: BTreeSet<_> = open.iter().filter_map(|question| absent(question)).collect();
+            let without: BTreeSet<_> = open.iter().filter_map(absent).collect();
             without.iter().for_each(|(metric, why)| support::skipped(metric, why));
             return;
         }

@@ -5,6 +5,7 @@
 //!
 //! - [`ResourceMonitor`] and its specialisations [`MemoryMonitor`], [`GpuMonitor`], [`VramMonitor`], [`LifecycleMonitor`]
 //! - the reports they give: [`MemoryReport`], [`GpuReport`], [`VramReport`], [`LifecycleReport`], [`ResourceUsageReport`]
+//! - [`Store`]: what hands out GPU memory from resources of its own, and says how it stands
 //! - what a monitor exports: it describes its figures once in a [`Series`] and writes their values in a [`Row`]
 //!
 //! Units are bytes (`u64`) and [`std::time::Duration`]. A figure that is not known is `None`; zero means that zero was measured.
@@ -15,6 +16,7 @@ mod histogram;
 mod monitor;
 mod profile;
 mod reports;
+mod stores;
 mod vram;
 
 pub use figures::{Figure, FigureKind, Reading, Row, Series, SeriesOverflow, Unit, Value};
@@ -29,4 +31,5 @@ pub use reports::{
     CpuPhase, FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport,
     ResourceUsageReport, VramReport, bytes_to_mb,
 };
+pub use stores::{MemoryPoolReport, StagingRingReport, Store, StoreReport, TargetPoolReport};
 pub use vram::{Allocation, Allocations, EngineBusy, VramHeap};

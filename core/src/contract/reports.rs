@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::stores::{MemoryPoolReport, StagingRingReport, TargetPoolReport};
+
 /// Bytes in MiB (2^20 bytes), for people to read.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a figure for people, exact to 2^53 bytes")]
@@ -536,6 +538,12 @@ pub struct LifecycleReport {
     pub submissions_completed: u64,
     /// Events that a ring overwrote before the book's own reader had them.
     pub events_lost: u64,
+    /// The staging rings that are listed.
+    pub staging_rings: Vec<StagingRingReport>,
+    /// The memory pools that are listed.
+    pub memory_pools: Vec<MemoryPoolReport>,
+    /// The pools of render targets that are listed.
+    pub target_pools: Vec<TargetPoolReport>,
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::analysis::guards::{Guard, GuardSettings, Warning};
 use crate::analysis::{Analyzer, Answers, Detail, LifecycleTelemetry, Observation, Rules, Window};
 use crate::contract::{
     Histogram, KindUsage, LifecycleMonitor, LifecycleReport, MonitorRef, MonitoredResourceType, ResourceMonitor,
-    ResourceUsageReport, Row, Series, Unit,
+    ResourceUsageReport, Row, Series, StoreReport, Unit,
 };
 use crate::probe::{Counts, Level, OwnerKind, PacketResult, ResourceKind, Timestamp};
 use crate::tracker::{KindTotals, Lifetimes, Totals, Tracker};
@@ -431,8 +431,22 @@ impl LifecycleMonitor for LifecycleResourceMonitor {
             submissions: totals.submissions.submitted,
             submissions_completed: totals.submissions.completed,
             events_lost: self.events_lost.load(Ordering::Relaxed),
+            ..stores(self.tracker.stores())
         })
     }
+}
+
+/// What hands out memory, by what it is.
+fn stores(stores: Vec<StoreReport>) -> LifecycleReport {
+    let mut report = LifecycleReport::default();
+    for store in stores {
+        match store {
+            StoreReport::StagingRing(ring) => report.staging_rings.push(ring),
+            StoreReport::MemoryPool(pool) => report.memory_pools.push(pool),
+            StoreReport::TargetPool(pool) => report.target_pools.push(pool),
+        }
+    }
+    report
 }
 
 /// Hands the tracker's lifetimes to the histogram that the registry reads.

@@ -7,6 +7,7 @@ use super::lifetimes::BurstLog;
 use super::local::{ID_BLOCK, Local, Shard};
 use super::packets::Packets;
 use super::slots::Slots;
+use super::stores::Stores;
 use super::submissions::Submissions;
 use super::tables::{Names, Owners, Sites};
 use super::{Lane, Level, OwnerKind, ResourceKind, SoftBudget, Timestamp};
@@ -80,6 +81,7 @@ pub(crate) struct Book {
     admitted_owner_kinds: Admitted,
     pub(crate) peak: Peak,
     pub(crate) submissions: Submissions,
+    pub(crate) stores: Stores,
     pub(crate) bursts: BurstLog,
     pub(crate) chronicle: Chronicle,
     /// When the book was opened.
@@ -140,6 +142,7 @@ impl Book {
             admitted_owner_kinds: Admitted::default(),
             peak: Peak::default(),
             submissions: Submissions::default(),
+            stores: Stores::default(),
             bursts: BurstLog::default(),
             chronicle: Chronicle::default(),
             opened,

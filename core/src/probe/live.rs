@@ -10,8 +10,10 @@ use super::{
     Activity, Announced, Context, Lane, Level, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId,
     ResourceKind, Timestamp, budgets, local,
 };
+use crate::contract::Store;
 use std::cell::Cell;
 use std::panic::Location;
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -151,6 +153,14 @@ impl Probe {
     /// `Vitals::frame` calls this.
     pub fn frame_ended(self) -> u64 {
         self.0.map_or(0, |book| book.frames.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Lists what hands out memory from resources of its own in the lifecycle report, at any level and for as long as it lives: a ring, a
+    /// pool. It is asked whenever somebody reads.
+    pub fn list(self, store: Weak<dyn Store>) {
+        if let Some(book) = self.0 {
+            book.stores.list(store);
+        }
     }
 
     /// Bytes were staged for the next submission, by the caller's line of source: they count as unsubmitted until a

@@ -81,6 +81,8 @@ pub(crate) mod slot;
 #[cfg(feature = "telemetry")]
 mod slots;
 #[cfg(feature = "telemetry")]
+mod stores;
+#[cfg(feature = "telemetry")]
 pub(crate) mod submissions;
 #[cfg(feature = "telemetry")]
 mod tables;

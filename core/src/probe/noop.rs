@@ -4,7 +4,9 @@ use super::{
     Activity, Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, PacketId, PacketResult, ResourceId, ResourceKind,
     Timestamp,
 };
+use crate::contract::Store;
 use std::marker::PhantomData;
+use std::sync::Weak;
 use std::time::Duration;
 
 /// Touches of many resources by one packet; there are none.
@@ -115,6 +117,10 @@ impl Probe {
     pub fn frame_ended(self) -> u64 {
         0
     }
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn list(self, _store: Weak<dyn Store>) {}
 
     /// Nothing.
     #[inline(always)]

@@ -5,6 +5,7 @@ use super::records::Lifetimes;
 use super::snapshot::{Owner, ResourceRecord, Snapshot};
 use super::totals::{EventTotals, LaneTotals, OverflowTotals, PacketTotals, SubmissionTotals, Totals};
 use super::{EventCursor, TrackerBuilder};
+use crate::contract::StoreReport;
 use crate::probe::book::Book;
 use crate::probe::budgets::Before;
 use crate::probe::efforts::EffortSums;
@@ -99,6 +100,19 @@ impl Tracker {
     /// Calls nothing any more before a budget would be exceeded, and drops what was called; so does dropping the tracker.
     pub fn never_before_over_budget(&self) {
         self.book.budgets.set_before(None);
+    }
+
+    /// What hands out memory from resources of its own ([`Probe::list`]), as it stands now, in the order in which it came.
+    #[must_use]
+    pub fn stores(&self) -> Vec<StoreReport> {
+        let mut reports = Vec::new();
+        self.read_stores(&mut reports);
+        reports
+    }
+
+    /// Fills in what hands out memory, as it stands now.
+    pub fn read_stores(&self, reports: &mut Vec<StoreReport>) {
+        self.book.stores.read(reports);
     }
 
     /// The soft budgets, and how each stands now. The process's comes first.

@@ -4,6 +4,7 @@ use super::{
     Activities, Burst, Lives, Misuses, Owner, OwnerTotals, PacketRecord, PoolCandidate, ReadOutcome, Snapshot,
     SubmissionRecord, Totals, Unsubmitted,
 };
+use crate::contract::StoreReport;
 use crate::probe::{
     BudgetCalls, BudgetStatus, Clock, Event, Lane, Level, OwnerId, Pressure, Probe, ResourceKind, SoftBudget,
     Timestamp, WouldCross,
@@ -162,6 +163,17 @@ impl Tracker {
     #[must_use]
     pub fn pressure(&self) -> Pressure {
         Pressure::None
+    }
+
+    /// None.
+    #[must_use]
+    pub fn stores(&self) -> Vec<StoreReport> {
+        Vec::new()
+    }
+
+    /// Fills in none.
+    pub fn read_stores(&self, reports: &mut Vec<StoreReport>) {
+        reports.clear();
     }
 
     /// Never.

@@ -79,6 +79,7 @@ impl Layout {
 
     /// The copy of a move is complete, and the submissions up to `after` may still use the old place. `used_since` says that the block was
     /// written while it was copied.
+    #[expect(clippy::needless_pass_by_value, reason = "a move is committed once")]
     pub fn commit(&mut self, done: Move, used_since: bool, after: u64) -> Committed {
         self.sums.moves_under_way -= 1;
         let Move { block, from, to, planned_at, .. } = done;
@@ -175,9 +176,11 @@ impl Layout {
         let row = &self.rows[slab.row as usize];
         // The fullest take them, so that the others may be emptied next.
         let takes = |slab: &Slab| !slab.draining && slab.used > 0 && slab.used < slab.cells();
-        let mut targets: Vec<_> = self.slabs_of(row).filter(|(_, slab)| takes(slab)).map(|(id, slab)| (slab.used, id)).collect();
+        let mut targets: Vec<_> =
+            self.slabs_of(row).filter(|(_, slab)| takes(slab)).map(|(id, slab)| (slab.used, id)).collect();
         targets.sort_unstable();
-        let owned = slab.owners.iter().enumerate().filter(|&(_, &owner)| owner != slab::NOBODY && self.is_movable(owner));
+        let owned =
+            slab.owners.iter().enumerate().filter(|&(_, &owner)| owner != slab::NOBODY && self.is_movable(owner));
         let blocks: Vec<(u32, u32)> = owned.map(|(cell, &owner)| (cell as u32, owner)).collect();
         for (cell, owner) in blocks {
             let requested = self.entries[owner as usize].requested;
@@ -192,7 +195,9 @@ impl Layout {
                 return true;
             };
             let (to_cell, _) = self.take_cell(target, slab::NOBODY, requested);
-            let (Some(from), Some(to)) = (self.cell_place(id, cell), self.cell_place(target, to_cell)) else { return true };
+            let (Some(from), Some(to)) = (self.cell_place(id, cell), self.cell_place(target, to_cell)) else {
+                return true;
+            };
             let entry = &mut self.entries[owner as usize];
             entry.state = State::Moving;
             let block = BlockId { index: owner, generation: entry.generation };

@@ -280,7 +280,8 @@ impl Layout {
     /// The submissions up to this one are done: what waited for them is free.
     pub fn completed(&mut self, submission: u64) {
         self.completed = self.completed.max(submission);
-        while let Some(Reverse(waiting)) = self.waiting.peek().copied().filter(|next| next.0.submission <= self.completed)
+        while let Some(Reverse(waiting)) =
+            self.waiting.peek().copied().filter(|next| next.0.submission <= self.completed)
         {
             self.waiting.pop();
             self.give_back(waiting.slab, waiting.cell, waiting.requested);
@@ -351,7 +352,8 @@ impl Layout {
     fn make_room(&mut self, row: usize, cell: u64, bytes: u64, align: u64) -> Result<(u32, Option<u64>), LayoutError> {
         let of_class = self.rows.get(row).map_or(0, |row| row.bytes);
         let config = &self.config;
-        let wanted = (of_class / config.growth_divisor.max(1)).max(config.first_slab_bytes).min(config.largest_slab_bytes);
+        let wanted =
+            (of_class / config.growth_divisor.max(1)).max(config.first_slab_bytes).min(config.largest_slab_bytes);
         let room = config.budget_bytes.map_or(u64::MAX, |budget| budget.saturating_sub(self.sums.reserved));
         let cells = u32::try_from((wanted.min(room) / cell).max(1)).unwrap_or(u32::MAX).min(Bits::MAX);
         if u64::from(cells) * cell <= room {
@@ -443,6 +445,7 @@ impl Layout {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "only open slabs are asked")]
     #[inline]
     fn take_cell(&mut self, id: u32, owner: u32, requested: u64) -> (u32, u64) {
         let slab = self.slabs[id as usize].as_mut().expect("an open slab");
@@ -471,6 +474,7 @@ impl Layout {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "a slab with a taken cell is there")]
     #[inline]
     fn give_back(&mut self, id: u32, cell: u32, requested: u64) {
         let slab = self.slabs[id as usize].as_mut().expect("a slab with a taken cell");

@@ -46,6 +46,7 @@ impl Slab {
 
     /// Takes the lowest free cell.
     #[inline]
+    #[expect(clippy::expect_used, reason = "only open slabs are asked")]
     pub(super) fn take(&mut self, owner: u32) -> u32 {
         let cell = self.free.first().expect("an open slab has a free cell");
         self.free.remove(cell);

@@ -110,7 +110,11 @@ fn pinned_blocks_and_those_in_flight_stay() {
     };
     let (mut layout, blocks) = fragmented();
     assert!(layout.pin(blocks[0]));
-    assert_eq!(layout.plan(u64::MAX, 10), [], "two of four cells are not worth it by the rule, and the other one is pinned");
+    assert_eq!(
+        layout.plan(u64::MAX, 10),
+        [],
+        "two of four cells are not worth it by the rule, and the other one is pinned"
+    );
     assert!(layout.unpin(blocks[0]) && !layout.unpin(blocks[0]));
     layout.used(blocks[0], 3);
     assert_eq!(layout.plan(u64::MAX, 10), []);
@@ -132,7 +136,7 @@ fn pinned_blocks_and_those_in_flight_stay() {
 }
 
 /// What a pool does, step by step.
-#[derive(Debug, Clone)]
+#[derive(Debug, Copy, Clone)]
 enum Step {
     Allocate { bytes: u64, align: u32 },
     Free { which: usize, after: u64 },
@@ -264,7 +268,10 @@ impl Model {
                 for planned in &plan {
                     let block = planned.block;
                     prop_assert!(self.pins.get(&block).is_none_or(|&pins| pins == 0), "a pinned block is moved");
-                    prop_assert!(self.last_use.get(&block).is_none_or(|&last| last <= self.done), "one in flight is moved");
+                    prop_assert!(
+                        self.last_use.get(&block).is_none_or(|&last| last <= self.done),
+                        "one in flight is moved"
+                    );
                     prop_assert_eq!(layout.place(block), Some(planned.from));
                     let &(_, bytes, align) = self.blocks.iter().find(|(live, ..)| *live == block).unwrap();
                     prop_assert_eq!(planned.bytes, bytes);
@@ -327,8 +334,14 @@ impl Model {
         prop_assert!(stats.requested_bytes <= stats.allocated_bytes && stats.allocated_bytes <= stats.reserved_bytes);
         prop_assert!(stats.budget_bytes.is_none_or(|budget| stats.reserved_bytes <= budget));
         let buckets = layout.buckets();
-        prop_assert_eq!(buckets.iter().map(|bucket| bucket.cells * bucket.cell_bytes).sum::<u64>(), stats.reserved_bytes);
-        prop_assert_eq!(buckets.iter().map(|bucket| bucket.used_cells * bucket.cell_bytes).sum::<u64>(), stats.allocated_bytes);
+        prop_assert_eq!(
+            buckets.iter().map(|bucket| bucket.cells * bucket.cell_bytes).sum::<u64>(),
+            stats.reserved_bytes
+        );
+        prop_assert_eq!(
+            buckets.iter().map(|bucket| bucket.used_cells * bucket.cell_bytes).sum::<u64>(),
+            stats.allocated_bytes
+        );
         prop_assert_eq!(layout.view().iter().map(|slab| slab.blocks.len()).sum::<usize>(), self.blocks.len());
         Ok(())
     }

@@ -74,7 +74,7 @@ fn neighbours_are_copied_as_one() {
 #[test]
 fn a_ring_grows_to_its_cap_and_shrinks_when_it_is_quiet() {
     let mut plan = Plan::new(PlanConfig { buffers: 1, buffer_bytes: 64, most_buffers: 3, quiet_ticks: 3 });
-    let mut fill = |plan: &mut Plan| plan.reserve(64, 4).map(|reserved| reserved.buffer);
+    let fill = |plan: &mut Plan| plan.reserve(64, 4).map(|reserved| reserved.buffer);
     assert_eq!(fill(&mut plan), Ok(0));
     assert_eq!(fill(&mut plan), Err(Refused::Stalled { oldest: None, may_grow: true }));
     assert_eq!((plan.grow(), fill(&mut plan), plan.grow(), fill(&mut plan)), (Some(1), Ok(1), Some(2), Ok(2)));
@@ -104,11 +104,21 @@ fn a_broken_buffer_is_left_out_until_it_is_repaired() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Write { bytes: u64, align: u32, to: u64, offset: u64 },
-    Continue { bytes: u64 },
+    Write {
+        bytes: u64,
+        align: u32,
+        to: u64,
+        offset: u64,
+    },
+    Continue {
+        bytes: u64,
+    },
     Flush,
     /// The so-manieth of what is in flight completes: callbacks come in the order of submissions, submissions in any.
-    Complete { which: usize, broken: bool },
+    Complete {
+        which: usize,
+        broken: bool,
+    },
     Grow,
     Repair,
     Tick,
@@ -146,7 +156,10 @@ impl Model {
         match plan.reserve(bytes, align) {
             Ok(reserved) => {
                 prop_assert!(reserved.offset.is_multiple_of(align) && reserved.bytes == bytes);
-                prop_assert!(!self.flights.iter().any(|&(buffer, _)| buffer == reserved.buffer), "written while in flight");
+                prop_assert!(
+                    !self.flights.iter().any(|&(buffer, _)| buffer == reserved.buffer),
+                    "written while in flight"
+                );
                 self.next = self.next.wrapping_add(1);
                 let range = reserved.offset as usize..(reserved.offset + bytes) as usize;
                 self.staging[reserved.buffer as usize][range].fill(self.next);
@@ -168,7 +181,9 @@ impl Model {
         if let Some((flush, copies)) = plan.flush(|buffer| flushed.push(buffer)) {
             self.flights.extend(flushed.into_iter().map(|buffer| (buffer, flush)));
             for copy in copies {
-                let Copy::Buffer(BufferCopy { from, to }) = copy else { unreachable!("no other copies were asked for") };
+                let Copy::Buffer(BufferCopy { from, to }) = copy else {
+                    unreachable!("no other copies were asked for")
+                };
                 let bytes = self.staging[from.buffer as usize][from.offset as usize..][..from.bytes as usize].to_vec();
                 self.actual[to.buffer as usize][to.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
             }
@@ -196,11 +211,11 @@ proptest! {
         for step in steps {
             match step {
                 Step::Write { bytes, align, to, offset } => {
-                    model.write(&mut plan, bytes, 1 << align, super::Destination { buffer: to, offset })?;
+                    model.write(&mut plan, bytes, 1 << align, Destination { buffer: to, offset })?;
                 }
                 Step::Continue { bytes } => {
                     if let Some((buffer, offset)) = model.end.filter(|(_, offset)| offset + bytes <= 1 << 10) {
-                        model.write(&mut plan, bytes, 4, super::Destination { buffer, offset })?;
+                        model.write(&mut plan, bytes, 4, Destination { buffer, offset })?;
                     }
                 }
                 Step::Flush => {
