@@ -28,7 +28,8 @@ fn cargo_deny(shell: &Shell) -> Result<PathBuf> {
     let kept = shell.root().join("target/tools");
     let program = kept.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
     if !program.is_file() {
-        let arguments = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--quiet", "--root"];
+        // It runs for a second: what it takes is to be built.
+        let arguments = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--quiet", "--root"];
         shell.cargo(arguments).args([&kept]).watch().context("cargo-deny is not installed and cannot be built")?;
     }
     Ok(program)

@@ -1,10 +1,12 @@
-//! `cargo xtask soak [NAME]`: the long campaigns. `cargo xtask test` runs one round of each.
+//! `cargo xtask soak [NAME]`: the long campaigns.
 //!
-//! A campaign repeats a test in release until its time is up. Each round gets another `ENGINE_VITALS_SEED`; the round
+//! A campaign repeats a test in release until its time is up. One round of it is what `cargo xtask test` runs: each in its step `tests`, as
+//! any other test, and those of the core in its step `soaks` in release too. Each round gets another `ENGINE_VITALS_SEED`; the round
 //! that fails prints it, so that it can be run again.
 
 use crate::shell::Shell;
 use anyhow::{Context, Result, bail};
+use cargo_metadata::{Metadata, MetadataCommand};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -102,9 +104,32 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
         .try_for_each(|one| repeat(shell, one, Duration::from_secs(options.seconds), options.seed, one.longer))
 }
 
-/// One round of each campaign.
+/// One round of each campaign of the core, whose code must be right in whatever order the optimiser puts it. To build all the others in
+/// release takes longer than all tests.
 pub(crate) fn short(shell: &Shell) -> Result<()> {
-    CAMPAIGNS.iter().try_for_each(|campaign| repeat(shell, campaign, Duration::ZERO, 1, None))
+    let metadata = MetadataCommand::new().current_dir(shell.root()).no_deps().exec().context("cargo metadata")?;
+    CAMPAIGNS.iter().try_for_each(|campaign| campaign.is_of_tests(&metadata))?;
+    let mut of_core = CAMPAIGNS.iter().filter(|campaign| campaign.test.starts_with(OF_CORE));
+    of_core.try_for_each(|campaign| repeat(shell, campaign, Duration::ZERO, 1, None))
+}
+
+/// How the test of a campaign begins that needs the core alone, and none of its features.
+const OF_CORE: &[&str] = &["--package", "engine-vitals-core", "--test"];
+
+impl Campaign {
+    /// Its tests are among those that the step `tests` runs.
+    fn is_of_tests(&self, metadata: &Metadata) -> Result<()> {
+        let after = |option| self.test.windows(2).filter(move |pair| pair[0] == option).map(|pair| pair[1]);
+        let package = metadata.packages.iter().find(|package| after("--package").any(|name| *package.name == *name));
+        for test in after("--test") {
+            let found =
+                package.is_some_and(|package| package.targets.iter().any(|one| one.is_test() && one.name == test));
+            if !found {
+                bail!("the campaign `{}` names the test `{test}`, which is not there", self.name);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn repeat(
