@@ -82,6 +82,7 @@ impl Layout {
     #[expect(clippy::needless_pass_by_value, reason = "a move is committed once")]
     pub fn commit(&mut self, done: Move, used_since: bool, after: u64) -> Committed {
         self.sums.moves_under_way -= 1;
+        self.sums.moving -= done.to.bytes;
         let Move { block, from, to, planned_at, .. } = done;
         let cell = |place: Place| (place.slab.0, (place.offset / place.bytes) as u32);
         let ((from_slab, from_cell), (to_slab, to_cell)) = (cell(from), cell(to));
@@ -134,7 +135,7 @@ impl Layout {
                 stuck = Some(id);
                 break;
             }
-            if slab.used > 0 && slab.used < slab.cells() {
+            if !slab.closed && slab.used > 0 && slab.used < slab.cells() {
                 free += u64::from(slab.free.count());
                 if best.is_none_or(|(used, _)| slab.used < used) {
                     best = Some((slab.used, id));
@@ -152,8 +153,10 @@ impl Layout {
         if gain < self.config.defrag.least_gain || !fits || !self.may_be_emptied(slab) {
             return None;
         }
-        let (row, position) = (slab.row as usize, slab.position);
+        let (row, position, unusable) =
+            (slab.row as usize, slab.position, u64::from(slab.free.count()) * slab.cell_bytes);
         self.rows[row].open.remove(position);
+        self.sums.unusable += unusable;
         self.slabs[id as usize].as_mut()?.draining = true;
         Some(id)
     }
@@ -175,7 +178,7 @@ impl Layout {
         let Some(slab) = self.slab(id) else { return true };
         let row = &self.rows[slab.row as usize];
         // The fullest take them, so that the others may be emptied next.
-        let takes = |slab: &Slab| !slab.draining && slab.used > 0 && slab.used < slab.cells();
+        let takes = |slab: &Slab| !slab.draining && !slab.closed && slab.used > 0 && slab.used < slab.cells();
         let mut targets: Vec<_> =
             self.slabs_of(row).filter(|(_, slab)| takes(slab)).map(|(id, slab)| (slab.used, id)).collect();
         targets.sort_unstable();
@@ -202,6 +205,7 @@ impl Layout {
             entry.state = State::Moving;
             let block = BlockId { index: owner, generation: entry.generation };
             self.sums.moves_under_way += 1;
+            self.sums.moving += to.bytes;
             *budget -= requested;
             plan.push(Move { block, from, to, bytes: requested, planned_at: self.completed });
         }
@@ -213,6 +217,7 @@ impl Layout {
         let Some(slab) = self.slabs[id as usize].as_mut() else { return };
         if slab.draining {
             slab.draining = false;
+            self.sums.unusable -= u64::from(slab.free.count()) * slab.cell_bytes;
             if slab.free.count() > 0 {
                 self.rows[slab.row as usize].open.insert(slab.position);
             }

@@ -24,7 +24,7 @@ use self::classes::Classes;
 pub use self::defrag::{Committed, DefragRules, Move};
 pub use self::error::LayoutError;
 use self::slab::Slab;
-pub use self::stats::{Bucket, LayoutStats, SlabView};
+pub use self::stats::{BlockView, Bucket, LayoutStats, SlabView};
 
 /// What a pool is made with.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,6 +74,20 @@ pub struct SlabId(pub u32);
 pub struct BlockId {
     index: u32,
     generation: u32,
+}
+
+impl BlockId {
+    /// Its number. Live blocks have different ones, and those of freed blocks are used again: a place in a table.
+    #[must_use]
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// How many blocks had that number before it.
+    #[must_use]
+    pub fn generation(self) -> u32 {
+        self.generation
+    }
 }
 
 /// Where a block lies.
@@ -168,6 +182,9 @@ struct Sums {
     live_blocks: u64,
     slabs: u64,
     moves_under_way: u64,
+    moving: u64,
+    waiting: u64,
+    unusable: u64,
 }
 
 impl Layout {
@@ -284,6 +301,7 @@ impl Layout {
             self.waiting.peek().copied().filter(|next| next.0.submission <= self.completed)
         {
             self.waiting.pop();
+            self.sums.waiting -= self.slab(waiting.slab).map_or(0, |slab| slab.cell_bytes);
             self.give_back(waiting.slab, waiting.cell, waiting.requested);
         }
     }
@@ -320,6 +338,29 @@ impl Layout {
         if self.slabs.get(slab.0 as usize).is_some_and(|slot| slot.as_ref().is_some_and(|slab| slab.used == 0)) {
             self.remove_slab(slab);
         }
+    }
+
+    /// A slab takes no more blocks until it is [opened](Self::open): its caller is making it.
+    pub fn close(&mut self, SlabId(id): SlabId) {
+        let Some(slab) = self.slabs.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        slab.closed = true;
+        let (row, position) = (slab.row as usize, slab.position);
+        self.rows[row].open.remove(position);
+    }
+
+    /// A slab that was [closed](Self::close) takes blocks again.
+    pub fn open(&mut self, SlabId(id): SlabId) {
+        let Some(slab) = self.slabs.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        slab.closed = false;
+        if slab.free.count() > 0 && !slab.draining {
+            let (row, position) = (slab.row as usize, slab.position);
+            self.rows[row].open.insert(position);
+        }
+    }
+
+    /// Changes what all slabs together may have. Where more is reserved already, nothing is added until enough was given back.
+    pub fn set_budget(&mut self, budget_bytes: Option<u64>) {
+        self.config.budget_bytes = budget_bytes;
     }
 
     /// What it was made with.
@@ -468,6 +509,7 @@ impl Layout {
     fn give_back_after(&mut self, submission: u64, slab: u32, cell: u32, requested: u64) {
         if submission > self.completed {
             self.disown(slab, cell);
+            self.sums.waiting += self.slab(slab).map_or(0, |slab| slab.cell_bytes);
             self.waiting.push(Reverse(Waiting { submission, slab, cell, requested }));
         } else {
             self.give_back(slab, cell, requested);
@@ -481,14 +523,20 @@ impl Layout {
         slab.give_back(cell);
         self.sums.allocated -= slab.cell_bytes;
         self.sums.requested -= requested;
-        if !slab.draining {
+        if slab.draining {
+            // Nobody gets it while the slab is being emptied.
+            self.sums.unusable += slab.cell_bytes;
+        } else {
             self.rows[slab.row as usize].open.insert(slab.position);
         }
         if slab.used == 0 {
             slab.epoch += 1;
             self.empty.push_back((self.tick, SlabId(id), slab.epoch));
-            slab.draining = false;
-            self.rows[slab.row as usize].open.insert(slab.position);
+            if slab.draining {
+                slab.draining = false;
+                self.sums.unusable -= slab.bytes();
+                self.rows[slab.row as usize].open.insert(slab.position);
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Slab {
     pub(super) epoch: u64,
     /// Its blocks are being moved elsewhere, and it takes no new ones.
     pub(super) draining: bool,
+    /// It takes no blocks yet: its caller is making it.
+    pub(super) closed: bool,
 }
 
 impl Slab {
@@ -33,6 +35,7 @@ impl Slab {
             used: 0,
             epoch: 0,
             draining: false,
+            closed: false,
         }
     }
 
@@ -42,6 +45,14 @@ impl Slab {
 
     pub(super) fn bytes(&self) -> u64 {
         self.cell_bytes * u64::from(self.cells())
+    }
+
+    /// The longest run of free bytes, or `known` if that is more. A slab that takes no blocks has none.
+    pub(super) fn largest_free_bytes(&self, known: u64) -> u64 {
+        if self.draining || self.closed || u64::from(self.free.count()) * self.cell_bytes <= known {
+            return known;
+        }
+        known.max(u64::from(self.free.longest_run(self.cells())) * self.cell_bytes)
     }
 
     /// Takes the lowest free cell.

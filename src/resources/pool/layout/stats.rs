@@ -1,9 +1,14 @@
 //! What a pool holds, in figures.
 
-use super::{Layout, SlabId, State};
+use super::{BlockId, Layout, SlabId, State};
 
 /// The figures of a pool.
-#[derive(Debug, Clone, Default, PartialEq)]
+///
+/// # Loss
+/// The loss is (the sum over live blocks of allocated less requested bytes) + (the sum over slabs of the free space that the largest request of
+/// that slab's class could not use), as a share of the reserved bytes. Free space that such a request can use is not lost, and is reported
+/// apart ([`free_bytes`](Self::free_bytes)). Cells that wait for the GPU or that a copy is made into count by their rounding too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayoutStats {
     /// Bytes of all slabs.
@@ -20,21 +25,28 @@ pub struct LayoutStats {
     pub slabs: u64,
     /// Blocks that were freed while the GPU uses them still.
     pub waiting_blocks: u64,
+    /// Bytes of their cells: a part of the allocated.
+    pub waiting_bytes: u64,
     /// Moves planned and not committed.
     pub moves_under_way: u64,
+    /// Bytes of the cells that they copy into: a part of the allocated.
+    pub moving_bytes: u64,
+    /// Bytes of free cells that no request gets, however well it fits: those of slabs that defragmentation is emptying. In all other slabs each
+    /// free cell serves the largest request of its class.
+    pub unusable_bytes: u64,
 }
 
 impl LayoutStats {
-    /// Bytes of free cells. Each of them serves any request of its class, so none of them is lost.
+    /// Bytes of free cells that serve any request of their class.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        self.reserved_bytes - self.allocated_bytes
+        self.reserved_bytes - self.allocated_bytes - self.unusable_bytes
     }
 
-    /// Bytes lost to rounding up.
+    /// Bytes lost: to rounding up, and to free space that no request gets.
     #[must_use]
     pub fn lost_bytes(&self) -> u64 {
-        self.allocated_bytes - self.requested_bytes
+        self.allocated_bytes - self.requested_bytes + self.unusable_bytes
     }
 
     /// The lost bytes as a share of the reserved; `None` where nothing is reserved.
@@ -42,6 +54,36 @@ impl LayoutStats {
     #[expect(clippy::cast_precision_loss, reason = "a ratio")]
     pub fn loss_ratio(&self) -> Option<f64> {
         (self.reserved_bytes > 0).then(|| self.lost_bytes() as f64 / self.reserved_bytes as f64)
+    }
+}
+
+impl std::ops::AddAssign for LayoutStats {
+    /// Adds another pool's figures. The budget stays.
+    fn add_assign(&mut self, other: Self) {
+        // Taken apart, so that a figure that is added to them is not forgotten here.
+        let Self {
+            reserved_bytes,
+            allocated_bytes,
+            requested_bytes,
+            budget_bytes: _,
+            live_blocks,
+            slabs,
+            waiting_blocks,
+            waiting_bytes,
+            moves_under_way,
+            moving_bytes,
+            unusable_bytes,
+        } = other;
+        self.reserved_bytes += reserved_bytes;
+        self.allocated_bytes += allocated_bytes;
+        self.requested_bytes += requested_bytes;
+        self.live_blocks += live_blocks;
+        self.slabs += slabs;
+        self.waiting_blocks += waiting_blocks;
+        self.waiting_bytes += waiting_bytes;
+        self.moves_under_way += moves_under_way;
+        self.moving_bytes += moving_bytes;
+        self.unusable_bytes += unusable_bytes;
     }
 }
 
@@ -57,8 +99,33 @@ pub struct Bucket {
     pub cells: u64,
     /// Cells that are not free.
     pub used_cells: u64,
-    /// The longest run of free cells, in bytes.
+    /// The longest run of free cells in one slab that takes blocks, in bytes.
     pub largest_free_bytes: u64,
+}
+
+impl Bucket {
+    /// Cells that are not free, as a share of all.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+    pub fn occupancy(&self) -> f64 {
+        if self.cells == 0 { 0.0 } else { self.used_cells as f64 / self.cells as f64 }
+    }
+}
+
+/// A live block in a [`SlabView`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockView {
+    /// The block.
+    pub block: BlockId,
+    /// Its cell.
+    pub cell: u32,
+    /// Bytes that were asked for.
+    pub requested_bytes: u64,
+    /// It is pinned.
+    pub pinned: bool,
+    /// A copy of it is under way.
+    pub moving: bool,
 }
 
 /// One slab, as it is.
@@ -71,10 +138,12 @@ pub struct SlabView {
     pub cell_bytes: u64,
     /// Its cells.
     pub cells: u32,
-    /// Its live blocks: their cell, and the bytes asked for.
-    pub blocks: Vec<(u32, u64)>,
-    /// Cells that are not free and whose block was freed: the GPU still uses them.
+    /// Its live blocks, by cell.
+    pub blocks: Vec<BlockView>,
+    /// Cells that are not free and have no block: the GPU still uses them for a freed one, or a copy is made into them.
     pub waiting_cells: Vec<u32>,
+    /// Its blocks are being moved elsewhere, and it takes no new ones.
+    pub draining: bool,
 }
 
 impl Layout {
@@ -89,7 +158,10 @@ impl Layout {
             live_blocks: self.sums.live_blocks,
             slabs: self.sums.slabs,
             waiting_blocks: self.waiting.len() as u64,
+            waiting_bytes: self.sums.waiting,
             moves_under_way: self.sums.moves_under_way,
+            moving_bytes: self.sums.moving,
+            unusable_bytes: self.sums.unusable,
         }
     }
 
@@ -104,15 +176,20 @@ impl Layout {
                 bucket.slabs += 1;
                 bucket.cells += u64::from(slab.cells());
                 bucket.used_cells += u64::from(slab.used);
-                let free = u64::from(slab.free.longest_run(slab.cells())) * slab.cell_bytes;
-                bucket.largest_free_bytes = bucket.largest_free_bytes.max(free);
+                bucket.largest_free_bytes = slab.largest_free_bytes(bucket.largest_free_bytes);
             }
             buckets.push(bucket);
         }
         buckets
     }
 
-    /// Every slab with its blocks. Looks at every cell.
+    /// The longest run of free bytes in one slab that takes blocks; 0 without one. Looks at slabs that have more free bytes than that.
+    #[must_use]
+    pub fn largest_free_bytes(&self) -> u64 {
+        self.slabs.iter().flatten().fold(0, |largest, slab| slab.largest_free_bytes(largest))
+    }
+
+    /// Every slab with its blocks, by number. Looks at every cell.
     #[must_use]
     pub fn view(&self) -> Vec<SlabView> {
         let slabs = self.slabs.iter().enumerate().filter_map(|(id, slab)| Some((id, slab.as_ref()?)));
@@ -124,11 +201,19 @@ impl Layout {
                     cells: slab.cells(),
                     blocks: Vec::new(),
                     waiting_cells: Vec::new(),
+                    draining: slab.draining,
                 };
                 for cell in (0..slab.cells()).filter(|&cell| !slab.free.contains(cell)) {
-                    let entry = self.entries.get(slab.owners[cell as usize] as usize);
+                    let index = slab.owners[cell as usize];
+                    let entry = self.entries.get(index as usize);
                     match entry.filter(|entry| entry.state != State::Free) {
-                        Some(entry) => view.blocks.push((cell, entry.requested)),
+                        Some(entry) => view.blocks.push(BlockView {
+                            block: BlockId { index, generation: entry.generation },
+                            cell,
+                            requested_bytes: entry.requested,
+                            pinned: entry.pins > 0,
+                            moving: entry.state == State::Moving,
+                        }),
                         None => view.waiting_cells.push(cell),
                     }
                 }

@@ -171,8 +171,8 @@ struct Model {
     blocks: Vec<(BlockId, u64, u64)>,
     pins: HashMap<BlockId, u32>,
     last_use: HashMap<BlockId, u64>,
-    /// Ranges that wait, until which submission.
-    waiting: Vec<(Place, u64)>,
+    /// Ranges that wait, until which submission, and the bytes asked for.
+    waiting: Vec<(Place, u64, u64)>,
     moves: Vec<Move>,
     now: u64,
     done: u64,
@@ -222,12 +222,12 @@ impl Model {
             }
             Step::Free { which, after } => {
                 if let Some(index) = at(which, self.blocks.len()) {
-                    let (block, ..) = self.blocks.swap_remove(index);
+                    let (block, bytes, _) = self.blocks.swap_remove(index);
                     let until = (self.now + after).max(self.last_use.remove(&block).unwrap_or(0));
                     let moving = self.moves.iter().any(|planned| planned.block == block);
                     let place = layout.place(block).unwrap();
                     if !moving && until > self.done {
-                        self.waiting.push((place, until));
+                        self.waiting.push((place, until, bytes));
                     }
                     prop_assert!(layout.free(block, self.now + after));
                     prop_assert!(!layout.free(block, 0) && layout.place(block).is_none());
@@ -258,7 +258,7 @@ impl Model {
             }
             Step::Complete { submissions } => {
                 self.done = (self.done + submissions).min(self.now);
-                self.waiting.retain(|&(_, until)| until > self.done);
+                self.waiting.retain(|&(_, until, _)| until > self.done);
                 layout.completed(self.done);
             }
             Step::Tick => layout.tick(|slab| assert!(self.slabs.remove(&slab).is_some(), "a slab was released twice")),
@@ -283,7 +283,7 @@ impl Model {
             Step::Commit { which, used } => {
                 if let Some(index) = at(which, self.moves.len()) {
                     let planned = self.moves.swap_remove(index);
-                    let (block, from, to) = (planned.block, planned.from, planned.to);
+                    let (block, from, to, bytes) = (planned.block, planned.from, planned.to, planned.bytes);
                     let until = self.now;
                     let committed = layout.commit(planned, used, until);
                     let live = self.blocks.iter().any(|(live, ..)| *live == block);
@@ -296,12 +296,24 @@ impl Model {
                     prop_assert_eq!(layout.place(block), place);
                     prop_assert!(!used || committed != Committed::Moved);
                     if committed != Committed::Stayed && until > self.done {
-                        self.waiting.push((from, until));
+                        self.waiting.push((from, until, bytes));
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// By the definition: (allocated - requested) of all that is not free, and free space that the largest request of its class could not use.
+    fn lost_bytes(&self, layout: &Layout, view: &[SlabView]) -> u64 {
+        let live =
+            self.blocks.iter().map(|&(block, bytes, _)| layout.place(block).map_or(0, |place| place.bytes - bytes));
+        let waiting = self.waiting.iter().map(|(place, _, bytes)| place.bytes - bytes);
+        let copies = self.moves.iter().map(|planned| {
+            let orphan = if layout.place(planned.block).is_none() { planned.from.bytes - planned.bytes } else { 0 };
+            planned.to.bytes - planned.bytes + orphan
+        });
+        live.chain(waiting).chain(copies).chain(view.iter().map(unusable_bytes)).sum()
     }
 
     /// No two ranges that are not free overlap, and the figures are their sums.
@@ -313,7 +325,7 @@ impl Model {
             prop_assert!(place.bytes >= bytes && place.offset.is_multiple_of(align));
             add(place);
         }
-        self.waiting.iter().for_each(|&(place, _)| add(place));
+        self.waiting.iter().for_each(|&(place, ..)| add(place));
         for planned in &self.moves {
             add(planned.to);
             if layout.place(planned.block).is_none() {
@@ -342,9 +354,41 @@ impl Model {
             buckets.iter().map(|bucket| bucket.used_cells * bucket.cell_bytes).sum::<u64>(),
             stats.allocated_bytes
         );
-        prop_assert_eq!(layout.view().iter().map(|slab| slab.blocks.len()).sum::<usize>(), self.blocks.len());
+        let view = layout.view();
+        prop_assert_eq!(view.iter().map(|slab| slab.blocks.len()).sum::<usize>(), self.blocks.len());
+        prop_assert_eq!(stats.lost_bytes(), self.lost_bytes(layout, &view));
+        prop_assert_eq!(
+            stats.free_bytes(),
+            stats.reserved_bytes - stats.allocated_bytes - view.iter().map(unusable_bytes).sum::<u64>()
+        );
+        let waiting: u64 = self.waiting.iter().map(|(place, ..)| place.bytes).sum();
+        // A copied block that has ended keeps its cell until the move is committed: it waits for the copy, not for a submission.
+        prop_assert_eq!((stats.waiting_blocks, stats.waiting_bytes), (self.waiting.len() as u64, waiting));
+        prop_assert_eq!(stats.moving_bytes, self.moves.iter().map(|planned| planned.to.bytes).sum::<u64>());
+        prop_assert_eq!(layout.largest_free_bytes(), view.iter().map(longest_free_run).max().unwrap_or(0));
         Ok(())
     }
+}
+
+/// Free space that the largest request of the slab's class, which has the bytes of a cell, could not use: what lies in runs that are shorter,
+/// and all of a slab that gives nothing out.
+fn unusable_bytes(slab: &SlabView) -> u64 {
+    let runs = free_runs(slab);
+    let usable = |run: &u64| if slab.draining { 0 } else { run / slab.cell_bytes * slab.cell_bytes };
+    runs.iter().map(|run| run - usable(run)).sum()
+}
+
+fn longest_free_run(slab: &SlabView) -> u64 {
+    if slab.draining { 0 } else { free_runs(slab).into_iter().max().unwrap_or(0) }
+}
+
+/// Bytes of each run of neighbouring bytes that nobody has.
+fn free_runs(slab: &SlabView) -> Vec<u64> {
+    let mut taken: Vec<u32> = slab.blocks.iter().map(|block| block.cell).chain(slab.waiting_cells.clone()).collect();
+    taken.sort_unstable();
+    let starts = std::iter::once(0).chain(taken.iter().map(|&cell| u64::from(cell + 1) * slab.cell_bytes));
+    let ends = taken.iter().map(|&cell| u64::from(cell)).chain([u64::from(slab.cells)]);
+    starts.zip(ends.map(|cell| cell * slab.cell_bytes)).map(|(start, end)| end - start).filter(|&run| run > 0).collect()
 }
 
 proptest! {
