@@ -6,11 +6,11 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use engine_vitals::analysis::Dump;
-use engine_vitals::contract::Value;
+use engine_vitals::contract::{MemoryPoolReport, Store, StoreReport, Value};
 use engine_vitals::gpu::TimestampSupport;
 use engine_vitals::monitor::GpuFrameMonitor;
 #[cfg(feature = "trace")]
@@ -170,7 +170,8 @@ fn a_program_without_a_heap_allocator_of_ours_is_told_what_to_do() {
 fn monitors_can_be_left_out() {
     let vitals = Vitals::builder().port(0).without(StandardMonitor::Process).without(StandardMonitor::Heap).start();
     let ids: Vec<_> = vitals.registry().monitors().iter().map(|monitor| monitor.monitor_id().into_owned()).collect();
-    let left = ["allocator", "frames", "hitches", "gpu", "passes", "lifecycle", "budgets", "reconcile", "registry"];
+    let left =
+        ["allocator", "frames", "hitches", "gpu", "passes", "lifecycle", "budgets", "reconcile", "stores", "registry"];
     assert_eq!(ids, left);
 }
 
@@ -182,6 +183,32 @@ fn a_program_without_frames_is_updated_in_the_background() {
         vitals.registry().snapshot().value("vitals_vram_live_bytes", &[]) == Some(Value::U64(10))
     });
     drop(buffer);
+}
+
+#[test]
+fn rings_and_pools_that_the_probe_lists_are_served() {
+    #[derive(Debug)]
+    struct Pool;
+
+    impl Store for Pool {
+        fn report(&self) -> StoreReport {
+            let name = "meshes".into();
+            StoreReport::MemoryPool(MemoryPoolReport { name, reserved_bytes: 4096, ..MemoryPoolReport::default() })
+        }
+    }
+
+    let vitals = Vitals::builder().port(0).update_every(Duration::from_millis(5)).start();
+    let url = vitals.url().unwrap();
+    assert!(!scrape(&url).contains("vitals_pool_reserved"), "a program without pools has none of their figures");
+    let pool = Arc::new(Pool);
+    let weak: Weak<Pool> = Arc::downgrade(&pool);
+    vitals.probe().list(weak);
+    let reserved = || vitals.registry().snapshot().value("vitals_pool_reserved_bytes", &[("pool", "meshes")]);
+    wait_until("the pool in the table", || reserved() == Some(Value::U64(4096)));
+    assert!(scrape(&url).contains("vitals_pool_reserved_bytes{pool=\"meshes\"} 4096\n"));
+    assert!(vitals.dump().to_string().contains("memory pools"));
+    drop(pool);
+    wait_until("the pool's end in the table", || reserved().is_none());
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub enum StandardMonitor {
     Budgets,
     /// `reconcile`: GPU memory, source against source.
     Reconciliation,
+    /// `stores`: staging rings, memory pools and pools of render targets.
+    Stores,
     /// `registry`: what the registry counts of itself.
     Registry,
 }

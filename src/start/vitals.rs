@@ -16,7 +16,7 @@ use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
     AllocatorMonitor, BudgetMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor,
-    MemoryResourceMonitor, PassTimeMonitor, ProcessMemoryMonitor, ReconciliationMonitor,
+    MemoryResourceMonitor, PassTimeMonitor, ProcessMemoryMonitor, ReconciliationMonitor, StoreMonitor,
 };
 use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe};
 use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor};
@@ -119,7 +119,7 @@ impl Vitals {
 
         let budgets = Arc::new(BudgetMonitor::new(Arc::clone(&tracker), "budgets"));
         let reconcile = Arc::new(ReconciliationMonitor::new(Arc::clone(&tracker), "reconcile"));
-        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 11] = [
+        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 12] = [
             (StandardMonitor::Heap, heap.clone()),
             (StandardMonitor::Allocator, Arc::new(AllocatorMonitor::new("allocator"))),
             (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
@@ -130,6 +130,7 @@ impl Vitals {
             (StandardMonitor::Lifecycle, lifecycle.clone()),
             (StandardMonitor::Budgets, budgets.clone()),
             (StandardMonitor::Reconciliation, reconcile.clone()),
+            (StandardMonitor::Stores, Arc::new(StoreMonitor::new(Arc::clone(&tracker), "stores"))),
             (StandardMonitor::Registry, Arc::new(RegistryMonitor::new(&registry, "registry"))),
         ];
         let mut registered = Vec::new();

@@ -14,6 +14,7 @@ use super::report::{
     WindowReport,
 };
 use super::windows::{Analyzer, Detail, Span, StartupEnd, Window};
+use crate::contract::StoreReport;
 use crate::probe::{Counts, Lane, OwnerId, OwnerKind, PacketId, ResourceId, ResourceKind, Timestamp};
 use crate::tracker::{LaneTotals, LifeRecord, Owner, OwnerTotals, PacketRecord, PoolCandidate, ResourceRecord};
 
@@ -33,6 +34,8 @@ pub struct Answers {
     pub candidates: Vec<PoolCandidate>,
     /// Kinds that every frame makes by its nature.
     pub passing: Vec<ResourceKind>,
+    /// What hands out memory from resources of its own.
+    pub stores: Vec<StoreReport>,
 }
 
 impl Analyzer {
@@ -50,6 +53,7 @@ impl Analyzer {
             |kind| ended.clone().filter(|life| life.kind == kind && replaced.contains_key(&life.id)).count() as u64;
         let now = &answers.detail.edge;
         let rules = self.rules();
+        let (staging_rings, memory_pools, target_pools) = StoreReport::by_kind(answers.stores.iter().cloned());
         LifecycleTelemetry {
             started_unix_millis: self.began().unix_millis(),
             age: writer.since_start(now.observation.time),
@@ -62,6 +66,9 @@ impl Analyzer {
                 answers.lanes.iter().find(|totals| totals.lane == lane).map_or(0, |totals| totals.packets.queued)
             }),
             readiness: readiness(&now.kinds, recreated, &answers.candidates, rules.top),
+            staging_rings,
+            memory_pools,
+            target_pools,
         }
     }
 }

@@ -26,6 +26,7 @@ mod reasons;
 mod reconcile;
 mod report;
 mod report_text;
+mod stores_text;
 pub(crate) mod text;
 mod times;
 mod trend;

@@ -9,6 +9,7 @@ use super::churn::Churn;
 use super::lanes::LaneFigures;
 use super::readiness::{Readiness, WorkingSet};
 use super::windows::{StartupEnd, Window};
+use crate::contract::{MemoryPoolReport, StagingRingReport, TargetPoolReport};
 use crate::tracker::PacketTotals;
 
 /// The life of a program's resources so far, window by window.
@@ -35,6 +36,12 @@ pub struct LifecycleTelemetry {
     pub working_set: Option<WorkingSet>,
     /// What pools and caches could save.
     pub readiness: Readiness,
+    /// The staging rings that are listed at the time of the report.
+    pub staging_rings: Vec<StagingRingReport>,
+    /// The memory pools.
+    pub memory_pools: Vec<MemoryPoolReport>,
+    /// The pools of render targets.
+    pub target_pools: Vec<TargetPoolReport>,
 }
 
 /// The startup: from the tracker's start to the end of the first stable window of presented packets.

@@ -8,6 +8,7 @@ use super::report::{
     Contributor, DestroyReason, DestroyedResource, KindFigures, LifecycleTelemetry, OwnerName, RecreateLoop,
     StartupReport, WindowReport,
 };
+use super::stores_text;
 use super::text::{Side, Table, bytes, counted, duration, plain, quoted};
 use super::windows::StartupEnd;
 
@@ -29,7 +30,10 @@ impl fmt::Display for LifecycleTelemetry {
         if let Some(set) = &self.working_set {
             write_working_set(f, set)?;
         }
-        write!(f, "{}", self.readiness)
+        write!(f, "{}", self.readiness)?;
+        write_table(f, stores_text::RINGS, &stores_text::rings(&self.staging_rings))?;
+        write_table(f, stores_text::POOLS, &stores_text::pools(&self.memory_pools))?;
+        write_table(f, stores_text::TARGETS, &stores_text::targets(&self.target_pools))
     }
 }
 

@@ -26,8 +26,26 @@ pub enum StoreReport {
     TargetPool(TargetPoolReport),
 }
 
+impl StoreReport {
+    /// Rings, memory pools and pools of render targets apart, each in their order.
+    pub fn by_kind(
+        reports: impl IntoIterator<Item = Self>,
+    ) -> (Vec<StagingRingReport>, Vec<MemoryPoolReport>, Vec<TargetPoolReport>) {
+        let (mut rings, mut pools, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        for report in reports {
+            match report {
+                Self::StagingRing(ring) => rings.push(ring),
+                Self::MemoryPool(pool) => pools.push(pool),
+                Self::TargetPool(pool) => targets.push(pool),
+            }
+        }
+        (rings, pools, targets)
+    }
+}
+
 /// A staging ring: mapped buffers through which uploads pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "telemetry", derive(serde::Serialize, serde::Deserialize))]
 pub struct StagingRingReport {
     /// Its name.
     pub name: Arc<str>,
@@ -50,6 +68,7 @@ pub struct StagingRingReport {
     /// Writes that found no buffer ready.
     pub stalls: u64,
     /// Time that writes have waited, or taken to make another buffer, because of that.
+    #[cfg_attr(feature = "telemetry", serde(rename = "stall_seconds", with = "seconds"))]
     pub stall_time: Duration,
     /// Writes that got a buffer of their own.
     pub dedicated: u64,
@@ -59,6 +78,7 @@ pub struct StagingRingReport {
 
 /// A memory pool: many blocks in few buffers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "telemetry", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryPoolReport {
     /// Its name.
     pub name: Arc<str>,
@@ -109,6 +129,7 @@ impl MemoryPoolReport {
 
 /// A pool of render targets: textures that are used again by whoever asks for the same descriptor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "telemetry", derive(serde::Serialize, serde::Deserialize))]
 pub struct TargetPoolReport {
     /// Its name.
     pub name: Arc<str>,
@@ -126,4 +147,20 @@ pub struct TargetPoolReport {
     pub created: u64,
     /// Idle targets that were given up.
     pub released: u64,
+}
+
+/// A [`Duration`] as a number of seconds: exact to the nanosecond up to a hundred days.
+#[cfg(feature = "telemetry")]
+mod seconds {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }

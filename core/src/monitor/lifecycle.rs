@@ -150,6 +150,7 @@ impl LifecycleResourceMonitor {
             resources: tracker.snapshot().resources,
             packets: tracker.packets(recent),
             candidates: tracker.pool_candidates(),
+            stores: tracker.stores(),
             ..Answers::default()
         };
         let (report, startup_ended) = {
@@ -417,6 +418,7 @@ impl LifecycleMonitor for LifecycleResourceMonitor {
         let totals = &state.totals;
         let kinds: Vec<_> = totals.kinds().map(|(kind, totals)| usage(kind, totals)).collect();
         let packets = totals.packets();
+        let (staging_rings, memory_pools, target_pools) = StoreReport::by_kind(self.tracker.stores());
         Some(LifecycleReport {
             created: kinds.iter().map(|kind| kind.created).sum(),
             destroyed: kinds.iter().map(|kind| kind.destroyed).sum(),
@@ -431,22 +433,11 @@ impl LifecycleMonitor for LifecycleResourceMonitor {
             submissions: totals.submissions.submitted,
             submissions_completed: totals.submissions.completed,
             events_lost: self.events_lost.load(Ordering::Relaxed),
-            ..stores(self.tracker.stores())
+            staging_rings,
+            memory_pools,
+            target_pools,
         })
     }
-}
-
-/// What hands out memory, by what it is.
-fn stores(stores: Vec<StoreReport>) -> LifecycleReport {
-    let mut report = LifecycleReport::default();
-    for store in stores {
-        match store {
-            StoreReport::StagingRing(ring) => report.staging_rings.push(ring),
-            StoreReport::MemoryPool(pool) => report.memory_pools.push(pool),
-            StoreReport::TargetPool(pool) => report.target_pools.push(pool),
-        }
-    }
-    report
 }
 
 /// Hands the tracker's lifetimes to the histogram that the registry reads.

@@ -19,6 +19,7 @@ mod memory;
 mod passes;
 mod process;
 mod reconcile;
+mod stores;
 mod vram;
 
 pub use adapter::AdapterMonitor;
@@ -32,4 +33,5 @@ pub use memory::MemoryResourceMonitor;
 pub use passes::{FramePasses, GpuPass, GpuPassReport, PassTimeMonitor, UntimedPass};
 pub use process::ProcessMemoryMonitor;
 pub use reconcile::ReconciliationMonitor;
+pub use stores::StoreMonitor;
 pub use vram::VramResourceMonitor;

@@ -7,22 +7,32 @@ use std::sync::{Arc, Weak};
 
 /// The stores of a book, in the order in which they came.
 #[derive(Debug, Default)]
-pub(crate) struct Stores(Mutex<Vec<Weak<dyn Store>>>);
+pub(crate) struct Stores(Mutex<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    stores: Vec<(u64, Weak<dyn Store>)>,
+    /// How many there were.
+    count: u64,
+}
 
 impl Stores {
     /// Lists one more, and forgets those that are gone.
     pub(super) fn list(&self, store: Weak<dyn Store>) {
         let _own = HeapTag::OWN.enter();
-        let mut stores = self.0.lock();
-        stores.retain(|store| store.strong_count() > 0);
-        stores.push(store);
+        let mut listed = self.0.lock();
+        listed.stores.retain(|(_, store)| store.strong_count() > 0);
+        listed.count += 1;
+        let number = listed.count;
+        listed.stores.push((number, store));
     }
 
-    /// Asks each for its report.
-    pub(crate) fn read(&self, reports: &mut Vec<StoreReport>) {
+    /// Asks each for its report, under a number that no other one has.
+    pub(crate) fn read(&self, reports: &mut Vec<(u64, StoreReport)>) {
         // None is asked under the lock, and none is dropped under it: the last handle may be this one.
-        let stores: Vec<Arc<dyn Store>> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
+        let live = |(number, store): &(u64, Weak<dyn Store>)| Some((*number, store.upgrade()?));
+        let stores: Vec<(u64, Arc<dyn Store>)> = self.0.lock().stores.iter().filter_map(live).collect();
         reports.clear();
-        reports.extend(stores.iter().map(|store| store.report()));
+        reports.extend(stores.iter().map(|(number, store)| (*number, store.report())));
     }
 }

@@ -107,11 +107,11 @@ impl Tracker {
     pub fn stores(&self) -> Vec<StoreReport> {
         let mut reports = Vec::new();
         self.read_stores(&mut reports);
-        reports
+        reports.into_iter().map(|(_, report)| report).collect()
     }
 
-    /// Fills in what hands out memory, as it stands now.
-    pub fn read_stores(&self, reports: &mut Vec<StoreReport>) {
+    /// Fills in what hands out memory, as it stands now: each under a number that it keeps and that no other one of this tracker has.
+    pub fn read_stores(&self, reports: &mut Vec<(u64, StoreReport)>) {
         self.book.stores.read(reports);
     }
 

@@ -172,7 +172,7 @@ impl Tracker {
     }
 
     /// Fills in none.
-    pub fn read_stores(&self, reports: &mut Vec<StoreReport>) {
+    pub fn read_stores(&self, reports: &mut Vec<(u64, StoreReport)>) {
         reports.clear();
     }
 

@@ -1,6 +1,7 @@
 //! What a dump has: plain data, names in place of numbers. The attributes are its file format; `docs/LEAKS.md` has it as tables.
 
 use super::json::{Format, Version};
+use crate::contract::{MemoryPoolReport, StagingRingReport, TargetPoolReport};
 use crate::probe::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
@@ -35,6 +36,15 @@ pub struct Dump {
     /// The last frames that took too long, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hitches: Vec<DumpHitch>,
+    /// The staging rings that are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staging_rings: Vec<StagingRingReport>,
+    /// The memory pools that are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory_pools: Vec<MemoryPoolReport>,
+    /// The pools of render targets that are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_pools: Vec<TargetPoolReport>,
     /// Slots that were being written at every look, so that their resource, if any, is missing.
     #[serde(default)]
     pub contended: u64,

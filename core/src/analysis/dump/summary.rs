@@ -1,6 +1,7 @@
 //! A dump as text for people: what there is, by kind, by owner and by size; the last packets; the course of the run.
 
 use super::model::{Dump, DumpOwner, Packet, PacketName, Resource, Sum, Timeline, Touch};
+use crate::analysis::stores_text;
 use crate::analysis::text::{Side, Table, bytes, counted, duration, plain, quoted};
 use crate::probe::Timestamp;
 use std::cmp::Reverse;
@@ -72,7 +73,8 @@ impl Display for Summary<'_> {
         heading(f, dump)?;
         by_kind(f, dump)?;
         by_owner(f, dump, most)?;
-        biggest(f, dump, most)
+        biggest(f, dump, most)?;
+        stores(f, dump)
     }
 }
 
@@ -184,6 +186,13 @@ fn by_kind(f: &mut Formatter<'_>, dump: &Dump) -> fmt::Result {
         ]);
     }
     section(f, "by kind", &table, 0)
+}
+
+/// Rings and pools: they are few.
+fn stores(f: &mut Formatter<'_>, dump: &Dump) -> fmt::Result {
+    section(f, &stores_text::RINGS.to_lowercase(), &stores_text::rings(&dump.staging_rings), 0)?;
+    section(f, &stores_text::POOLS.to_lowercase(), &stores_text::pools(&dump.memory_pools), 0)?;
+    section(f, &stores_text::TARGETS.to_lowercase(), &stores_text::targets(&dump.target_pools), 0)
 }
 
 fn by_owner(f: &mut Formatter<'_>, dump: &Dump, most: usize) -> fmt::Result {

@@ -7,6 +7,7 @@ use super::model::{
 };
 use super::names::Names;
 use crate::analysis::hitches::Hitch;
+use crate::contract::StoreReport;
 use crate::probe::{Backend, Counts, EventKind, Lane, Level, OwnerId, PacketId, ResourceId};
 use crate::tracker::{Burst, Lives, PacketRecord, ResourceRecord, Totals, Tracker};
 use std::cmp::Reverse;
@@ -37,6 +38,7 @@ impl Dump {
         dump.totals = namer.totals(&tracker.totals());
         dump.packets = namer.packets(options);
         dump.timeline = namer.timeline(options);
+        (dump.staging_rings, dump.memory_pools, dump.target_pools) = StoreReport::by_kind(tracker.stores());
         dump
     }
 

@@ -1,0 +1,213 @@
+//! What hands out memory from resources of its own is in every report for as long as it lives, and in none after.
+#![cfg(feature = "telemetry")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use engine_vitals_core::analysis::{Dump, DumpOptions};
+use engine_vitals_core::contract::{
+    LifecycleMonitor, MemoryPoolReport, ResourceMonitor, StagingRingReport, Store, StoreReport, TargetPoolReport,
+};
+use engine_vitals_core::monitor::LifecycleResourceMonitor;
+use engine_vitals_core::probe::{Level, Probe};
+use engine_vitals_core::registry::Registry;
+use engine_vitals_core::tracker::Tracker;
+
+/// A store that always stands so.
+#[derive(Debug)]
+struct Fake(StoreReport);
+
+impl Store for Fake {
+    fn report(&self) -> StoreReport {
+        self.0.clone()
+    }
+}
+
+fn list(probe: Probe, report: StoreReport) -> Arc<Fake> {
+    let fake = Arc::new(Fake(report));
+    let weak: Weak<Fake> = Arc::downgrade(&fake);
+    probe.list(weak);
+    fake
+}
+
+fn ring() -> StagingRingReport {
+    StagingRingReport {
+        name: "uploads".into(),
+        ring_bytes: 48 << 20,
+        in_flight_bytes: vec![16 << 20, 0, 1 << 10],
+        unsubmitted_bytes: 4096,
+        high_water_bytes: 32 << 20,
+        written_bytes: 3 << 30,
+        copies: 120,
+        merged_copies: 880,
+        wraps: 40,
+        stalls: 2,
+        stall_time: Duration::from_nanos(1_234_567_891),
+        dedicated: 5,
+        failures: 1,
+    }
+}
+
+fn pool() -> MemoryPoolReport {
+    MemoryPoolReport {
+        name: "meshes \u{1b}[2J".into(),
+        reserved_bytes: 64 << 20,
+        allocated_bytes: 40 << 20,
+        requested_bytes: 38 << 20,
+        unusable_bytes: 0,
+        largest_free_bytes: 8 << 20,
+        budget_bytes: Some(256 << 20),
+        blocks: 1000,
+        waiting_blocks: 3,
+        slabs: 16,
+        allocations: 5000,
+        failures: 0,
+        defrag_moves: 77,
+        defrag_moved_bytes: 1 << 20,
+        released_bytes: 4 << 20,
+    }
+}
+
+fn targets() -> TargetPoolReport {
+    TargetPoolReport {
+        name: "bloom".into(),
+        used: 2,
+        used_bytes: 8 << 20,
+        idle: 1,
+        idle_bytes: 4 << 20,
+        reused: 600,
+        created: 3,
+        released: 0,
+    }
+}
+
+/// All three.
+fn stores(probe: Probe) -> [Arc<Fake>; 3] {
+    [StoreReport::StagingRing(ring()), StoreReport::MemoryPool(pool()), StoreReport::TargetPool(targets())]
+        .map(|report| list(probe, report))
+}
+
+#[test]
+fn the_lifecycle_report_lists_each_for_as_long_as_it_lives() {
+    let tracker = Arc::new(Tracker::new());
+    let life = Arc::new(LifecycleResourceMonitor::new(Arc::clone(&tracker), "life"));
+    let registry = Registry::new();
+    registry.register_dyn(Arc::clone(&life) as Arc<dyn ResourceMonitor>).unwrap();
+    let listed = stores(tracker.probe());
+    registry.update();
+    let report = registry.lifecycle("life").and_then(|life| life.get_lifecycle_report()).unwrap();
+    assert_eq!((report.staging_rings, report.memory_pools), (vec![ring()], vec![pool()]));
+    assert_eq!(report.target_pools, [targets()]);
+    assert_eq!(report.live_bytes, 0, "what they hold is counted by their tickets, and by nothing else");
+    // One that is gone is in no report, without an update between.
+    let [ring, ..] = listed;
+    drop(ring);
+    let report = life.get_lifecycle_report().unwrap();
+    assert_eq!((report.staging_rings.len(), report.memory_pools.len()), (0, 1));
+}
+
+#[test]
+fn the_report_for_people_and_its_json_have_them() {
+    let tracker = Arc::new(Tracker::new());
+    let life = LifecycleResourceMonitor::new(Arc::clone(&tracker), "life");
+    let before = life.telemetry().unwrap().to_string();
+    assert!(!before.contains("Staging rings") && !before.contains("pools;"), "{before}");
+    let _listed = stores(tracker.probe());
+    let report = life.telemetry().unwrap();
+    let text = report.to_string();
+    for part in [
+        "Staging rings\n",
+        "16.0 MiB, 0 B, 1.00 KiB",
+        "3.00 GiB (5)",
+        "120 (880)",
+        "2, 1.23 s",
+        "Memory pools; loss",
+        "3.1 %",
+        "1000 (3)",
+        "77, 1.00 MiB",
+        r"meshes \u{1b}[2J",
+        "Pools of render targets\n",
+        "2, 8.00 MiB",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["staging_rings"][0]["stall_seconds"], 1.234_567_891);
+    assert_eq!(json["staging_rings"][0]["in_flight_bytes"][2], 1024);
+    assert_eq!(json["memory_pools"][0]["defrag_moves"], 77);
+    assert_eq!(json["target_pools"][0]["reused"], 600);
+}
+
+#[test]
+fn a_dump_has_them_and_reads_back_as_it_was() {
+    let tracker = Tracker::builder().level(Level::Off).build();
+    let listed = stores(tracker.probe());
+    let dump = Dump::take(&tracker, &DumpOptions::default());
+    let mut file = Vec::new();
+    dump.write_json(&mut file).unwrap();
+    let read = Dump::read_json(&file[..], 1 << 20).unwrap();
+    assert_eq!(read, dump);
+    assert_eq!((&read.staging_rings[..], &read.memory_pools[..]), (&[ring()][..], &[pool()][..]));
+    assert_eq!(read.target_pools, [targets()]);
+    let text = read.summary().to_string();
+    assert!(text.contains("staging rings\n") && text.contains("3.1 %") && text.contains("2, 1.23 s"), "{text}");
+    drop(listed);
+    let empty = Dump::take(&tracker, &DumpOptions::default());
+    let mut file = Vec::new();
+    empty.write_json(&mut file).unwrap();
+    assert!(!String::from_utf8(file).unwrap().contains("staging_rings"), "what there is none of takes no room");
+}
+
+#[test]
+fn a_file_with_figures_that_cannot_be_is_refused_or_shown_and_no_more() {
+    let tracker = Tracker::new();
+    let _listed = stores(tracker.probe());
+    let mut file = Vec::new();
+    Dump::take(&tracker, &DumpOptions::default()).write_json(&mut file).unwrap();
+    let text = String::from_utf8(file).unwrap();
+    for time in ["-1.0", "1e300", "\"1\"", "null"] {
+        let damaged = text.replace("\"stall_seconds\":1.234567891", &format!("\"stall_seconds\":{time}"));
+        assert_ne!(damaged, text);
+        let error = Dump::read_json(damaged.as_bytes(), 1 << 20).unwrap_err().to_string();
+        assert!(error.starts_with("line "), "{time}: {error}");
+    }
+    // More asked for than allocated, more allocated than reserved.
+    let max = u64::MAX.to_string();
+    for (field, value) in [("requested_bytes", (38 << 20).to_string()), ("unusable_bytes", "0".to_owned())] {
+        let damaged = text.replace(&format!("\"{field}\":{value}"), &format!("\"{field}\":{max}"));
+        assert_ne!(damaged, text);
+        let read = Dump::read_json(damaged.as_bytes(), 1 << 20).unwrap();
+        assert!(read.to_string().contains("memory pools"));
+    }
+}
+
+#[test]
+fn rings_and_pools_come_and_go_while_they_are_read() {
+    let tracker = Tracker::new();
+    let made = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let listed = stores(tracker.probe());
+                        made.fetch_add(listed.len() as u64, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        let mut reports = Vec::new();
+        while !threads.iter().all(|thread| thread.is_finished()) {
+            tracker.read_stores(&mut reports);
+            assert!(reports.len() <= 9, "each thread has three at most");
+            let numbers: Vec<_> = reports.iter().map(|(number, _)| *number).collect();
+            assert!(numbers.is_sorted() && numbers.windows(2).all(|pair| pair[0] != pair[1]), "{numbers:?}");
+        }
+    });
+    assert_eq!(tracker.stores(), []);
+    let _last = stores(tracker.probe());
+    let mut reports = Vec::new();
+    tracker.read_stores(&mut reports);
+    assert_eq!(reports[0].0, made.load(Ordering::Relaxed) + 1, "numbers are never used again");
+}
