@@ -1,7 +1,7 @@
 //! The atomics of the lock-free pieces, under one name.
 //!
 //! The pieces that loom checks (`probe/seqcell.rs`, `probe/tally.rs`, `probe/ring.rs`, `probe/lifetimes.rs`) take their atomics and
-//! locks from here and from nowhere else. `core/tests/loom.rs` compiles the same files with a `sync` module of its own that holds loom's atomics,
+//! locks from here and from nowhere else. `tests/loom/tests/book.rs` compiles the same files with a `sync` module of its own that holds loom's atomics,
 //! so the library itself never depends on loom. A piece that is checked this way keeps clear of `OnceLock` and statics,
 //! which loom does not model.
 

@@ -1,11 +1,11 @@
-//! Every interleaving of the heap counters' small cases: `RUSTFLAGS="--cfg loom" cargo test --release --test loom_heap`.
+//! Every interleaving of the heap counters' small cases: `cargo test --package engine-vitals-loom`.
 //!
 //! The counters' own source files are compiled here over loom's atomics, with a fold limit small enough to be reached.
-#![cfg(loom)]
 
-#[path = "../src/memory/counters.rs"]
+#[expect(dead_code, reason = "the models use a part of each piece")]
+#[path = "../../../core/src/memory/counters.rs"]
 mod counters;
-#[path = "../src/memory/tallies.rs"]
+#[path = "../../../core/src/memory/tallies.rs"]
 mod tallies;
 
 /// What the counters' own file finds in its room.

@@ -1,8 +1,6 @@
-//! Loom models of the lock-free pieces of the book. Run with
-//! `RUSTFLAGS="--cfg loom" cargo test -p engine-vitals-core --release --test loom`; otherwise this file is empty.
+//! Loom models of the lock-free pieces of the book: `cargo test --package engine-vitals-loom`.
 //!
 //! The pieces are compiled from the library's own files, over loom's atomics.
-#![cfg(loom)]
 #![expect(dead_code, reason = "the models use a part of each piece")]
 
 mod sync {
@@ -24,15 +22,15 @@ mod sync {
     }
 }
 #[expect(unreachable_pub, reason = "public in the library")]
-#[path = "../src/probe/counts.rs"]
+#[path = "../../../core/src/probe/counts.rs"]
 mod counts;
-#[path = "../src/probe/lifetimes.rs"]
+#[path = "../../../core/src/probe/lifetimes.rs"]
 mod lifetimes;
-#[path = "../src/probe/ring.rs"]
+#[path = "../../../core/src/probe/ring.rs"]
 mod ring;
-#[path = "../src/probe/seqcell.rs"]
+#[path = "../../../core/src/probe/seqcell.rs"]
 mod seqcell;
-#[path = "../src/probe/tally.rs"]
+#[path = "../../../core/src/probe/tally.rs"]
 mod tally;
 
 /// Stands for the library's.
