@@ -1,6 +1,7 @@
 //! Loom models of the lock-free pieces of the book: `cargo test --package engine-vitals-loom`.
 //!
 //! The pieces are compiled from the library's own files, over loom's atomics.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 #![expect(dead_code, reason = "the models use a part of each piece")]
 
 mod sync {

@@ -1,6 +1,7 @@
 //! Every interleaving of the heap counters' small cases: `cargo test --package engine-vitals-loom`.
 //!
 //! The counters' own source files are compiled here over loom's atomics, with a fold limit small enough to be reached.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 #[expect(dead_code, reason = "the models use a part of each piece")]
 #[path = "../../../core/src/memory/counters.rs"]
