@@ -15,6 +15,7 @@ mod passes;
 mod rates;
 mod sample;
 mod state;
+mod stores;
 mod summary;
 mod terminal;
 pub(crate) mod units;

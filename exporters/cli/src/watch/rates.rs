@@ -2,6 +2,7 @@
 
 use super::passes::{self, Hitches, Pass};
 use super::sample::{Figure, Histogram, Identity, Monitor, Sample};
+use super::stores::{self, Pool, Ring, Targets};
 
 /// What happened between two scrapes, and how things stood at the second.
 ///
@@ -24,6 +25,12 @@ pub(crate) struct Rates {
     pub(crate) resident_bytes: Figure,
     pub(crate) system_available_bytes: Figure,
     pub(crate) vram: Vram,
+    /// Staging rings, most bytes first; none where the engine has none.
+    pub(crate) rings: Vec<Ring>,
+    /// Memory pools, most bytes first.
+    pub(crate) pools: Vec<Pool>,
+    /// Pools of render targets, most bytes in use first.
+    pub(crate) targets: Vec<Targets>,
     /// Most bytes first.
     pub(crate) resources: Vec<Resource>,
     pub(crate) submissions: Submissions,
@@ -156,6 +163,9 @@ impl Rates {
             resident_bytes: now.process.resident_bytes,
             system_available_bytes: now.process.system_available_bytes,
             vram: vram(now),
+            rings: stores::rings(span, now),
+            pools: stores::pools(span, now),
+            targets: stores::targets(span, now),
             resources: resources(span, now),
             submissions: submissions(span, now),
             monitors,

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::exposition::{Series, parse};
+use super::stores::Stores;
 
 /// The text of a scrape, understood.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +23,7 @@ pub(crate) struct Sample {
     pub(crate) tags: BTreeMap<String, Tag>,
     pub(crate) process: Process,
     pub(crate) vram: Vram,
+    pub(crate) stores: Stores,
     /// By kind of resource.
     pub(crate) resources: BTreeMap<String, Resources>,
     pub(crate) submissions: Submissions,
@@ -171,6 +173,7 @@ impl Sample {
                 || take_tags(&mut sample.tags, &series)
                 || sample.process.take(&series)
                 || sample.vram.take(&series)
+                || sample.stores.take(&series)
                 || take_resources(&mut sample.resources, &series)
                 || sample.submissions.take(&series)
                 || take_monitors(&mut sample.monitors, &series)
@@ -383,11 +386,11 @@ fn take_losses(losses: &mut BTreeMap<&'static str, Figure>, series: &Series) -> 
 }
 
 /// The entry that a label of the series names.
-fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, series: &Series, label: &str) -> &'a mut T {
+pub(super) fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, series: &Series, label: &str) -> &'a mut T {
     map.entry(series.label(label).to_owned()).or_default()
 }
 
-fn add(figure: &mut Figure, value: Figure) {
+pub(super) fn add(figure: &mut Figure, value: Figure) {
     if let Some(value) = value {
         *figure = Some(figure.unwrap_or_default() + value);
     }

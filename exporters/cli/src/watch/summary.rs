@@ -7,7 +7,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::passes::{Hitches, Pass};
 use super::rates::{Health, Quantile, Rates, Resource, Tag, Timing};
 use super::state::Watched;
-use super::units::{bytes, count, rate, seconds};
+use super::stores::{Pool, Ring, Targets};
+use super::units::{bytes, count, percent, rate, seconds};
 
 /// All figures, for `--once`.
 pub(crate) fn page(watched: &Watched) -> String {
@@ -27,6 +28,17 @@ pub(crate) fn page(watched: &Watched) -> String {
         section(&mut out, &["heap by tag", "bytes", "blocks", "allocs/s", "allocated/s"], tags(rates));
     }
     section(&mut out, &["VRAM", ""], vram(rates));
+    if !rates.rings.is_empty() {
+        let header = ["staging rings", "bytes", "in flight", "written/s", "copies/s", "stalls", "stalled in 1 s"];
+        section(&mut out, &header, rings(rates));
+    }
+    if !rates.pools.is_empty() {
+        let header = ["memory pools", "reserved", "allocated", "loss", "blocks", "allocs/s", "moved/s", "refused"];
+        section(&mut out, &header, pools(rates));
+    }
+    if !rates.targets.is_empty() {
+        section(&mut out, &["render target pools", "in use", "kept", "reused/s", "made/s"], targets(rates));
+    }
     section(&mut out, &["resources", "live", "bytes", "created/s", "destroyed/s"], resources(rates));
     section(&mut out, &["submissions", ""], submissions(rates));
     section(&mut out, &["monitors", "state", "per update", "updates/s", "failures", "usage"], monitors(rates));
@@ -129,6 +141,53 @@ pub(crate) fn resources(rates: &Rates) -> Vec<Vec<String>> {
         ]
     };
     rates.resources.iter().map(row).collect()
+}
+
+/// Ring, bytes, bytes in flight, bytes written and copies per second, stalls in between, time of them in a second.
+pub(crate) fn rings(rates: &Rates) -> Vec<Vec<String>> {
+    let row = |ring: &Ring| {
+        vec![
+            ring.name.clone(),
+            bytes(ring.bytes),
+            bytes(ring.in_flight),
+            bytes(ring.written_per_second),
+            rate(ring.copies_per_second),
+            count(ring.stalls),
+            seconds(ring.stalled),
+        ]
+    };
+    rates.rings.iter().map(row).collect()
+}
+
+/// Pool, bytes reserved and allocated, loss, blocks, allocations and bytes moved per second, requests refused since the start.
+pub(crate) fn pools(rates: &Rates) -> Vec<Vec<String>> {
+    let row = |pool: &Pool| {
+        vec![
+            pool.name.clone(),
+            bytes(pool.reserved),
+            bytes(pool.allocated),
+            percent(pool.loss),
+            count(pool.blocks),
+            rate(pool.allocations_per_second),
+            bytes(pool.moved_per_second),
+            count(pool.failures),
+        ]
+    };
+    rates.pools.iter().map(row).collect()
+}
+
+/// Pool of render targets, bytes in use and kept, reused and made per second.
+pub(crate) fn targets(rates: &Rates) -> Vec<Vec<String>> {
+    let row = |pool: &Targets| {
+        vec![
+            pool.name.clone(),
+            bytes(pool.used),
+            bytes(pool.idle),
+            rate(pool.reused_per_second),
+            rate(pool.created_per_second),
+        ]
+    };
+    rates.targets.iter().map(row).collect()
 }
 
 /// Tag of the heap, live bytes and blocks, allocations and bytes allocated per second.

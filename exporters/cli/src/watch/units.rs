@@ -53,6 +53,11 @@ pub(crate) fn rate(value: Option<f64>) -> String {
     }
 }
 
+/// A share in percent, to a tenth: `4.2 %`.
+pub(crate) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| ABSENT.to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
 /// How long ago, in whole seconds, minutes or hours.
 pub(crate) fn ago(time: std::time::Duration) -> String {
     match time.as_secs() {
@@ -79,7 +84,7 @@ mod tests {
 
     #[test]
     fn absent_is_not_zero() {
-        for show in [bytes, seconds, count, rate] {
+        for show in [bytes, seconds, count, rate, percent] {
             assert_eq!(show(None), "-");
             assert!(show(Some(0.0)).starts_with('0'));
         }
@@ -103,6 +108,7 @@ mod tests {
             shown(count, &[7.0, 999_999.0, 1_250_000.0, 2.5e9, 1e15]),
             ["7", "999999", "1.25 M", "2.50 G", "1.00e15"]
         );
+        assert_eq!(shown(percent, &[0.0, 0.0421, 1.0]), ["0.0 %", "4.2 %", "100.0 %"]);
         assert_eq!(shown(rate, &[0.0, 0.5, 59.94, 999.4, 1234.5]), ["0", "0.50", "59.9", "999", "1234"]);
         assert_eq!([59, 120, 7300].map(|time| ago(Duration::from_secs(time))), ["59 s ago", "2 min ago", "2 h ago"]);
     }

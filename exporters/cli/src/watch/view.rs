@@ -176,6 +176,7 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
         rows: summary::tags(rates),
         least: 2,
     });
+    let stores = store_panels(rates);
     let monitors = Panel {
         title: "monitors",
         header: &["", "state", "update", "/s", "failed", "usage"],
@@ -197,7 +198,9 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
                 .chain(passes)
                 .chain([memory])
                 .chain(tags)
-                .chain([vram, resources, submissions, monitors])
+                .chain([vram])
+                .chain(stores)
+                .chain([resources, submissions, monitors])
                 .collect(),
         );
     } else {
@@ -205,10 +208,43 @@ fn draw_panels(frame: &mut Frame<'_>, area: Rect, rates: &Rates) {
         draw_column(
             frame,
             left,
-            [timings].into_iter().chain(tags).chain([resources, monitors]).chain(passes).collect(),
+            [timings].into_iter().chain(tags).chain([resources, monitors]).chain(stores).chain(passes).collect(),
         );
         draw_column(frame, right, [memory, vram, submissions].into_iter().chain(hitches).collect());
     }
+}
+
+/// Rings and pools, where there are any.
+fn store_panels(rates: &Rates) -> Vec<Panel> {
+    let panels = [
+        Panel {
+            title: "staging rings",
+            header: &["", "bytes", "in flight", "per s", "stalls"],
+            widths: &[9, 9, 9, 6],
+            rows: summary::rings(rates).into_iter().map(|row| columns(&row, &[0, 1, 2, 3, 5])).collect(),
+            least: 1,
+        },
+        Panel {
+            title: "memory pools",
+            header: &["", "reserved", "alloc'd", "loss", "moved/s"],
+            widths: &[9, 9, 7, 9],
+            rows: summary::pools(rates).into_iter().map(|row| columns(&row, &[0, 1, 2, 3, 6])).collect(),
+            least: 1,
+        },
+        Panel {
+            title: "render target pools",
+            header: &["", "in use", "kept", "reused/s", "made/s"],
+            widths: &[9, 9, 8, 7],
+            rows: summary::targets(rates),
+            least: 1,
+        },
+    ];
+    panels.into_iter().filter(|panel| !panel.rows.is_empty()).collect()
+}
+
+/// Those cells of a row.
+fn columns(row: &[String], which: &[usize]) -> Vec<String> {
+    which.iter().filter_map(|&column| row.get(column).cloned()).collect()
 }
 
 fn draw_column(frame: &mut Frame<'_>, area: Rect, panels: Vec<Panel>) {
@@ -357,6 +393,9 @@ mod tests {
         assert!(shown.contains("monitors failing or stale: vram"), "{shown}");
         assert!(line(&shown, "lighting").contains("lighting 60.0 15.0 ms 900 ms"), "{shown}");
         assert!(line(&shown, "pipelines").contains("pipelines 2 2"), "{shown}");
+        assert!(line(&shown, "uploads").contains("uploads 3.00 MiB 1.00 MiB 2.00 MiB 2"), "{shown}");
+        assert!(line(&shown, "meshes").contains("meshes 8.00 MiB 6.00 MiB 3.8 % 64.0 KiB"), "{shown}");
+        assert!(line(&shown, "bloom").contains("bloom - - 60.0 -"), "{shown}");
     }
 
     #[test]
