@@ -2,23 +2,64 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::layout::{BlockId, Place};
-use super::memory_pool::MemoryPool;
+use engine_vitals_core::probe::Ticket;
 
-/// A block of GPU memory in a buffer that others share. Clones share the block; when the last is dropped it is free, once the submissions that
-/// may use it are done.
+use super::error::PoolError;
+use super::layout::BlockId;
+use super::memory_pool::Shared;
+
+/// A block of GPU memory in a buffer that others share. Clones are handles of the same block; when the last one is dropped the block ends, and
+/// its bytes are free when the GPU is done with all that was submitted until the end of that frame ([`MemoryPool::maintain`]).
 ///
-/// Defragmentation may move it: [`buffer`](Self::buffer) and [`offset`](Self::offset) say where it is now, and
-/// [`generation`](Self::generation) changes when that does, so that bind groups are made anew. What the GPU itself writes to must be
-/// [pinned](Self::pin), since nobody knows of such writes.
+/// # Reading and writing
+/// Defragmentation may move it. [`location`](Self::location) says where it is now, and its `generation` changes when that does, so that bind
+/// groups are made anew. A location stays good for reading by all that is submitted before the end of the frame in which it was asked for: the
+/// old place is kept until then.
+///
+/// Who writes, be it by the CPU, by copies or by shaders, asks [`target`](Self::target) (or [`write`](Self::write)s): the block then stays where
+/// it is until the GPU is done with this frame, and a copy of it that is under way is not used. Writes through a mere `location` may be lost.
+/// What shaders write for many frames on end is [pinned](Self::pin).
+///
+/// # Threads
+/// Handles may be used and dropped on any thread.
+///
+/// [`MemoryPool::maintain`]: super::MemoryPool::maintain
 #[derive(Clone)]
 pub struct PoolBlock(Arc<Handle>);
 
-struct Handle {
-    pool: MemoryPool,
+/// What all handles of a block share.
+pub(super) struct Handle {
+    pool: Arc<Shared>,
+    heap: usize,
     block: BlockId,
     bytes: u64,
+    pins: AtomicU32,
+    _ticket: Ticket,
+}
+
+/// Names a block without keeping it: [`MemoryPool::find`](super::MemoryPool::find) gives a handle for as long as it lives. The name of a block
+/// that has ended is told apart from that of the block which took its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolBlockId {
+    pub(super) pool: u64,
+    pub(super) heap: usize,
+    pub(super) block: BlockId,
+}
+
+/// Where a block lies.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct BlockLocation {
+    /// In which buffer.
+    pub buffer: wgpu::Buffer,
+    /// From which byte of it.
+    pub offset: u64,
+    /// For how many bytes: those that were asked for.
+    pub size: u64,
+    /// Times that the block has moved.
+    pub generation: u64,
 }
 
 /// Keeps a block where it is for as long as it lives.
@@ -26,8 +67,12 @@ struct Handle {
 pub struct PoolPin(PoolBlock);
 
 impl PoolBlock {
-    pub(super) fn new(pool: MemoryPool, block: BlockId, bytes: u64) -> Self {
-        Self(Arc::new(Handle { pool, block, bytes }))
+    pub(super) fn new(pool: Arc<Shared>, heap: usize, block: BlockId, bytes: u64, ticket: Ticket) -> Self {
+        Self(Arc::new(Handle { pool, heap, block, bytes, pins: AtomicU32::new(0), _ticket: ticket }))
+    }
+
+    pub(super) fn of(handle: Arc<Handle>) -> Self {
+        Self(handle)
     }
 
     /// One more handle of the same block, as by `clone`.
@@ -36,30 +81,23 @@ impl PoolBlock {
         self.clone()
     }
 
-    /// Gives this handle up, as by `drop`. True if it was the last, which ends the block.
+    /// Gives this handle up, as by `drop`. True if it was the last, which ends the block: of several threads that release at once exactly one is
+    /// told so.
     #[expect(clippy::must_use_candidate, reason = "releasing is what it is for")]
     pub fn release(self) -> bool {
-        let last = Arc::strong_count(&self.0) == 1;
-        drop(self);
-        last
+        Arc::into_inner(self.0).is_some()
     }
 
-    /// How many handles there are.
+    /// How many handles there are. Another thread may have changed that already.
     #[must_use]
-    pub fn handles(&self) -> usize {
+    pub fn ref_count(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// The buffer that it lies in now.
+    /// Its name: a handle that does not keep it.
     #[must_use]
-    pub fn buffer(&self) -> wgpu::Buffer {
-        self.0.pool.buffer_of(self.place().slab)
-    }
-
-    /// From which byte of that buffer.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.place().offset
+    pub fn id(&self) -> PoolBlockId {
+        PoolBlockId { pool: self.0.pool.id, heap: self.0.heap, block: self.0.block }
     }
 
     /// Bytes that were asked for.
@@ -68,54 +106,128 @@ impl PoolBlock {
         self.0.bytes
     }
 
-    /// Buffer, offset and size together, of one moment.
+    /// Where it lies now, for reading.
     #[must_use]
-    pub fn location(&self) -> (wgpu::Buffer, u64, u64) {
-        let place = self.place();
-        (self.0.pool.buffer_of(place.slab), place.offset, self.0.bytes)
+    pub fn location(&self) -> BlockLocation {
+        self.0.pool.location(&self.0, false)
     }
 
-    /// Changes each time that a block of the pool has moved.
+    /// Where it lies now, for writing: it stays there until the GPU is done with this frame.
+    #[must_use]
+    pub fn target(&self) -> BlockLocation {
+        self.0.pool.location(&self.0, true)
+    }
+
+    /// This frame writes to it, by a location that is known: as [`target`](Self::target).
+    pub fn touch(&self) {
+        self.0.pool.touch(&self.0);
+    }
+
+    /// Times that it has moved. What was made for another generation (a bind group) is made anew. Where
+    /// [`MemoryPool::generation`](super::MemoryPool::generation) is what it was, no block has moved, and none must be asked.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.0.pool.generation()
+        self.0.pool.block_generation(&self.0)
     }
 
-    /// The submission that is made next uses it: until that is done it stays where it is.
-    pub fn touch(&self) {
-        self.0.pool.touch(self.0.block);
+    /// Writes `data` from the byte `offset` of the block on, with the next submission: `Queue::write_buffer`.
+    ///
+    /// # Errors
+    /// [`PoolError::Write`]: it does not lie inside, the offset is no multiple of 4, or the length is none and ends before the block does.
+    pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), PoolError> {
+        let (bytes, size) = (data.len() as u64, self.0.bytes);
+        let end = offset.checked_add(bytes).filter(|&end| end <= size);
+        let words = bytes.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT) || end == Some(size);
+        if end.is_none() || !words || !offset.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT) {
+            return Err(PoolError::Write { offset, bytes, size });
+        }
+        let to = self.target();
+        let (whole, rest) = data.split_at(data.len() - data.len() % 4);
+        let queue = &self.0.pool.queue;
+        if !whole.is_empty() {
+            queue.write_buffer(&to.buffer, to.offset + offset, whole);
+        }
+        if !rest.is_empty() {
+            // A cell is a multiple of four bytes: what follows the block there is nobody's.
+            let mut word = [0; 4];
+            word[..rest.len()].copy_from_slice(rest);
+            queue.write_buffer(&to.buffer, to.offset + offset + whole.len() as u64, &word);
+        }
+        Ok(())
     }
 
-    /// Keeps it where it is.
+    /// Keeps it where it is for as long as the pin lives.
     pub fn pin(&self) -> PoolPin {
-        self.0.pool.pin(self.0.block, true);
+        self.0.pool.pin(&self.0);
         PoolPin(self.clone())
     }
 
-    pub(super) fn id(&self) -> BlockId {
-        self.0.block
+    /// Keeps a handle until the GPU is done with the commands of `encoder`, or until those are dropped. For commands that are submitted later
+    /// than the end of the frame in which this program drops its own handles.
+    pub fn keep_for(&self, encoder: &wgpu::CommandEncoder) {
+        let handle = self.clone();
+        encoder.on_submitted_work_done(move || drop(handle));
     }
 
-    fn place(&self) -> Place {
-        self.0.pool.place(self.0.block)
+    pub(super) fn handle(&self) -> &Arc<Handle> {
+        &self.0
+    }
+}
+
+impl Handle {
+    pub(super) fn block(&self) -> BlockId {
+        self.block
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.heap
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Counts a pin; true for the first. Under the pool's lock.
+    pub(super) fn pinned(&self) -> bool {
+        self.pins.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// Takes a pin back; true for the last. Under the pool's lock.
+    pub(super) fn unpinned(&self) -> bool {
+        self.pins.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+}
+
+impl BlockLocation {
+    /// Its bytes, to be set as vertices or indices.
+    #[must_use]
+    pub fn slice(&self) -> wgpu::BufferSlice<'_> {
+        self.buffer.slice(self.offset..self.offset + self.size)
+    }
+
+    /// Its bytes, to be bound. Ask for the alignment that the binding needs.
+    #[must_use]
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+        let size = wgpu::BufferSize::new(self.size);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: self.offset, size })
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.pool.free(self.block);
+        self.pool.free(self.heap, self.block);
     }
 }
 
 impl Drop for PoolPin {
     fn drop(&mut self) {
-        self.0.0.pool.pin(self.0.id(), false);
+        self.0.0.pool.unpin(&self.0.0);
     }
 }
 
 impl fmt::Debug for PoolBlock {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("PoolBlock").field("place", &self.place()).field("size", &self.size()).finish_non_exhaustive()
+        out.debug_struct("PoolBlock").field("id", &self.id()).field("size", &self.size()).finish_non_exhaustive()
     }
 }
 

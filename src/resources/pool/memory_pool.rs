@@ -1,287 +1,546 @@
-//! The pool itself: carries its layout out with wgpu.
+//! The pool itself: carries its layouts out with wgpu.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use engine_vitals_core::contract::{MemoryPoolReport, Store, StoreReport};
+use engine_vitals_core::probe::{New, Probe, Ticket};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use web_time::Instant;
 
-use super::block::PoolBlock;
-use super::layout::{
-    BlockId, Committed, Layout, LayoutConfig, LayoutError, LayoutStats, Move, Place, SlabId, SlabView,
-};
-use crate::gpu::Submissions;
+use super::block::{BlockLocation, Handle, PoolBlock, PoolBlockId};
+use super::config::{BlockRequest, MemoryPoolConfig};
+use super::error::PoolError;
+use super::layout::{Allocated, BlockId, Bucket, Layout, LayoutError};
+use super::map::PoolMap;
+use super::slab::{Maker, NoBuffer, SlabBuffer};
+use super::state::{Copy, Heap, Released, State, Telling};
+use super::stats::{DefragStats, PoolStats};
 
-/// What a pool is made with.
-#[derive(Debug, Clone)]
-pub struct MemoryPoolConfig {
-    /// The label of its buffers.
-    pub label: String,
-    /// What its blocks are used for; vertices, indices, uniforms and storage by default. Copies from and to them are always allowed, since
-    /// defragmentation copies.
-    pub usage: wgpu::BufferUsages,
-    /// Sizes, budget, growth.
-    pub layout: LayoutConfig,
-}
+/// How long a request that does not fit the budget waits for a slab that another thread is making.
+const OTHERS_MAKE: Duration = Duration::from_secs(1);
 
-impl Default for MemoryPoolConfig {
-    fn default() -> Self {
-        Self {
-            label: "memory pool".to_owned(),
-            usage: wgpu::BufferUsages::VERTEX
-                | wgpu::BufferUsages::INDEX
-                | wgpu::BufferUsages::UNIFORM
-                | wgpu::BufferUsages::STORAGE,
-            layout: LayoutConfig::default(),
-        }
-    }
-}
-
-/// What a pass of defragmentation did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DefragStats {
-    /// Copies recorded by this pass. Their blocks move when the copies are done.
-    pub planned: u64,
-    /// Bytes of those.
-    pub planned_bytes: u64,
-    /// Blocks that have moved since the pass before.
-    pub moved: u64,
-    /// Bytes of those.
-    pub moved_bytes: u64,
-    /// Blocks that stayed after all: used or pinned while they were copied.
-    pub stayed: u64,
-    /// Bytes of slabs given back since the pass before.
-    pub recovered_bytes: u64,
-}
-
-/// A pool of GPU memory. Cheap to clone; clones share everything. May be used from any thread.
+/// A pool of GPU memory: many blocks in few buffers, which are made when they are needed and given back when they were empty for some frames.
+/// Cheap to clone; clones share everything.
+///
+/// # Frames
+/// Call [`maintain`](Self::maintain) once a frame, when all commands of the frame have been submitted. What was dropped or written in that frame
+/// is at rest when the GPU is done with what was submitted until then; which the pool learns inside whatever call polls the device
+/// (`Queue::submit` does). Nothing waits for the GPU, but [`compact`](Self::compact).
+///
+/// # Threads
+/// May be used from any thread. No lock is held while wgpu is called.
+///
+/// # What is reported
+/// On an [instrumented](crate::instrument) device each slab is a buffer like any other, whose owner is the pool, and each block a resource
+/// `within` it: left out of device totals, so that nothing is counted twice. On any other device the pool reports both to the probe that it was
+/// given. The lifecycle report lists it.
 #[derive(Clone)]
 pub struct MemoryPool {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    device: wgpu::Device,
-    submissions: Submissions,
-    config: MemoryPoolConfig,
+/// What a pool, its clones and its blocks share.
+pub(super) struct Shared {
+    pub(super) id: u64,
+    pub(super) queue: wgpu::Queue,
+    name: Arc<str>,
+    maker: Maker,
+    defrag_bytes: u64,
+    defrag_moves: usize,
     /// Grows with each block that moves.
     generation: AtomicU64,
+    /// The last frame that the GPU is done with.
+    done: Arc<AtomicU64>,
     state: Mutex<State>,
-}
-
-struct State {
-    layout: Layout,
-    /// By number of the slab.
-    buffers: Vec<Option<wgpu::Buffer>>,
-    copying: Vec<Batch>,
-    since_last: DefragStats,
-}
-
-/// Moves whose copies were recorded together.
-struct Batch {
-    moves: Vec<Move>,
-    ended: Arc<Mutex<Option<bool>>>,
+    /// A slab was made, or could not be.
+    made: Condvar,
 }
 
 impl MemoryPool {
-    /// An empty pool: no buffer is made before the first block. Blocks are free when the submissions of `submissions` that may use them are
-    /// done: submit all that uses blocks through it.
+    /// An empty pool with the default configuration, which reports where its device does, if that is instrumented.
     #[must_use]
-    pub fn new(device: &wgpu::Device, submissions: &Submissions, config: MemoryPoolConfig) -> Self {
-        let limits = device.limits();
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Self {
+        Self::with_config(device, queue, Probe::OFF, MemoryPoolConfig::default())
+    }
+
+    /// An empty pool: no buffer is made before the first block. An instrumented device has a probe of its own, which then stands for `probe`.
+    #[must_use]
+    pub fn with_config(device: &wgpu::Device, queue: &wgpu::Queue, probe: Probe, config: MemoryPoolConfig) -> Self {
+        static POOLS: AtomicU64 = AtomicU64::new(1);
+        let id = POOLS.fetch_add(1, Ordering::Relaxed);
+        let largest = device.limits().max_buffer_size;
         let mut layout = config.layout;
-        layout.largest_block_bytes = layout.largest_block_bytes.min(limits.max_buffer_size);
-        layout.largest_slab_bytes = layout.largest_slab_bytes.min(limits.max_buffer_size);
-        let state = State {
-            layout: Layout::new(layout),
-            buffers: Vec::new(),
-            copying: Vec::new(),
-            since_last: DefragStats::default(),
-        };
-        Self {
-            shared: Arc::new(Shared {
-                device: device.clone(),
-                submissions: submissions.clone(),
-                config,
-                generation: AtomicU64::new(0),
-                state: Mutex::new(state),
-            }),
-        }
+        let budget = layout.budget_bytes.take();
+        layout.largest_block_bytes = layout.largest_block_bytes.min(largest);
+        layout.largest_slab_bytes = layout.largest_slab_bytes.min(largest);
+        layout.first_slab_bytes = layout.first_slab_bytes.min(largest);
+        let heaps = config.usages.iter().map(|&usage| Heap::new(usage, Layout::new(layout))).collect();
+        let maker = Maker::new(device, probe, "memory pool", id, &config.name);
+        let probe = maker.probe;
+        let shared = Arc::new(Shared {
+            id,
+            queue: queue.clone(),
+            name: config.name.into(),
+            maker,
+            defrag_bytes: config.defrag_bytes,
+            defrag_moves: config.defrag_moves,
+            generation: AtomicU64::new(0),
+            done: Arc::default(),
+            state: Mutex::new(State::new(heaps, budget)),
+            made: Condvar::new(),
+        });
+        let listed: Weak<dyn Store> = Arc::downgrade(&shared) as Weak<dyn Store>;
+        probe.list(listed);
+        Self { shared }
     }
 
-    /// A block of at least `bytes` bytes at a multiple of `align`. Its contents are those of whatever lay there before.
+    /// A block of `bytes` bytes at a multiple of `align`, of the pool's first set of usages. What lay there before is still there.
     ///
     /// # Errors
-    /// [`LayoutError`]: nothing was asked for, the alignment is no power of two, it is more than the largest block, or the budget has no room.
-    pub fn allocate(&self, bytes: u64, align: u64) -> Result<PoolBlock, LayoutError> {
-        let align = align.max(wgpu::COPY_BUFFER_ALIGNMENT);
-        let mut state = self.shared.state.lock();
-        let allocated = state.layout.allocate(bytes, align)?;
-        if let Some(slab_bytes) = allocated.new_slab {
-            let buffer = self.shared.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(&self.shared.config.label),
-                size: slab_bytes,
-                usage: self.shared.config.usage | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let index = allocated.place.slab.0 as usize;
-            if state.buffers.len() <= index {
-                state.buffers.resize(index + 1, None);
-            }
-            state.buffers[index] = Some(buffer);
-        }
-        drop(state);
-        Ok(PoolBlock::new(self.clone(), allocated.block, bytes))
+    /// As [`request`](Self::request).
+    #[track_caller]
+    pub fn allocate(&self, bytes: u64, align: u64) -> Result<PoolBlock, PoolError> {
+        self.request(&BlockRequest::new(bytes, align))
     }
 
-    /// A block of at least `size` bytes, at a multiple of 256.
+    /// A block of `size` bytes at a multiple of 256, which serves any binding.
     ///
     /// # Errors
-    /// As [`allocate`](Self::allocate).
-    pub fn allocate_bucket(&self, size: u32) -> Result<PoolBlock, LayoutError> {
+    /// As [`request`](Self::request).
+    #[track_caller]
+    pub fn allocate_bucket(&self, size: u32) -> Result<PoolBlock, PoolError> {
         self.allocate(size.into(), 256)
     }
 
-    /// Learns which submissions are done, moves the blocks whose copies are, and gives back what was empty for long enough. Call it once a
-    /// frame.
-    pub fn maintain(&self) {
-        let mut released = Vec::new();
-        let mut state = self.shared.state.lock();
-        self.catch_up(&mut state);
-        let State { layout, buffers, .. } = &mut *state;
-        layout.tick(|SlabId(slab)| released.extend(buffers[slab as usize].take()));
-        state.since_last.recovered_bytes += released.iter().map(wgpu::Buffer::size).sum::<u64>();
+    /// A block as asked for. What lay there before is still there.
+    ///
+    /// Before a slab is made that the budget has no room for, or the device no memory, all empty slabs are given back.
+    ///
+    /// # Errors
+    /// [`PoolError`]: the request makes no sense, no set of usages has what it asks for, it does not fit the budget, or wgpu does not make the
+    /// slab that it needs. Nothing has changed then, but for the count of failures.
+    #[track_caller]
+    pub fn request(&self, request: &BlockRequest<'_>) -> Result<PoolBlock, PoolError> {
+        let shared = &self.shared;
+        let (heap, allocated) = shared.reserve(request)?;
+        let within = match allocated.new_slab {
+            Some(bytes) => shared.make_slab(heap, &allocated, bytes, request)?,
+            None => shared.state.lock().heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id),
+        };
+        // A block of a slab that is not tracked would count as memory of its own.
+        let ticket = match within {
+            Some(_) => shared.maker.probe.create(New::buffer(request.bytes).within(within).label_opt(request.label)),
+            None => Ticket::EMPTY,
+        };
+        let block = PoolBlock::new(Arc::clone(shared), heap, allocated.block, request.bytes, ticket);
+        let mut state = shared.state.lock();
+        state.counted.allocations += 1;
+        state.heaps[heap].records[allocated.block.index() as usize].handle = Arc::downgrade(block.handle());
         drop(state);
-        // Outside the lock: wgpu may have other work to do when a buffer goes.
+        Ok(block)
+    }
+
+    /// One more handle of a block that lives.
+    ///
+    /// # Errors
+    /// [`PoolError::Foreign`] for a block of another pool, [`PoolError::Gone`] for one that has ended.
+    pub fn find(&self, id: PoolBlockId) -> Result<PoolBlock, PoolError> {
+        if id.pool != self.shared.id {
+            return Err(PoolError::Foreign);
+        }
+        let state = self.shared.state.lock();
+        let handle = state.heaps.get(id.heap).and_then(|heap| heap.record(id.block)?.handle.upgrade());
+        drop(state);
+        handle.map(PoolBlock::of).ok_or(PoolError::Gone)
+    }
+
+    /// A frame has ended, and all of its commands have been submitted. Learns what the GPU is done with, moves the blocks whose copies are made,
+    /// and gives slabs back that were empty for [long enough](super::layout::LayoutConfig::keep_empty_ticks).
+    pub fn maintain(&self) {
+        self.shared.catch_up();
+        let mut state = self.shared.state.lock();
+        let released = state.tick();
+        self.shared.end_frame(state);
         drop(released);
     }
 
-    /// Records copies of at most `budget_bytes` bytes that empty the emptiest slabs. The blocks move when the copies are done, which
-    /// [`maintain`](Self::maintain) and the next pass learn; use them until then as ever. Does nothing where nothing is to be gained.
-    pub fn defragment(&self, encoder: &mut wgpu::CommandEncoder, budget_bytes: u64) -> DefragStats {
-        let mut state = self.shared.state.lock();
-        self.catch_up(&mut state);
-        let moves = state.layout.plan(budget_bytes, 64);
-        let mut stats = std::mem::take(&mut state.since_last);
-        for planned in &moves {
-            let buffers =
-                [planned.from.slab, planned.to.slab].map(|SlabId(slab)| state.buffers[slab as usize].as_ref());
-            if let [Some(from), Some(to)] = buffers {
-                let bytes = planned.bytes.next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
-                encoder.copy_buffer_to_buffer(from, planned.from.offset, to, planned.to.offset, bytes);
-                stats.planned += 1;
-                stats.planned_bytes += planned.bytes;
+    /// Copies a few blocks together, so that slabs become empty: of at most [`defrag_bytes`](MemoryPoolConfig::defrag_bytes) bytes in at most
+    /// [`defrag_moves`](MemoryPoolConfig::defrag_moves) copies, in a submission of its own. Nothing is copied where nothing is to be gained.
+    /// Call it once a frame, before [`maintain`](Self::maintain).
+    ///
+    /// Blocks move when the GPU has made the copies, which the calls of later frames learn; they are used until then as ever. The result says
+    /// what this call has planned, and what has truly moved and was recovered since the call before.
+    pub fn defragment(&self) -> DefragStats {
+        self.pass(|copies, telling| {
+            let device = &self.shared.maker.device;
+            let label = Some("defragmentation");
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+            record(&mut encoder, copies, telling);
+            self.shared.queue.submit([encoder.finish()]);
+        })
+    }
+
+    /// The same with the copies recorded in `encoder`, outside of any pass. Submit it whenever you like, or drop it: then nothing moves.
+    pub fn defragment_in(&self, encoder: &mut wgpu::CommandEncoder) -> DefragStats {
+        self.pass(|copies, telling| record(encoder, copies, telling))
+    }
+
+    /// Defragments until nothing more is to be gained, waiting for the GPU, and gives all empty slabs back: for loading screens. All commands
+    /// that use blocks must have been submitted. Stops after `timeout` at a point where the pool is as good as at any other.
+    pub fn compact(&self, timeout: Duration) -> DefragStats {
+        let shared = &self.shared;
+        let end = Instant::now().checked_add(timeout);
+        let mut sum = DefragStats::default();
+        loop {
+            shared.end_frame(shared.state.lock());
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            // What the device says to this shows in what is done.
+            let _ = shared.maker.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: left });
+            let did = self.defragment();
+            sum += did;
+            let idle = did.planned == 0 && {
+                let memory = self.stats().memory;
+                memory.moves_under_way == 0 && memory.waiting_blocks == 0
+            };
+            if idle || left.is_some_and(|left| left.is_zero()) {
+                break;
             }
         }
-        if !moves.is_empty() {
-            let ended: Arc<Mutex<Option<bool>>> = Arc::default();
-            let telling = Telling(Arc::downgrade(&ended));
-            encoder.on_submitted_work_done(move || telling.done());
-            state.copying.push(Batch { moves, ended });
-        }
-        stats
+        drop(self.release_empty());
+        let mut state = shared.state.lock();
+        sum += std::mem::take(&mut state.since_pass);
+        sum
     }
 
-    /// The figures as they are now.
+    /// Gives all empty slabs back now. Returns their bytes.
+    #[expect(clippy::must_use_candidate, reason = "giving back is what it is for")]
+    pub fn trim(&self) -> u64 {
+        self.release_empty().iter().map(|slab| slab.buffer.size()).sum()
+    }
+
+    /// Changes what all slabs together may have. Where more is reserved already, no slab is made until enough was given back.
+    pub fn set_budget(&self, budget_bytes: Option<u64>) {
+        self.shared.state.lock().budget = budget_bytes;
+    }
+
+    /// Its name in reports.
     #[must_use]
-    pub fn stats(&self) -> LayoutStats {
-        self.shared.state.lock().layout.stats()
+    pub fn name(&self) -> &str {
+        &self.shared.name
     }
 
-    /// Every slab with its blocks. Looks at every cell.
+    /// Grows whenever a block of the pool moves. One load: while it stays the same, all locations are what they were.
     #[must_use]
-    pub fn slabs(&self) -> Vec<SlabView> {
-        self.shared.state.lock().layout.view()
-    }
-
-    #[expect(clippy::expect_used, reason = "the slab of a live block has a buffer")]
-    pub(super) fn buffer_of(&self, SlabId(slab): SlabId) -> wgpu::Buffer {
-        self.shared.state.lock().buffers[slab as usize].clone().expect("the slab of a live block has a buffer")
-    }
-
-    #[expect(clippy::expect_used, reason = "a block lives as long as its handles")]
-    pub(super) fn place(&self, block: BlockId) -> Place {
-        self.shared.state.lock().layout.place(block).expect("a block lives as long as its handles")
-    }
-
-    pub(super) fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }
 
-    pub(super) fn touch(&self, block: BlockId) {
-        let next = self.next_submission();
-        self.shared.state.lock().layout.used(block, next);
+    /// The figures as they are now. Costs a few nanoseconds for each set of usages.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        self.shared.state.lock().stats()
     }
 
-    pub(super) fn pin(&self, block: BlockId, pin: bool) {
-        let layout = &mut self.shared.state.lock().layout;
-        if pin {
-            layout.pin(block)
-        } else {
-            layout.unpin(block)
-        };
+    /// The size classes that have slabs, for each set of usages, the smallest first. Looks at every slab.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<(wgpu::BufferUsages, Vec<Bucket>)> {
+        self.shared.state.lock().heaps.iter().map(|heap| (heap.usage, heap.layout.buckets())).collect()
     }
 
-    pub(super) fn free(&self, block: BlockId) {
-        // What was recorded and not submitted may use it: that goes with the next submission at the latest.
-        let next = self.next_submission();
-        self.shared.state.lock().layout.free(block, next);
+    /// The longest run of free bytes in one buffer.
+    #[must_use]
+    pub fn largest_free_bytes(&self) -> u64 {
+        let state = self.shared.state.lock();
+        state.heaps.iter().map(|heap| heap.layout.largest_free_bytes()).max().unwrap_or(0)
     }
 
-    fn next_submission(&self) -> u64 {
-        self.shared.submissions.stats().submitted + 1
+    /// Every slab with its blocks and their owners, to be kept as JSON or drawn. Looks at every cell.
+    #[must_use]
+    pub fn map(&self) -> PoolMap {
+        PoolMap::of(&self.shared.name, &self.shared.state.lock())
     }
 
-    fn catch_up(&self, state: &mut State) {
-        if let Some(done) = self.shared.submissions.done_up_to() {
-            state.layout.completed(done.get());
+    fn pass(&self, carry_out: impl FnOnce(&[Copy], Vec<Telling>)) -> DefragStats {
+        let shared = &self.shared;
+        shared.catch_up();
+        let mut state = shared.state.lock();
+        let (copies, telling) = state.plan(shared.defrag_bytes, shared.defrag_moves);
+        let did = std::mem::take(&mut state.since_pass);
+        drop(state);
+        if !copies.is_empty() {
+            carry_out(&copies, telling);
         }
-        let next = self.next_submission();
-        let (ended, copying) =
-            std::mem::take(&mut state.copying).into_iter().partition(|batch| batch.ended.lock().is_some());
-        state.copying = copying;
-        for Batch { moves, ended } in ended {
-            let done = ended.lock().unwrap_or(false);
-            for planned in moves {
-                let bytes = planned.bytes;
-                match state.layout.commit(planned, !done, next) {
-                    Committed::Moved => {
-                        state.since_last.moved += 1;
-                        state.since_last.moved_bytes += bytes;
-                        self.shared.generation.fetch_add(1, Ordering::Release);
+        did
+    }
+
+    fn release_empty(&self) -> Released {
+        self.shared.catch_up();
+        self.shared.state.lock().release_empty()
+    }
+}
+
+fn record(encoder: &mut wgpu::CommandEncoder, copies: &[Copy], telling: Vec<Telling>) {
+    for Copy { from, to, bytes } in copies {
+        encoder.copy_buffer_to_buffer(&from.0, from.1, &to.0, to.1, *bytes);
+    }
+    encoder.on_submitted_work_done(move || telling.into_iter().for_each(Telling::made));
+}
+
+impl Shared {
+    /// Finds room for a block. If that is in a new slab, nobody else gets it until it is made.
+    fn reserve(&self, request: &BlockRequest<'_>) -> Result<(usize, Allocated), PoolError> {
+        // Dropped after the lock.
+        let mut released = Vec::new();
+        let mut waited = None;
+        let mut state = self.state.lock();
+        let Some(heap) = state.heap_for(request.usage) else {
+            state.counted.failures += 1;
+            let sets = state.heaps.iter().map(|heap| heap.usage).collect();
+            return Err(PoolError::Usage { asked: request.usage, sets });
+        };
+        loop {
+            let error = match state.place(heap, request) {
+                Ok(allocated) => {
+                    if allocated.new_slab.is_some() {
+                        state.heaps[heap].layout.close(allocated.place.slab);
+                        state.making.push(std::thread::current().id());
                     }
-                    Committed::Stayed => state.since_last.stayed += 1,
-                    Committed::Gone => {}
+                    return Ok((heap, allocated));
                 }
+                Err(error) => error,
+            };
+            if matches!(error, LayoutError::OverBudget { .. }) {
+                self.catch_up_in(&mut state);
+                let empty = state.release_empty();
+                if !empty.is_empty() {
+                    released.push(empty);
+                    continue;
+                }
+                if self.wait_for_others(&mut state, &mut waited) {
+                    continue;
+                }
+            }
+            state.counted.failures += 1;
+            return Err(match error {
+                LayoutError::OverBudget { bytes, align, .. } => {
+                    PoolError::OverBudget { bytes, align, stats: Box::new(state.stats()) }
+                }
+                error => PoolError::Request(error),
+            });
+        }
+    }
+
+    /// Waits until another thread has made a slab, in which there may be room. False if none does, or if that takes too long. A thread that is
+    /// making one itself (in a callback of a soft budget) does not wait: others may wait for it.
+    fn wait_for_others(&self, state: &mut MutexGuard<'_, State>, until: &mut Option<Instant>) -> bool {
+        if state.making.is_empty() || state.making.contains(&std::thread::current().id()) {
+            return false;
+        }
+        let until = *until.get_or_insert_with(|| Instant::now() + OTHERS_MAKE);
+        !self.made.wait_until(state, until).timed_out()
+    }
+
+    /// Makes the slab that was reserved for a block. Returns the resource that it is.
+    fn make_slab(
+        &self,
+        heap: usize,
+        allocated: &Allocated,
+        bytes: u64,
+        request: &BlockRequest<'_>,
+    ) -> Result<Option<engine_vitals_core::probe::ResourceId>, PoolError> {
+        let making = Making { shared: self, heap, allocated };
+        let usage = self.state.lock().heaps[heap].usage;
+        let mut made = self.maker.buffer(&self.name, bytes, usage);
+        if matches!(made, Err(NoBuffer::OutOfMemory)) {
+            // What is empty may be just what is missing.
+            self.catch_up();
+            let released = self.state.lock().release_empty();
+            if !released.is_empty() {
+                drop(released);
+                made = self.maker.buffer(&self.name, bytes, usage);
+            }
+        }
+        match made {
+            Ok(slab) => {
+                let id = slab.id;
+                making.done(slab);
+                Ok(id)
+            }
+            Err(error) => {
+                drop(making);
+                Err(match error {
+                    NoBuffer::OutOfMemory => {
+                        let stats = Box::new(self.state.lock().stats());
+                        PoolError::OutOfMemory { slab_bytes: bytes, bytes: request.bytes, stats }
+                    }
+                    NoBuffer::Refused(message) => PoolError::Buffer { slab_bytes: bytes, message },
+                })
             }
         }
     }
-}
 
-/// Tells what has become of copies, at the latest when it is dropped, since their commands were.
-struct Telling(Weak<Mutex<Option<bool>>>);
-
-impl Telling {
-    fn done(mut self) {
-        self.tell(true);
+    fn catch_up(&self) {
+        self.catch_up_in(&mut self.state.lock());
     }
 
-    fn tell(&mut self, done: bool) {
-        if let Some(ended) = std::mem::take(&mut self.0).upgrade() {
-            *ended.lock() = Some(done);
+    fn catch_up_in(&self, state: &mut State) {
+        let moved = state.catch_up(self.done.load(Ordering::Acquire));
+        // Under the lock: who sees the new places sees the new generation.
+        self.generation.fetch_add(moved, Ordering::Release);
+    }
+
+    /// What has happened in this frame is at rest when the GPU is done with all that was submitted until now.
+    fn end_frame(&self, mut state: MutexGuard<'_, State>) {
+        if !std::mem::take(&mut state.frame_used) {
+            return;
+        }
+        let fence = Fence { frame: state.frame, done: Arc::clone(&self.done) };
+        state.frame += 1;
+        drop(state);
+        self.queue.on_submitted_work_done(move || drop(fence));
+    }
+
+    pub(super) fn location(&self, handle: &Handle, to_write: bool) -> BlockLocation {
+        let mut state = self.state.lock();
+        if to_write {
+            mark(&mut state, handle);
+        }
+        let heap = &state.heaps[handle.heap()];
+        #[expect(clippy::expect_used, reason = "a handle keeps its block, and a block its slab")]
+        let (place, buffer) = heap
+            .layout
+            .place(handle.block())
+            .and_then(|place| Some((place, heap.slab(place.slab)?.buffer.clone())))
+            .expect("a block lives as long as its handles");
+        let generation = heap.records[handle.block().index() as usize].generation;
+        BlockLocation { buffer, offset: place.offset, size: handle.bytes(), generation }
+    }
+
+    pub(super) fn touch(&self, handle: &Handle) {
+        mark(&mut self.state.lock(), handle);
+    }
+
+    pub(super) fn block_generation(&self, handle: &Handle) -> u64 {
+        self.state.lock().heaps[handle.heap()].records[handle.block().index() as usize].generation
+    }
+
+    pub(super) fn pin(&self, handle: &Handle) {
+        let mut state = self.state.lock();
+        if handle.pinned() {
+            state.heaps[handle.heap()].layout.pin(handle.block());
         }
     }
+
+    pub(super) fn unpin(&self, handle: &Handle) {
+        let mut state = self.state.lock();
+        if handle.unpinned() {
+            state.heaps[handle.heap()].layout.unpin(handle.block());
+        }
+    }
+
+    pub(super) fn free(&self, heap: usize, block: BlockId) {
+        let mut state = self.state.lock();
+        let frame = state.frame;
+        state.frame_used = true;
+        let heap = &mut state.heaps[heap];
+        heap.layout.free(block, frame);
+        heap.records[block.index() as usize].label = None;
+    }
 }
 
-impl Drop for Telling {
+/// This frame writes to the block.
+fn mark(state: &mut State, handle: &Handle) {
+    let frame = state.frame;
+    state.frame_used = true;
+    state.heaps[handle.heap()].layout.used(handle.block(), frame);
+}
+
+/// A slab that is being made. Dropped before it is done, it was not made, and its block is gone.
+struct Making<'a> {
+    shared: &'a Shared,
+    heap: usize,
+    allocated: &'a Allocated,
+}
+
+impl Making<'_> {
+    fn done(self, slab: SlabBuffer) {
+        let mut state = self.shared.state.lock();
+        state.counted.slabs_made += 1;
+        let heap = &mut state.heaps[self.heap];
+        heap.slabs[self.allocated.place.slab.0 as usize].made = Some(slab);
+        heap.layout.open(self.allocated.place.slab);
+    }
+}
+
+impl Drop for Making<'_> {
     fn drop(&mut self) {
-        self.tell(false);
+        let mut state = self.shared.state.lock();
+        let own = std::thread::current().id();
+        if let Some(position) = state.making.iter().position(|&thread| thread == own) {
+            state.making.swap_remove(position);
+        }
+        let heap = &mut state.heaps[self.heap];
+        if heap.slab(self.allocated.place.slab).is_none() {
+            heap.layout.slab_failed(self.allocated);
+            state.counted.failures += 1;
+        }
+        self.shared.made.notify_all();
+    }
+}
+
+/// The GPU is done with a frame when it is dropped: it was told so, or the device is no more.
+struct Fence {
+    frame: u64,
+    done: Arc<AtomicU64>,
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        self.done.fetch_max(self.frame, Ordering::AcqRel);
+    }
+}
+
+impl Store for Shared {
+    fn report(&self) -> StoreReport {
+        let state = self.state.lock();
+        let PoolStats { memory, allocations, failures, released_bytes, defrag, .. } = state.stats();
+        StoreReport::MemoryPool(MemoryPoolReport {
+            name: Arc::clone(&self.name),
+            reserved_bytes: memory.reserved_bytes,
+            allocated_bytes: memory.allocated_bytes,
+            requested_bytes: memory.requested_bytes,
+            unusable_bytes: memory.unusable_bytes,
+            largest_free_bytes: state.heaps.iter().map(|heap| heap.layout.largest_free_bytes()).max().unwrap_or(0),
+            budget_bytes: memory.budget_bytes,
+            blocks: memory.live_blocks,
+            waiting_blocks: memory.waiting_blocks,
+            slabs: memory.slabs,
+            allocations,
+            failures,
+            defrag_moves: defrag.moved,
+            defrag_moved_bytes: defrag.moved_bytes,
+            released_bytes,
+        })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Shared")
+            .field("name", &self.name)
+            .field("stats", &self.state.lock().stats())
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for MemoryPool {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("MemoryPool").field("stats", &self.stats()).finish_non_exhaustive()
+        out.debug_struct("MemoryPool")
+            .field("name", &self.shared.name)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }

@@ -2,27 +2,36 @@
 //!
 //! ```no_run
 //! # fn example(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<(), Box<dyn std::error::Error>> {
-//! use engine_vitals::gpu::Submissions;
-//! use engine_vitals::resources::pool::{MemoryPool, MemoryPoolConfig};
-//! use engine_vitals::Probe;
+//! use engine_vitals::resources::pool::MemoryPool;
 //!
-//! let submissions = Submissions::new(Probe::OFF);
-//! let pool = MemoryPool::new(device, &submissions, MemoryPoolConfig::default());
+//! let pool = MemoryPool::new(device, queue);
 //! let vertices = pool.allocate(48 << 10, 4)?;
-//! queue.write_buffer(&vertices.buffer(), vertices.offset(), &[0; 48 << 10]);
-//! // each frame:
-//! let mut encoder = device.create_command_encoder(&Default::default());
-//! pool.defragment(&mut encoder, 1 << 20);
-//! submissions.submit(queue, [encoder.finish()]);
+//! vertices.write(0, &[0; 48 << 10])?;
+//! // each frame, after the submits:
+//! pool.defragment();
 //! pool.maintain();
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! This folder owns the pools. [`layout`] decides where blocks lie, without a GPU; `state` is what a pool's lock guards, and calls nothing of
+//! wgpu; `slab` makes buffers, `memory_pool` and `block` are what a program has in hand, `map` is a pool as a picture. It knows a
+//! [`Probe`](crate::Probe) to report to, and nothing of who reads.
 
 mod block;
+mod config;
+mod error;
 pub mod layout;
+mod map;
 mod memory_pool;
+mod slab;
+mod state;
+mod stats;
 
-pub use block::{PoolBlock, PoolPin};
-pub use layout::{LayoutConfig, LayoutError as PoolError, LayoutStats as PoolStats};
-pub use memory_pool::{DefragStats, MemoryPool, MemoryPoolConfig};
+pub use block::{BlockLocation, PoolBlock, PoolBlockId, PoolPin};
+pub use config::{BlockRequest, MemoryPoolConfig};
+pub use error::PoolError;
+pub use layout::LayoutConfig;
+pub use map::{BlockMap, HeapMap, PoolMap, SlabMap};
+pub use memory_pool::MemoryPool;
+pub use stats::{DefragStats, PoolStats};

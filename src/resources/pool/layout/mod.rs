@@ -358,6 +358,12 @@ impl Layout {
         }
     }
 
+    /// Bytes of all slabs.
+    #[must_use]
+    pub fn reserved_bytes(&self) -> u64 {
+        self.sums.reserved
+    }
+
     /// Changes what all slabs together may have. Where more is reserved already, nothing is added until enough was given back.
     pub fn set_budget(&mut self, budget_bytes: Option<u64>) {
         self.config.budget_bytes = budget_bytes;

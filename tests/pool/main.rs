@@ -1,0 +1,98 @@
+//! Memory pools on devices: a real one where there is an adapter, and wgpu's noop device, whose buffers hold bytes too.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test: helpers may fail it too")]
+
+mod blocks;
+mod contents;
+#[path = "../support/mod.rs"]
+mod support;
+
+use engine_vitals::resources::pool::{BlockLocation, LayoutConfig, MemoryPool, MemoryPoolConfig, PoolBlock};
+
+/// A device to run on.
+struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+}
+
+/// Runs a test on the noop device, and on a real one or with a named skip.
+fn on_each_device(test: &str, run: impl Fn(&Gpu)) {
+    run(&noop());
+    if let Some((device, queue)) = support::device(test) {
+        run(&Gpu { device, queue });
+    }
+}
+
+fn noop() -> Gpu {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    Gpu { device, queue }
+}
+
+impl Gpu {
+    fn pool(&self, layout: LayoutConfig) -> MemoryPool {
+        let config = MemoryPoolConfig { layout, ..MemoryPoolConfig::default() };
+        MemoryPool::with_config(&self.device, &self.queue, engine_vitals::Probe::OFF, config)
+    }
+
+    /// Waits until all submitted work is done.
+    fn wait(&self) {
+        self.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    }
+
+    /// What lies there now.
+    fn read(&self, locations: &[BlockLocation]) -> Vec<Vec<u8>> {
+        let padded = |location: &BlockLocation| location.size.next_multiple_of(4);
+        let size = locations.iter().map(padded).sum::<u64>().max(4);
+        let back = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut offset = 0;
+        for location in locations {
+            encoder.copy_buffer_to_buffer(&location.buffer, location.offset, &back, offset, padded(location));
+            offset += padded(location);
+        }
+        self.queue.submit([encoder.finish()]);
+        back.slice(..).map_async(wgpu::MapMode::Read, |mapped| mapped.unwrap());
+        self.wait();
+        let bytes = back.slice(..).get_mapped_range().unwrap();
+        let mut offset = 0;
+        let mut read = Vec::new();
+        for location in locations {
+            read.push(bytes[offset..offset + location.size as usize].to_vec());
+            offset += padded(location) as usize;
+        }
+        read
+    }
+
+    fn contents(&self, blocks: &[&PoolBlock]) -> Vec<Vec<u8>> {
+        self.read(&blocks.iter().map(|block| block.location()).collect::<Vec<_>>())
+    }
+}
+
+/// Numbers by chance, the same for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn bytes(&mut self, count: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(count as usize + 8);
+        while (bytes.len() as u64) < count {
+            bytes.extend(self.next().to_le_bytes());
+        }
+        bytes.truncate(count as usize);
+        bytes
+    }
+}
