@@ -15,6 +15,7 @@ mod figures;
 mod recorder;
 mod schema;
 mod shown;
+mod stores;
 mod tracks;
 mod write;
 

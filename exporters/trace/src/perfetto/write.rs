@@ -42,6 +42,7 @@ interned! {
         Present = "present",
         Marker = "marker",
         Hitch = "hitch",
+        Store = "store",
         Loss = "loss",
         Trace = "trace",
     }

@@ -7,6 +7,7 @@ use self::loss::Gone;
 use super::figures::Figures;
 use super::schema::DebugAnnotation;
 use super::shown::{Shown, extent_args, owner_args, packet_name};
+use super::stores::StoreTracks;
 use super::tracks::{Group, Heading, Slices, Tracks};
 use super::write::{self, Arg, Category, number, remark, text};
 use crate::pump::Format;
@@ -46,6 +47,7 @@ pub(crate) struct Recorder {
     submissions: Slices<Submission, Option<ResourceId>>,
     resources: Slices<ResourceId, (ResourceKind, OwnerKind)>,
     figures: Figures,
+    stores: StoreTracks,
     began: Timestamp,
     /// What was live then, until it is written.
     found: Vec<ResourceRecord>,
@@ -85,6 +87,7 @@ impl Recorder {
             submissions: Slices::new(MOST_OPEN),
             resources: Slices::new(lifetimes),
             figures: Figures::default(),
+            stores: StoreTracks::new(rank::STORES),
             began: Timestamp::default(),
             found: Vec::new(),
             events: 0,
@@ -105,7 +108,8 @@ mod rank {
     pub(super) const LANES: i32 = 3;
     pub(super) const SUBMISSIONS: i32 = 4;
     pub(super) const FIGURES: i32 = 5;
-    pub(super) const RESOURCES: i32 = 6;
+    pub(super) const STORES: i32 = 6;
+    pub(super) const RESOURCES: i32 = 7;
 }
 
 impl Format for Recorder {
@@ -127,6 +131,7 @@ impl Format for Recorder {
         let version = vec![text(Arg::Version, env!("CARGO_PKG_VERSION"))];
         write::instant(out, self.began.unix_nanos(), self.own, Category::Trace, "trace begins", version)?;
         self.figures.write(tracker, true, out)?;
+        self.write_stores(tracker, out)?;
         for record in std::mem::take(&mut self.found) {
             if !self.open_resource(Shown::of_record(tracker, &record), out)? {
                 self.leave_out();
@@ -179,6 +184,7 @@ impl Format for Recorder {
         self.known_packets = None;
         self.reconcile(tracker, last, out)?;
         self.figures.write(tracker, last, out)?;
+        self.write_stores(tracker, out)?;
         let left_out = self.left_out.load(Ordering::Relaxed);
         let now = tracker.clock().now().unix_nanos();
         if left_out > self.left_out_told {
@@ -436,6 +442,12 @@ impl Recorder {
         args.extend(event.resource.map(|id| number(Arg::Id, id.get())));
         args.extend(event.owner.into_iter().flat_map(|owner| owner_args(tracker, owner)));
         write::instant(out, event.time.unix_nanos(), self.markers, category, name, args)
+    }
+
+    fn write_stores(&mut self, tracker: &Tracker, out: &mut Vec<u8>) -> io::Result<()> {
+        let left_out = self.stores.write(tracker, &mut self.tracks, self.process, out)?;
+        self.left_out.fetch_add(left_out, Ordering::Relaxed);
+        Ok(())
     }
 
     fn leave_out(&self) {
