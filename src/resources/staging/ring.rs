@@ -1,476 +1,331 @@
-//! The ring itself: carries its plan out with wgpu.
+//! The ring itself: what a program calls each frame.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
+use engine_vitals_core::contract::Store;
 use engine_vitals_core::probe::Probe;
-use parking_lot::Mutex;
-use web_time::Instant;
 
-use super::StagingError;
-use super::plan::{Copy, Destination, Plan, PlanConfig, Refused, Reserved, RingStats};
-
-/// What happens when a write finds all buffers filled or in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StallPolicy {
-    /// The ring gets one more buffer, up to so many; then as [`WouldStall`](Self::WouldStall).
-    Grow {
-        /// Buffers that there may be.
-        most_buffers: u32,
-    },
-    /// The call waits for the GPU to be done with the buffer that was flushed first, for so long.
-    Wait {
-        /// After which the write fails with [`StagingError::TimedOut`].
-        timeout: Duration,
-    },
-    /// The write fails, and whoever writes does something else.
-    WouldStall,
-}
-
-/// What a ring is made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StagingConfig {
-    /// Buffers; 3 by default.
-    pub ring_count: u32,
-    /// Bytes of each; 16 MiB by default. A write of more than that gets a buffer of its own, which is dropped when its copy is done.
-    pub buffer_size: u64,
-    /// What happens when no buffer is ready; growing to twice as many by default.
-    pub stall: StallPolicy,
-    /// Frames ([`StagingRing::advance_ring`]) without need of them after which the buffers that the ring has grown by are given up, one each;
-    /// 120 by default.
-    pub quiet_frames: u64,
-}
-
-impl Default for StagingConfig {
-    fn default() -> Self {
-        Self { ring_count: 3, buffer_size: 16 << 20, stall: StallPolicy::Grow { most_buffers: 6 }, quiet_frames: 120 }
-    }
-}
-
-/// The figures of a ring.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StagingStats {
-    /// Those of its plan.
-    pub ring: RingStats,
-    /// Time that writes have waited for the GPU.
-    pub stall_time: Duration,
-    /// Writes that got a buffer of their own.
-    pub dedicated: u64,
-    /// Bytes of those.
-    pub dedicated_bytes: u64,
-}
+use super::plan::{DEDICATED, Destination, Flush, PlanConfig, Reserved, StagingStats};
+use super::shared::Shared;
+use super::slot::{Maker, Slot};
+use super::texture::TextureCopy;
+use super::{StagingConfig, StagingError, StagingSlice, StallPolicy};
+use crate::instrument;
 
 /// A ring of staging buffers. They stay mapped while nothing uses them, so that a write is a copy into memory; [`flush`](Self::flush) records
 /// the copies from there to their destinations, neighbours as one, and has each buffer mapped again when the GPU is done with it. Nothing
 /// waits for that, unless the [policy](StallPolicy) says so.
 ///
-/// For use from several threads put it behind a lock, or give each thread its own.
+/// # What goes where
+/// A write goes behind the one before it, or where it does not fit, to the beginning of the next buffer. One that is larger than a buffer gets
+/// a dedicated buffer, which is kept for the next large write until none has come for [`quiet_frames`](StagingConfig::quiet_frames). A texture
+/// that is larger than a buffer is split into strips of whole rows; only a row that is larger gets a dedicated buffer. Copies are recorded in
+/// the order of the writes, so that the last one wins where they overlap.
+///
+/// Copies between buffers are of words of four bytes. [`write_buffer`](Self::write_buffer) writes any bytes: of a word of which only some are
+/// written the others are kept, on the GPU, by three small copies. The destination needs `COPY_SRC` for that.
+///
+/// # Losses
+/// Bytes that are written and never flushed, or flushed into an encoder that is never submitted, go nowhere. They count as unsubmitted in the
+/// ring's report, and for the guard `unsubmitted_writes`, until then. If commands with a flush are dropped, its buffers come back and
+/// [`dropped_bytes`](StagingStats::dropped_bytes) says how much was lost. After the device is lost writes fail with
+/// [`StagingError::NoBuffer`] once no mapped buffer is left. A ring may be dropped while its buffers are in flight.
+///
+/// # Thread rules
+/// `Send`, and its methods take `&mut self`: give each thread a ring of its own, or put one behind a lock. The device may be polled, and the ring's
+/// report read, on any thread meanwhile.
 pub struct StagingRing {
-    plan: Plan,
-    stall: StallPolicy,
-    device: wgpu::Device,
-    probe: Probe,
-    buffers: Vec<Slot>,
-    destinations: Vec<wgpu::Buffer>,
-    pub(super) textures: Vec<super::texture::TextureCopy>,
-    dedicated: Vec<Dedicated>,
-    returned: Arc<Mutex<Vec<Returned>>>,
-    last_submission: Option<wgpu::SubmissionIndex>,
-    stats: StagingStats,
+    pub(super) shared: Arc<Shared>,
+    pub(super) maker: Maker,
+    pub(super) stall: StallPolicy,
+    pub(super) in_place: InPlaceUse,
+    /// By number.
+    pub(super) buffers: Vec<Slot>,
+    /// By number, less [`DEDICATED`].
+    pub(super) dedicated: Vec<Option<Slot>>,
+    /// What the copies of the next flush go to, by their numbers.
+    pub(super) destinations: Vec<wgpu::Buffer>,
+    pub(super) textures: Vec<TextureCopy>,
+    /// Where words come together of which only some bytes are written.
+    pub(super) word: Option<wgpu::Texture>,
+    /// The last flush.
+    pub(super) flush: Flush,
+    /// The buffers flushed since the last submission that is known.
+    pub(super) flushed: Vec<u32>,
 }
 
-struct Slot {
-    buffer: wgpu::Buffer,
-    /// While it is mapped.
-    view: Option<wgpu::BufferViewMut>,
-}
-
-/// A buffer made for one write.
-struct Dedicated {
-    buffer: wgpu::Buffer,
-    to: wgpu::Buffer,
-    offset: u64,
-    bytes: u64,
-}
-
-/// What has become of a flushed buffer.
-struct Returned {
-    buffer: u32,
-    flush: u64,
-    mapped: bool,
-}
-
-/// Room in a ring, to be written in place. Dropped without being sent anywhere, it is free again if nothing was reserved behind it.
-#[must_use = "what is not copied anywhere is lost"]
-pub struct StagingSlice<'a> {
-    ring: &'a mut StagingRing,
-    reserved: Option<Reserved>,
+/// How bytes are used in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InPlaceUse {
+    /// Not at all.
+    Refused,
+    /// The GPU uses the staging buffer itself.
+    Direct,
+    /// The GPU uses its twin.
+    Twin(wgpu::BufferUsages),
 }
 
 impl StagingRing {
-    /// A ring of `ring_count` buffers of `buffer_size` bytes each that grows to twice as many.
+    /// A ring of `ring_count` buffers of `buffer_size` bytes each that grows to twice as many. If the device is instrumented, it reports to the
+    /// same probe, under the name `staging ring`.
+    ///
+    /// All buffers are made and mapped now, since that takes a while: on one CPU about 0.7 ms per MiB. What there is no memory for is made when
+    /// it is needed, if there is then.
     #[must_use]
     pub fn new(device: &wgpu::Device, ring_count: u32, buffer_size: u64) -> Self {
         let stall = StallPolicy::Grow { most_buffers: ring_count.saturating_mul(2) };
-        Self::with_config(
-            device,
-            Probe::OFF,
-            StagingConfig { ring_count, buffer_size, stall, ..StagingConfig::default() },
-        )
+        let config = StagingConfig { ring_count, buffer_size, stall, ..StagingConfig::default() };
+        Self::with_config(device, instrument::device_probe(device).unwrap_or(Probe::OFF), "staging ring", config)
     }
 
-    /// A ring that reports its stalls and its unsubmitted bytes to a probe.
+    /// A ring that reports to a probe by that name: its buffers, what is staged and how long writes take and stall; and it is listed in the
+    /// lifecycle report for as long as it lives.
     ///
-    /// All buffers are made and mapped now. What the device has no memory for is made when it is needed.
+    /// A buffer is one resource there, whose owner is the ring: of the kind `staging ring`. On a device that is instrumented for the same probe the
+    /// device reports it, on any other the ring.
     #[must_use]
-    pub fn with_config(device: &wgpu::Device, probe: Probe, config: StagingConfig) -> Self {
+    pub fn with_config(device: &wgpu::Device, probe: Probe, name: &str, config: StagingConfig) -> Self {
+        let most_bytes = device.limits().max_buffer_size;
         let most_buffers = match config.stall {
             StallPolicy::Grow { most_buffers } => most_buffers,
             StallPolicy::Wait { .. } | StallPolicy::WouldStall => config.ring_count,
         };
-        let plan = Plan::new(PlanConfig {
+        let plan = PlanConfig {
             buffers: config.ring_count,
-            buffer_bytes: config.buffer_size,
+            buffer_bytes: config.buffer_size.min(most_bytes),
             most_buffers,
+            most_dedicated_bytes: config.most_dedicated_bytes,
             quiet_ticks: config.quiet_frames,
-        });
-        let buffers = (0..plan.count()).map(|_| Slot::new(device, plan.config().buffer_bytes)).collect();
-        Self {
-            plan,
+        };
+        let in_place = in_place_use(device, config.in_place_usage);
+        let usage = if in_place == InPlaceUse::Direct { config.in_place_usage } else { wgpu::BufferUsages::empty() };
+        let shared = Arc::new(Shared::new(name, plan));
+        let listed: Weak<Shared> = Arc::downgrade(&shared);
+        probe.list(listed as Weak<dyn Store>);
+        let mut ring = Self {
+            shared,
+            maker: Maker::new(device, probe, name, usage),
             stall: config.stall,
-            device: device.clone(),
-            probe,
-            buffers,
+            in_place,
+            buffers: Vec::new(),
+            dedicated: Vec::new(),
             destinations: Vec::new(),
             textures: Vec::new(),
-            dedicated: Vec::new(),
-            returned: Arc::default(),
-            last_submission: None,
-            stats: StagingStats::default(),
+            word: None,
+            flush: Flush::default(),
+            flushed: Vec::new(),
+        };
+        let PlanConfig { buffers, buffer_bytes, .. } = *ring.shared.lock().plan.config();
+        for number in 0..buffers {
+            let slot = ring.maker.slot(buffer_bytes);
+            if slot.view.is_none() {
+                ring.shared.lock().plan.broken(number);
+            }
+            ring.buffers.push(slot);
         }
+        ring
     }
 
     /// Writes `data` into `buffer` from the byte `offset` on, with the next flush.
     ///
     /// # Errors
-    /// [`StagingError`]: offset or length is no multiple of four, the data goes beyond the end, or the ring is stalled.
+    /// [`StagingError`]: the data goes beyond the end, the buffer cannot be copied to (or from, where offset or length is no multiple of four), or no
+    /// buffer of the ring is ready.
     #[inline]
+    #[track_caller]
     pub fn write_buffer(&mut self, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) -> Result<(), StagingError> {
         let bytes = data.len() as u64;
-        check(buffer, offset, bytes)?;
+        self.check(buffer, offset, bytes)?;
         if bytes == 0 {
             return Ok(());
         }
-        if bytes > self.plan.config().buffer_bytes {
-            return self.write_dedicated(buffer, offset, data);
+        const ALIGN: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
+        let phase = offset & (ALIGN - 1);
+        let destinations = self.destinations.len();
+        let destination = self.destination(buffer, offset);
+        let mut state = self.shared.lock();
+        let reserved = match state.plan.reserve(bytes, ALIGN, phase) {
+            Ok(reserved) => {
+                state.plan.copy(reserved, destination);
+                drop(state);
+                reserved
+            }
+            Err(refused) => {
+                drop(state);
+                let reserved = self.reserve_anyway(refused, [bytes, ALIGN, phase]);
+                let reserved = reserved.inspect_err(|_| self.destinations.truncate(destinations))?;
+                self.shared.lock().plan.copy(reserved, destination);
+                reserved
+            }
+        };
+        let probe = self.maker.probe;
+        probe.staged(bytes);
+        if let Some(mut view) = self.view(reserved) {
+            probe.uploading(bytes, || view.copy_from_slice(data));
         }
-        let reserved = self.take(bytes, wgpu::COPY_BUFFER_ALIGNMENT)?;
-        self.view(reserved)?.copy_from_slice(data);
-        self.send(reserved, buffer, offset);
         Ok(())
     }
 
-    /// Room for `bytes` bytes at a multiple of `align` in the ring, to be written in place and then
-    /// [sent](StagingSlice::copy_to_buffer) to where they belong.
+    /// Room for `bytes` bytes at a multiple of `align` in the ring, to be written in place and then [sent](StagingSlice::copy_to_buffer) to where
+    /// they belong, or [used where they are](StagingSlice::in_place).
     ///
     /// # Errors
-    /// [`StagingError`]: nothing or too much was asked for, the alignment is no power of two, or the ring is stalled.
+    /// [`StagingError`]: nothing or too much was asked for, the alignment is no power of two, or no buffer of the ring is ready.
     #[inline]
     pub fn reserve(&mut self, bytes: u64, align: u64) -> Result<StagingSlice<'_>, StagingError> {
         let reserved = self.take(bytes, align.max(wgpu::COPY_BUFFER_ALIGNMENT))?;
-        Ok(StagingSlice { ring: self, reserved: Some(reserved) })
+        Ok(StagingSlice::new(self, reserved))
     }
 
-    /// Records the copies of all that was written since the last flush. Put it before what reads the destinations, and submit the encoder:
-    /// until then no buffer of this flush comes back. Returns the copies recorded.
-    pub fn flush(&mut self, encoder: &mut wgpu::CommandEncoder) -> usize {
-        self.collect();
-        let mut recorded = self.flush_dedicated(encoder);
-        let mut flushed = Vec::new();
-        let buffers = &mut self.buffers;
-        let planned = self.plan.flush(|buffer| {
-            let slot = &mut buffers[buffer as usize];
-            // The view must be gone before the buffer is unmapped.
-            slot.view = None;
-            slot.buffer.unmap();
-            flushed.push(buffer);
-        });
-        let Some((flush, copies)) = planned else { return recorded };
-        recorded += copies.len();
-        for copy in copies {
-            match copy {
-                Copy::Buffer(copy) => {
-                    let (from, to) =
-                        (&self.buffers[copy.from.buffer as usize].buffer, &self.destinations[copy.to.buffer as usize]);
-                    encoder.copy_buffer_to_buffer(from, copy.from.offset, to, copy.to.offset, copy.from.bytes);
-                }
-                Copy::Other(number) => {
-                    let copy = &self.textures[number as usize];
-                    copy.record(encoder, &self.buffers[copy.buffer() as usize].buffer);
-                }
+    /// All that was flushed is submitted, by `submission` at the latest. Takes back what the GPU is done with, and gives up what was not needed
+    /// for long. Call it once a frame, after the submission.
+    #[expect(clippy::needless_pass_by_value, reason = "as `Queue::submit` gives it")]
+    pub fn advance_ring(&mut self, submission: wgpu::SubmissionIndex) {
+        let mut flushed = std::mem::take(&mut self.flushed);
+        for number in flushed.drain(..) {
+            if let Some(slot) = self.slot_mut(number) {
+                slot.submission = Some(submission.clone());
             }
         }
-        self.destinations.clear();
-        self.textures.clear();
-        for buffer in flushed {
-            let returning = Returning { buffer, flush, to: Arc::downgrade(&self.returned) };
-            let slot = &self.buffers[buffer as usize];
-            encoder.map_buffer_on_submit(&slot.buffer, wgpu::MapMode::Write, .., move |mapped| {
-                returning.ended(mapped.is_ok());
-            });
-        }
-        recorded
-    }
-
-    /// What was flushed is submitted, as `submission`: the next write goes to the next buffer. Call it once a frame.
-    pub fn advance_ring(&mut self, submission: wgpu::SubmissionIndex) {
-        self.last_submission = Some(submission);
+        self.flushed = flushed;
         self.collect();
-        self.plan.advance();
-        if self.plan.tick().is_some() {
-            self.buffers.pop();
+        self.repair();
+        // Dropped when the lock is not held any more: wgpu may have other work to do then.
+        let mut gone = Vec::new();
+        let mut state = self.shared.lock();
+        state.plan.submitted();
+        if state.plan.tick().is_some() {
+            gone.extend(self.buffers.pop());
         }
+        while let Some(number) = state.plan.quiet_dedicated() {
+            gone.extend(take_dedicated(&mut self.dedicated, number));
+        }
+        state.twin_bytes -= twin_bytes(&gone);
     }
 
-    /// The buffer that is being filled, or that is next.
+    /// The buffer that is being filled, or that is next. For a look at it: its contents are the ring's.
     #[must_use]
     pub fn get_current_buffer(&self) -> &wgpu::Buffer {
-        &self.buffers[self.plan.current() as usize].buffer
+        let current = self.shared.lock().plan.current();
+        &self.buffers[current as usize].buffer
     }
 
     /// The figures as they are now.
     #[must_use]
     pub fn stats(&self) -> StagingStats {
-        StagingStats { ring: self.plan.stats(), ..self.stats }
+        self.shared.lock().plan.stats()
     }
 
-    /// Bytes of each buffer that wait for the GPU, in the order of the ring.
-    pub fn in_flight(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
-        self.plan.in_flight()
+    /// Bytes of each buffer that were flushed and that the GPU is not done with, in the order of the ring.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<u64> {
+        self.shared.lock().plan.in_flight().collect()
     }
 
-    /// Room in the plan, with a mapped view behind it.
+    /// Whether bytes that are [used in place](StagingSlice::in_place) are used by the GPU where the program writes them. It is so on a device with
+    /// the feature `MAPPABLE_PRIMARY_BUFFERS`, unless its memory is not the program's: on a discrete GPU.
+    #[must_use]
+    pub fn is_copy_free(&self) -> bool {
+        self.in_place == InPlaceUse::Direct
+    }
+
+    /// The number of a destination, and where the bytes go there.
+    #[inline]
+    pub(super) fn destination(&mut self, buffer: &wgpu::Buffer, offset: u64) -> Destination {
+        if self.destinations.last() != Some(buffer) {
+            self.destinations.push(buffer.clone());
+        }
+        Destination { buffer: self.destinations.len() as u64 - 1, offset }
+    }
+
+    /// Room in the ring.
     #[inline]
     pub(super) fn take(&mut self, bytes: u64, align: u64) -> Result<Reserved, StagingError> {
-        let reserved = match self.plan.reserve(bytes, align) {
-            Ok(reserved) => reserved,
-            Err(Refused::Stalled { .. }) => self.take_stalled(bytes, align)?,
-            Err(refused) => return Err(refused.into()),
-        };
-        Ok(reserved)
+        let reserved = self.shared.lock().plan.reserve(bytes, align, 0);
+        reserved.or_else(|refused| self.reserve_anyway(refused, [bytes, align, 0]))
     }
 
-    /// The mapped bytes of a reservation.
+    /// The memory of a reservation. There is always some: what is reserved is mapped.
     #[inline]
-    pub(super) fn view(&mut self, reserved: Reserved) -> Result<wgpu::WriteOnly<'_, [u8]>, StagingError> {
+    pub(super) fn view(&mut self, reserved: Reserved) -> Option<wgpu::WriteOnly<'_, [u8]>> {
         let range = reserved.offset as usize..(reserved.offset + reserved.bytes) as usize;
-        match self.buffers[reserved.buffer as usize].view.as_mut() {
-            Some(view) => Ok(view.slice(range)),
-            None => Err(StagingError::NoBuffer),
+        let view = self.slot_mut(reserved.buffer)?.view.as_mut();
+        debug_assert!(view.is_some(), "a buffer that is not mapped was filled");
+        Some(view?.slice(range))
+    }
+
+    pub(super) fn slot(&self, number: u32) -> Option<&Slot> {
+        match number.checked_sub(DEDICATED) {
+            Some(index) => self.dedicated.get(index as usize)?.as_ref(),
+            None => self.buffers.get(number as usize),
         }
     }
 
     #[inline]
-    fn send(&mut self, reserved: Reserved, to: &wgpu::Buffer, offset: u64) {
-        if self.destinations.last() != Some(to) {
-            self.destinations.push(to.clone());
+    pub(super) fn slot_mut(&mut self, number: u32) -> Option<&mut Slot> {
+        match number.checked_sub(DEDICATED) {
+            Some(index) => self.dedicated.get_mut(index as usize)?.as_mut(),
+            None => self.buffers.get_mut(number as usize),
         }
-        let number = self.destinations.len() as u64 - 1;
-        self.plan.copy(reserved, Destination { buffer: number, offset });
     }
 
-    pub(super) fn send_texture(&mut self, reserved: Reserved, copy: super::texture::TextureCopy) {
-        self.textures.push(copy);
-        self.plan.copy_other(reserved, self.textures.len() as u64 - 1);
+    /// Whether bytes may go there.
+    #[inline]
+    pub(super) fn check(&mut self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<(), StagingError> {
+        let words = (offset | bytes) & (wgpu::COPY_BUFFER_ALIGNMENT - 1) == 0;
+        let fits = offset.checked_add(bytes).is_some_and(|end| end <= buffer.size());
+        if words && fits && buffer.usage().contains(wgpu::BufferUsages::COPY_DST) {
+            return Ok(());
+        }
+        self.check_unusual(buffer, offset, bytes)
     }
 
     #[cold]
-    fn take_stalled(&mut self, bytes: u64, align: u64) -> Result<Reserved, StagingError> {
-        let begun = Instant::now();
-        // Others may have told the device to look long ago.
-        let _ = self.device.poll(wgpu::PollType::Poll);
-        self.collect();
-        let result = self.make_ready(bytes, align);
-        let waited = begun.elapsed();
-        self.stats.stall_time += waited;
-        self.probe.stalled(waited);
-        result
-    }
-
-    fn make_ready(&mut self, bytes: u64, align: u64) -> Result<Reserved, StagingError> {
-        let refused = match self.plan.reserve(bytes, align) {
-            Ok(reserved) => return Ok(reserved),
-            Err(refused) => refused,
+    fn check_unusual(&mut self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<(), StagingError> {
+        let size = buffer.size();
+        let checked = if offset.checked_add(bytes).is_none_or(|end| end > size) {
+            Err(StagingError::OutOfBounds { offset, bytes, size })
+        } else if !buffer.usage().contains(wgpu::BufferUsages::COPY_DST) {
+            Err(StagingError::NoCopyDestination)
+        } else if !buffer.usage().contains(wgpu::BufferUsages::COPY_SRC) {
+            Err(StagingError::Misaligned { offset, bytes })
+        } else {
+            if self.word.is_none() {
+                self.word = self.maker.word();
+            }
+            if self.word.is_some() { Ok(()) } else { Err(StagingError::NoBuffer) }
         };
-        match (self.stall, refused) {
-            (StallPolicy::Grow { .. }, Refused::Stalled { may_grow: true, .. }) => {
-                let slot = Slot::new(&self.device, self.plan.config().buffer_bytes);
-                if slot.view.is_none() {
-                    return Err(StagingError::NoBuffer);
-                }
-                if self.plan.grow().is_some() {
-                    self.buffers.push(slot);
-                }
-            }
-            (StallPolicy::Wait { timeout }, Refused::Stalled { oldest: Some(_), .. }) => {
-                let submission_index = self.last_submission.clone();
-                let waited = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(timeout) });
-                self.collect();
-                if waited.is_err() {
-                    return Err(StagingError::TimedOut);
-                }
-            }
-            _ => return Err(refused.into()),
-        }
-        Ok(self.plan.reserve(bytes, align)?)
+        checked.map_err(|error| self.failed(error))
     }
 
-    /// Takes back what the GPU is done with, and makes anew what is lost.
-    fn collect(&mut self) {
-        let returned = std::mem::take(&mut *self.returned.lock());
-        for Returned { buffer, flush, mapped } in returned {
-            let slot = &mut self.buffers[buffer as usize];
-            slot.view = if mapped { slot.buffer.get_mapped_range_mut(..).ok() } else { None };
-            if slot.view.is_some() {
-                self.plan.ready(buffer, flush);
-            } else {
-                self.plan.broken(buffer, flush);
-            }
-        }
-        while let Some(buffer) = self.plan.to_repair() {
-            let slot = Slot::new(&self.device, self.plan.config().buffer_bytes);
-            if slot.view.is_none() {
-                break;
-            }
-            self.buffers[buffer as usize] = slot;
-            self.plan.repaired(buffer);
-        }
-    }
-
+    /// Counts an error.
     #[cold]
-    fn write_dedicated(&mut self, to: &wgpu::Buffer, offset: u64, data: &[u8]) -> Result<(), StagingError> {
-        let bytes = data.len() as u64;
-        let Slot { buffer, view } = Slot::new(&self.device, bytes);
-        view.ok_or(StagingError::NoBuffer)?.copy_from_slice(data);
-        self.stats.dedicated += 1;
-        self.stats.dedicated_bytes += bytes;
-        self.dedicated.push(Dedicated { buffer, to: to.clone(), offset, bytes });
-        Ok(())
-    }
-
-    fn flush_dedicated(&mut self, encoder: &mut wgpu::CommandEncoder) -> usize {
-        let dedicated = std::mem::take(&mut self.dedicated);
-        for Dedicated { buffer, to, offset, bytes } in &dedicated {
-            buffer.unmap();
-            encoder.copy_buffer_to_buffer(buffer, 0, to, *offset, *bytes);
-        }
-        dedicated.len()
+    pub(super) fn failed(&self, error: StagingError) -> StagingError {
+        self.shared.lock().plan.failed();
+        error
     }
 }
 
-impl StagingSlice<'_> {
-    /// How many bytes there are.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.reserved.map_or(0, |reserved| reserved.bytes)
-    }
-
-    /// Never: nothing is reserved for no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The bytes, to be written and not read: mapped memory may be slow to read.
-    #[inline]
-    pub fn bytes(&mut self) -> wgpu::WriteOnly<'_, [u8]> {
-        match self.reserved.and_then(|reserved| self.ring.view(reserved).ok()) {
-            Some(view) => view,
-            None => wgpu::WriteOnly::from_mut(&mut []),
-        }
-    }
-
-    /// The bytes go into `buffer` from the byte `offset` on, with the next flush.
-    ///
-    /// # Errors
-    /// [`StagingError`]: offset or length is no multiple of four, or the bytes go beyond the end.
-    #[inline]
-    pub fn copy_to_buffer(mut self, buffer: &wgpu::Buffer, offset: u64) -> Result<(), StagingError> {
-        check(buffer, offset, self.len())?;
-        if let Some(reserved) = self.reserved.take() {
-            self.ring.send(reserved, buffer, offset);
-        }
-        Ok(())
-    }
+/// Takes a dedicated buffer out of the list.
+pub(super) fn take_dedicated(dedicated: &mut [Option<Slot>], number: u32) -> Option<Slot> {
+    let index = number.checked_sub(DEDICATED)?;
+    dedicated.get_mut(index as usize)?.take()
 }
 
-impl Drop for StagingSlice<'_> {
-    fn drop(&mut self) {
-        if let Some(reserved) = self.reserved.take() {
-            self.ring.plan.unreserve(reserved);
-        }
-    }
+/// Bytes of the twins of some slots.
+pub(super) fn twin_bytes(slots: &[Slot]) -> u64 {
+    slots.iter().filter_map(|slot| slot.twin.as_ref()).map(wgpu::Buffer::size).sum()
 }
 
-impl Slot {
-    /// A mapped buffer; without a view if it could not be made.
-    fn new(device: &wgpu::Device, bytes: u64) -> Self {
-        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging ring"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: true,
-        });
-        let view = buffer.get_mapped_range_mut(..).ok();
-        Self { buffer, view }
-    }
-}
-
-/// Tells the ring what has become of a buffer, exactly once: at the latest when it is dropped, since its commands were.
-struct Returning {
-    buffer: u32,
-    flush: u64,
-    to: Weak<Mutex<Vec<Returned>>>,
-}
-
-impl Returning {
-    fn ended(mut self, mapped: bool) {
-        self.tell(mapped);
-    }
-
-    fn tell(&mut self, mapped: bool) {
-        if let Some(to) = std::mem::take(&mut self.to).upgrade() {
-            to.lock().push(Returned { buffer: self.buffer, flush: self.flush, mapped });
-        }
-    }
-}
-
-impl Drop for Returning {
-    fn drop(&mut self) {
-        self.tell(false);
-    }
-}
-
-/// Whether bytes may go there.
-#[inline]
-fn check(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<(), StagingError> {
-    const ALIGNMENT: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
-    if !offset.is_multiple_of(ALIGNMENT) || !bytes.is_multiple_of(ALIGNMENT) {
-        return Err(StagingError::Misaligned { offset, bytes });
-    }
-    match offset.checked_add(bytes) {
-        Some(end) if end <= buffer.size() => Ok(()),
-        _ => Err(StagingError::OutOfBounds { offset, bytes, size: buffer.size() }),
-    }
-}
-
-impl fmt::Debug for StagingSlice<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("StagingSlice").field("reserved", &self.reserved).finish_non_exhaustive()
+fn in_place_use(device: &wgpu::Device, usage: wgpu::BufferUsages) -> InPlaceUse {
+    let mappable = device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
+    if usage.is_empty() {
+        InPlaceUse::Refused
+    } else if mappable && device.adapter_info().device_type != wgpu::DeviceType::DiscreteGpu {
+        InPlaceUse::Direct
+    } else {
+        InPlaceUse::Twin(usage)
     }
 }
 
@@ -478,7 +333,7 @@ impl fmt::Debug for StagingRing {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("StagingRing")
             .field("stall", &self.stall)
-            .field("stats", &self.stats())
+            .field("shared", &self.shared)
             .finish_non_exhaustive()
     }
 }

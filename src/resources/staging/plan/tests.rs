@@ -1,65 +1,92 @@
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
 
+fn config(buffers: u32, buffer_bytes: u64) -> PlanConfig {
+    PlanConfig { buffers, buffer_bytes, most_buffers: buffers, most_dedicated_bytes: 1 << 20, quiet_ticks: 3 }
+}
+
 fn plan(buffers: u32, buffer_bytes: u64) -> Plan {
-    Plan::new(PlanConfig { buffers, buffer_bytes, most_buffers: buffers, quiet_ticks: 3 })
+    Plan::new(config(buffers, buffer_bytes))
 }
 
 fn to(buffer: u64, offset: u64) -> Destination {
     Destination { buffer, offset }
 }
 
+/// Flushes: the number, the buffers and the copies.
+fn flush(plan: &mut Plan) -> Option<(u64, Vec<u32>, Vec<Copy>)> {
+    let mut flush = Flush::default();
+    plan.flush(&mut flush).then_some((flush.number, flush.buffers, flush.copies))
+}
+
+/// A buffer of that flush comes back.
+fn comes_back(plan: &mut Plan, buffer: u32, flush: u64) -> bool {
+    plan.landed(buffer, flush, Landing::Mapped) && plan.ready(buffer)
+}
+
+const STALLED: Result<Reserved, Refused> = Err(Refused::Stalled { oldest: None, may_grow: false });
+
 #[test]
 fn writes_follow_one_another_and_wrap() {
     let mut plan = plan(2, 100);
-    assert_eq!(plan.reserve(60, 4), Ok(Reserved { buffer: 0, offset: 0, bytes: 60 }));
-    assert_eq!(plan.reserve(40, 8), Ok(Reserved { buffer: 1, offset: 0, bytes: 40 }), "64 + 40 is beyond the end");
-    assert_eq!(plan.reserve(60, 4), Ok(Reserved { buffer: 1, offset: 40, bytes: 60 }), "to the last byte");
-    assert_eq!(plan.reserve(4, 4), Err(Refused::Stalled { oldest: None, may_grow: false }), "only a flush helps");
-    let mut flushed = Vec::new();
-    assert_eq!(plan.flush(|buffer| flushed.push(buffer)), Some((1, Vec::new())));
-    assert_eq!(flushed, [0, 1]);
-    assert_eq!(plan.reserve(4, 4), Err(Refused::Stalled { oldest: Some(0), may_grow: false }));
-    assert!(plan.ready(0, 1) && !plan.ready(0, 1) && !plan.ready(1, 7) && !plan.ready(9, 1));
-    assert_eq!(plan.reserve(4, 4), Ok(Reserved { buffer: 0, offset: 0, bytes: 4 }));
+    assert_eq!(plan.reserve(60, 4, 0), Ok(Reserved { buffer: 0, offset: 0, bytes: 60 }));
+    assert_eq!(plan.reserve(40, 8, 0), Ok(Reserved { buffer: 1, offset: 0, bytes: 40 }), "64 + 40 is beyond the end");
+    assert_eq!(plan.reserve(60, 4, 0), Ok(Reserved { buffer: 1, offset: 40, bytes: 60 }), "to the last byte");
+    assert_eq!(plan.reserve(4, 4, 0), STALLED, "only a flush helps");
+    assert_eq!(flush(&mut plan), Some((1, vec![0, 1], vec![])));
+    assert_eq!(plan.reserve(4, 4, 0), Err(Refused::Stalled { oldest: Some(0), may_grow: false }));
+    assert_eq!((plan.stats().unsubmitted_bytes, plan.stats().in_flight_bytes), (160, 160));
+    plan.submitted();
+    assert_eq!((plan.stats().unsubmitted_bytes, plan.stats().in_flight_bytes), (0, 160));
+    assert!(comes_back(&mut plan, 0, 1) && !comes_back(&mut plan, 0, 1));
+    assert!(!comes_back(&mut plan, 1, 7) && !comes_back(&mut plan, 9, 1) && !comes_back(&mut plan, DEDICATED, 1));
+    assert_eq!(plan.reserve(4, 4, 0), Ok(Reserved { buffer: 0, offset: 0, bytes: 4 }));
     let stats = plan.stats();
-    assert_eq!((stats.wraps, stats.stalls, stats.in_flight_bytes, stats.unflushed_bytes), (1, 2, 100, 4));
+    assert_eq!((stats.wraps, stats.in_flight_bytes, stats.unflushed_bytes), (1, 100, 4));
     assert_eq!((stats.high_water_bytes, plan.in_flight().collect::<Vec<_>>()), (160, vec![0, 100]));
 }
 
 #[test]
 fn bad_requests_are_refused_and_change_nothing() {
     let mut plan = plan(1, 64);
-    assert_eq!(plan.reserve(0, 4), Err(Refused::Zero));
+    assert_eq!(plan.reserve(0, 4, 0), Err(Refused::Zero));
     for align in [0, 3, u64::MAX] {
-        assert_eq!(plan.reserve(4, align), Err(Refused::Alignment(align)));
+        assert_eq!(plan.reserve(4, align, 0), Err(Refused::Alignment(align)));
+        assert_eq!(plan.reserve(1 << 10, align, 0), Err(Refused::Alignment(align)));
     }
-    assert_eq!(plan.reserve(65, 4), Err(Refused::TooLarge { bytes: 65, most: 64 }));
-    assert_eq!(plan.reserve(u64::MAX, 4), Err(Refused::TooLarge { bytes: u64::MAX, most: 64 }));
-    assert_eq!((plan.stats().unflushed_bytes, plan.flush(|_| ())), (0, None));
-    let first = plan.reserve(4, 1 << 63).unwrap();
+    let most = 1 << 20;
+    for bytes in [most + 1, u64::MAX - 3, u64::MAX] {
+        assert_eq!(plan.reserve(bytes, 4, 3), Err(Refused::TooLarge { bytes, most }));
+    }
+    assert_eq!((plan.stats().unflushed_bytes, flush(&mut plan)), (0, None));
+    let first = plan.reserve(4, 1 << 63, 0).unwrap();
     assert_eq!(first.offset, 0, "every alignment divides 0");
-    assert_eq!(plan.reserve(4, 1 << 63), Err(Refused::Stalled { oldest: None, may_grow: false }));
+    assert_eq!(plan.reserve(4, 1 << 63, 0), STALLED);
     assert!(plan.unreserve(first) && !plan.unreserve(first));
-    let tiny = Plan::new(PlanConfig { buffers: 0, buffer_bytes: 3, most_buffers: 0, quiet_ticks: 0 });
+    let tiny = Plan::new(PlanConfig { buffers: 0, buffer_bytes: 3, most_buffers: 0, ..config(0, 0) });
     assert_eq!((tiny.count(), tiny.config().buffer_bytes, tiny.config().most_buffers), (1, 4, 1));
+    let mut huge = Plan::new(config(1, u64::MAX));
+    assert_eq!(huge.reserve(u64::MAX - 3, 4, 0).map(|reserved| reserved.bytes), Ok(u64::MAX - 3));
+    assert_eq!(huge.reserve(8, 4, 1), STALLED, "no sum wraps around");
 }
 
 #[test]
 fn neighbours_are_copied_as_one() {
     let mut plan = plan(2, 1 << 10);
     for part in 0..4 {
-        let reserved = plan.reserve(64, 4).unwrap();
+        let reserved = plan.reserve(64, 4, 0).unwrap();
         plan.copy(reserved, to(7, 256 + part * 64));
     }
-    let gap = plan.reserve(64, 256).unwrap();
+    let gap = plan.reserve(64, 256, 0).unwrap();
     plan.copy(gap, to(7, 512));
-    let elsewhere = plan.reserve(64, 4).unwrap();
+    let elsewhere = plan.reserve(64, 4, 0).unwrap();
     plan.copy(elsewhere, to(8, 576));
-    let texels = plan.reserve(4, 4).unwrap();
-    plan.copy_other(texels, 5);
-    let (_, copies) = plan.flush(|_| ()).unwrap();
+    let texels = plan.reserve(4, 4, 0).unwrap();
+    plan.copy_other(texels.bytes, 5);
+    let (_, _, copies) = flush(&mut plan).unwrap();
     let sizes: Vec<_> = copies
         .iter()
         .map(|copy| match copy {
@@ -72,17 +99,35 @@ fn neighbours_are_copied_as_one() {
 }
 
 #[test]
+fn bytes_within_words_merge_and_leave_edges() {
+    let mut plan = plan(1, 64);
+    for (offset, bytes) in [(3, 2), (5, 1), (6, 7), (17, 2)] {
+        let reserved = plan.reserve(bytes, 4, offset % 4).unwrap();
+        assert_eq!(reserved.offset % 4, offset % 4);
+        plan.copy(reserved, to(0, offset));
+    }
+    let (_, _, copies) = flush(&mut plan).unwrap();
+    let edges = |copy: &Copy| match copy {
+        Copy::Buffer(copy) => copy.edges(),
+        Copy::Other(_) => unreachable!("no other copies were asked for"),
+    };
+    let parts: Vec<_> = copies.iter().map(edges).collect();
+    assert_eq!(parts, [Edges { head: 1, body: 8, tail: 1 }, Edges { head: 2, body: 0, tail: 0 }]);
+    assert_eq!((plan.stats().edges, plan.stats().merged, plan.stats().written_bytes), (3, 2, 12));
+}
+
+#[test]
 fn a_ring_grows_to_its_cap_and_shrinks_when_it_is_quiet() {
-    let mut plan = Plan::new(PlanConfig { buffers: 1, buffer_bytes: 64, most_buffers: 3, quiet_ticks: 3 });
-    let fill = |plan: &mut Plan| plan.reserve(64, 4).map(|reserved| reserved.buffer);
+    let mut plan = Plan::new(PlanConfig { most_buffers: 3, ..config(1, 64) });
+    let fill = |plan: &mut Plan| plan.reserve(64, 4, 0).map(|reserved| reserved.buffer);
     assert_eq!(fill(&mut plan), Ok(0));
     assert_eq!(fill(&mut plan), Err(Refused::Stalled { oldest: None, may_grow: true }));
     assert_eq!((plan.grow(), fill(&mut plan), plan.grow(), fill(&mut plan)), (Some(1), Ok(1), Some(2), Ok(2)));
     assert_eq!((plan.grow(), fill(&mut plan)), (None, Err(Refused::Stalled { oldest: None, may_grow: false })));
-    let (flush, _) = plan.flush(|_| ()).unwrap();
+    let (number, ..) = flush(&mut plan).unwrap();
     assert_eq!(plan.tick(), None);
     for buffer in 0..3 {
-        assert!(plan.ready(buffer, flush));
+        assert!(comes_back(&mut plan, buffer, number));
     }
     let gone: Vec<_> = (0..8).filter_map(|_| plan.tick()).collect();
     assert_eq!((gone, plan.count()), (vec![2, 1], 1));
@@ -90,16 +135,64 @@ fn a_ring_grows_to_its_cap_and_shrinks_when_it_is_quiet() {
 }
 
 #[test]
-fn a_broken_buffer_is_left_out_until_it_is_repaired() {
+fn a_broken_buffer_is_left_out_until_it_is_made_anew() {
     let mut plan = plan(2, 64);
-    plan.reserve(64, 4).unwrap();
-    let (flush, _) = plan.flush(|_| ()).unwrap();
-    assert!(plan.broken(0, flush) && !plan.broken(0, flush));
-    assert_eq!((plan.to_repair(), plan.stats().broken, plan.stats().in_flight_bytes), (Some(0), 1, 0));
-    assert_eq!(plan.reserve(64, 4).map(|reserved| reserved.buffer), Ok(1));
-    assert!(matches!(plan.reserve(64, 4), Err(Refused::Stalled { .. })));
-    assert!(plan.repaired(0) && !plan.repaired(0) && !plan.repaired(9));
-    assert_eq!(plan.reserve(64, 4).map(|reserved| reserved.buffer), Ok(0));
+    plan.reserve(64, 4, 0).unwrap();
+    let (number, ..) = flush(&mut plan).unwrap();
+    assert!(plan.landed(0, number, Landing::Failed) && !plan.landed(0, number, Landing::Failed));
+    assert_eq!(plan.next_landed(0), Some((0, Landing::Failed)));
+    assert_eq!((plan.next_landed(1), plan.stats().broken, plan.stats().in_flight_bytes), (None, 1, 0));
+    assert_eq!(plan.reserve(64, 4, 0).map(|reserved| reserved.buffer), Ok(1));
+    assert_eq!(plan.reserve(64, 4, 0), STALLED);
+    assert!(plan.ready(0) && !plan.ready(0) && !plan.ready(9));
+    assert_eq!(plan.reserve(64, 4, 0).map(|reserved| reserved.buffer), Ok(0));
+}
+
+#[test]
+fn dropped_commands_give_the_buffer_back_and_count_what_was_lost() {
+    let mut plan = plan(1, 64);
+    plan.reserve(40, 4, 0).unwrap();
+    let (number, ..) = flush(&mut plan).unwrap();
+    assert!(plan.landed(0, number, Landing::Dropped));
+    assert_eq!(plan.next_landed(0), Some((0, Landing::Dropped)));
+    assert_eq!((plan.remapping(0), plan.remapping(0)), (Some(number), None));
+    let stats = plan.stats();
+    assert_eq!((stats.dropped_bytes, stats.in_flight_bytes, stats.unsubmitted_bytes), (40, 0, 0));
+    assert_eq!(plan.reserve(4, 4, 0), Err(Refused::Stalled { oldest: Some(0), may_grow: false }));
+    assert!(comes_back(&mut plan, 0, number) && plan.reserve(4, 4, 0).is_ok());
+}
+
+#[test]
+fn what_is_larger_than_a_buffer_gets_one_of_its_own_which_is_kept_for_the_next() {
+    const GRAIN: u64 = DEDICATED_GRAIN;
+    let mut plan = Plan::new(PlanConfig { most_dedicated_bytes: 4 * GRAIN, ..config(1, 64) });
+    assert_eq!(plan.reserve(65, 4, 0), Err(Refused::NeedsDedicated { bytes: GRAIN }));
+    assert_eq!(plan.reserve(62, 4, 3), Err(Refused::NeedsDedicated { bytes: GRAIN }), "with what lies before it");
+    assert_eq!(plan.reserve(GRAIN, 4, 1), Err(Refused::NeedsDedicated { bytes: 2 * GRAIN }));
+    let [small, large] = [GRAIN, 3 * GRAIN].map(|bytes| plan.add_dedicated(bytes));
+    assert_eq!(
+        plan.reserve(65, 4, 2),
+        Ok(Reserved { buffer: small, offset: 2, bytes: 65 }),
+        "the smallest that holds it"
+    );
+    let second = plan.reserve(65, 4, 0).unwrap();
+    assert_eq!(second.buffer, large);
+    assert_eq!(plan.reserve(65, 4, 0), STALLED, "{}", "no more is allowed");
+    assert!(plan.unreserve(second));
+    assert_eq!(plan.reserve(3 * GRAIN + 1, 4, 0), STALLED, "the small one is filled");
+    let (number, buffers, _) = flush(&mut plan).unwrap();
+    assert_eq!((number, buffers), (1, vec![small]));
+    let busy = Err(Refused::Stalled { oldest: Some(small), may_grow: false });
+    assert_eq!(plan.reserve(3 * GRAIN + 1, 4, 0), busy);
+    assert!(comes_back(&mut plan, small, number));
+    assert_eq!(plan.reserve(3 * GRAIN + 1, 4, 0), Err(Refused::NeedsDedicated { bytes: 4 * GRAIN }));
+    assert_eq!([(); 3].map(|()| plan.idle_dedicated(4 * GRAIN)), [Some(small), Some(large), None]);
+    let whole = plan.add_dedicated(4 * GRAIN);
+    assert_eq!(whole, small, "numbers are used again");
+    assert_eq!((plan.stats().dedicated_buffers, plan.stats().dedicated_bytes), (1, 4 * GRAIN));
+    assert_eq!(plan.quiet_dedicated(), None);
+    (0..3).for_each(|_| assert_eq!(plan.tick(), None));
+    assert_eq!((plan.quiet_dedicated(), plan.quiet_dedicated()), (Some(whole), None));
 }
 
 #[derive(Debug, Clone)]
@@ -114,59 +207,83 @@ enum Step {
         bytes: u64,
     },
     Flush,
-    /// The so-manieth of what is in flight completes: callbacks come in the order of submissions, submissions in any.
-    Complete {
+    /// The so-manieth of what is in flight lands: callbacks come in the order of submissions, submissions in any.
+    Land {
         which: usize,
-        broken: bool,
+        how: u8,
     },
+    /// The ring looks at what has landed, and makes anew what is broken.
+    Collect,
     Grow,
-    Repair,
     Tick,
-    Advance,
+    Submitted,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let bytes = || (1_u64..40).prop_map(|words| words * 4);
+    let bytes = || prop_oneof![20 => 1_u64..160, 1 => 250_u64..400];
     prop_oneof![
-        6 => (bytes(), 0_u32..7, 0_u64..3, 0_u64..100)
-            .prop_map(|(bytes, align, to, offset)| Step::Write { bytes, align, to, offset: offset * 4 }),
+        6 => (bytes(), 2_u32..7, 0_u64..3, 0_u64..400)
+            .prop_map(|(bytes, align, to, offset)| Step::Write { bytes, align, to, offset }),
         4 => bytes().prop_map(|bytes| Step::Continue { bytes }),
         3 => Just(Step::Flush),
-        4 => (any::<usize>(), prop::bool::weighted(0.1)).prop_map(|(which, broken)| Step::Complete { which, broken }),
+        4 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Land { which, how }),
+        3 => Just(Step::Collect),
         1 => Just(Step::Grow),
-        1 => Just(Step::Repair),
         1 => Just(Step::Tick),
-        1 => Just(Step::Advance),
+        1 => Just(Step::Submitted),
     ]
 }
 
-/// What a GPU would do: the staging buffers as bytes, copies carried out when they complete, destinations compared with plain writes.
+/// What a GPU would do: the staging buffers as bytes, copies carried out when they are flushed, destinations compared with plain writes.
 struct Model {
-    staging: Vec<Vec<u8>>,
+    staging: HashMap<u32, Vec<u8>>,
     expected: Vec<Vec<u8>>,
     actual: Vec<Vec<u8>>,
-    /// What was flushed and is not done: the buffers of each flush.
+    /// What was flushed and has not landed: the buffers of each flush.
     flights: Vec<(u32, u64)>,
     next: u8,
     end: Option<(u64, u64)>,
+    written: u64,
 }
 
 impl Model {
+    fn new() -> Self {
+        let destinations = || vec![vec![0; 1 << 10]; 3];
+        Self {
+            staging: HashMap::new(),
+            expected: destinations(),
+            actual: destinations(),
+            flights: Vec::new(),
+            next: 0,
+            end: None,
+            written: 0,
+        }
+    }
+
     fn write(&mut self, plan: &mut Plan, bytes: u64, align: u64, to: Destination) -> Result<(), TestCaseError> {
-        match plan.reserve(bytes, align) {
+        let phase = to.offset % 4;
+        let mut reserved = plan.reserve(bytes, align, phase);
+        if let Err(Refused::NeedsDedicated { bytes: needed }) = reserved {
+            prop_assert!(bytes + phase > plan.config().buffer_bytes);
+            while plan.idle_dedicated(needed).is_some() {}
+            plan.add_dedicated(needed);
+            reserved = plan.reserve(bytes, align, phase);
+            prop_assert!(reserved.is_ok());
+        }
+        match reserved {
             Ok(reserved) => {
-                prop_assert!(reserved.offset.is_multiple_of(align) && reserved.bytes == bytes);
+                prop_assert!(reserved.offset % align == phase && reserved.bytes == bytes);
                 prop_assert!(
                     !self.flights.iter().any(|&(buffer, _)| buffer == reserved.buffer),
                     "written while in flight"
                 );
                 self.next = self.next.wrapping_add(1);
-                let range = reserved.offset as usize..(reserved.offset + bytes) as usize;
-                self.staging[reserved.buffer as usize][range].fill(self.next);
-                let range = to.offset as usize..(to.offset + bytes) as usize;
-                self.expected[to.buffer as usize][range].fill(self.next);
+                let staging = self.staging.entry(reserved.buffer).or_insert_with(|| vec![0; 1 << 10]);
+                staging[reserved.offset as usize..][..bytes as usize].fill(self.next);
+                self.expected[to.buffer as usize][to.offset as usize..][..bytes as usize].fill(self.next);
                 plan.copy(reserved, to);
                 self.end = Some((to.buffer, to.offset + bytes));
+                self.written += bytes;
             }
             Err(refused) => {
                 prop_assert!(matches!(refused, Refused::Stalled { .. }), "{refused}");
@@ -176,18 +293,55 @@ impl Model {
         Ok(())
     }
 
-    fn flush(&mut self, plan: &mut Plan) {
-        let mut flushed = Vec::new();
-        if let Some((flush, copies)) = plan.flush(|buffer| flushed.push(buffer)) {
-            self.flights.extend(flushed.into_iter().map(|buffer| (buffer, flush)));
+    fn flush(&mut self, plan: &mut Plan) -> Result<(), TestCaseError> {
+        if let Some((number, buffers, copies)) = flush(plan) {
+            self.flights.extend(buffers.into_iter().map(|buffer| (buffer, number)));
             for copy in copies {
-                let Copy::Buffer(BufferCopy { from, to }) = copy else {
-                    unreachable!("no other copies were asked for")
-                };
-                let bytes = self.staging[from.buffer as usize][from.offset as usize..][..from.bytes as usize].to_vec();
-                self.actual[to.buffer as usize][to.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+                let Copy::Buffer(copy) = copy else { unreachable!("no other copies were asked for") };
+                let BufferCopy { from, to } = copy;
+                let Edges { head, body, tail } = copy.edges();
+                prop_assert_eq!(head + body + tail, from.bytes);
+                prop_assert!(head < 4 && tail < 4 && body % 4 == 0);
+                if body > 0 {
+                    prop_assert!((from.offset + head) % 4 == 0 && (to.offset + head) % 4 == 0);
+                }
+                let bytes = &self.staging[&from.buffer][from.offset as usize..][..from.bytes as usize];
+                self.actual[to.buffer as usize][to.offset as usize..][..bytes.len()].copy_from_slice(bytes);
             }
         }
+        prop_assert_eq!(&self.expected, &self.actual);
+        Ok(())
+    }
+
+    /// One flight ends, and is told once.
+    fn land(&mut self, plan: &mut Plan, which: usize, how: u8) -> Result<(), TestCaseError> {
+        let Some(index) = which.checked_rem(self.flights.len()) else { return Ok(()) };
+        let (buffer, number) = self.flights.swap_remove(index);
+        let landing = match how {
+            0..20 => Landing::Failed,
+            20..40 => Landing::Dropped,
+            _ => Landing::Mapped,
+        };
+        prop_assert!(plan.landed(buffer, number, landing));
+        prop_assert!(!plan.landed(buffer, number, landing));
+        Ok(())
+    }
+
+    /// What the shell does with what has landed.
+    fn collect(&mut self, plan: &mut Plan) -> Result<(), TestCaseError> {
+        let mut from = 0;
+        while let Some((buffer, landing)) = plan.next_landed(from) {
+            from = buffer + 1;
+            match landing {
+                Landing::Mapped | Landing::Failed => prop_assert!(plan.ready(buffer)),
+                Landing::Dropped => {
+                    let number = plan.remapping(buffer);
+                    prop_assert!(number.is_some());
+                    self.flights.extend(number.map(|number| (buffer, number)));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -198,62 +352,63 @@ proptest! {
     fn what_is_written_arrives_whatever_completes_when(
         steps in prop::collection::vec(step(), 0..300), buffers in 1_u32..4, more in 0_u32..3,
     ) {
-        let config = PlanConfig { buffers, buffer_bytes: 256, most_buffers: buffers + more, quiet_ticks: 2 };
-        let mut plan = Plan::new(config);
-        let mut model = Model {
-            staging: vec![vec![0; 256]; 8],
-            expected: vec![vec![0; 1 << 10]; 3],
-            actual: vec![vec![0; 1 << 10]; 3],
-            flights: Vec::new(),
-            next: 0,
-            end: None,
+        let config = PlanConfig {
+            most_buffers: buffers + more,
+            most_dedicated_bytes: 3 * DEDICATED_GRAIN,
+            quiet_ticks: 2,
+            ..config(buffers, 256)
         };
+        let mut plan = Plan::new(config);
+        let mut model = Model::new();
         for step in steps {
             match step {
                 Step::Write { bytes, align, to, offset } => {
-                    model.write(&mut plan, bytes, 1 << align, Destination { buffer: to, offset })?;
+                    // The alignment is that of a word where the destination is not at one.
+                    let align = if offset % 4 == 0 { 1 << align } else { 4 };
+                    model.write(&mut plan, bytes, align, Destination { buffer: to, offset })?;
                 }
                 Step::Continue { bytes } => {
                     if let Some((buffer, offset)) = model.end.filter(|(_, offset)| offset + bytes <= 1 << 10) {
                         model.write(&mut plan, bytes, 4, Destination { buffer, offset })?;
                     }
                 }
-                Step::Flush => {
-                    model.flush(&mut plan);
-                    prop_assert_eq!(&model.expected, &model.actual);
-                }
-                Step::Complete { which, broken } => {
-                    if let Some(index) = which.checked_rem(model.flights.len()) {
-                        let (buffer, flush) = model.flights.swap_remove(index);
-                        let told = if broken { plan.broken(buffer, flush) } else { plan.ready(buffer, flush) };
-                        prop_assert!(told);
-                    }
-                }
+                Step::Flush => model.flush(&mut plan)?,
+                Step::Land { which, how } => model.land(&mut plan, which, how)?,
+                Step::Collect => model.collect(&mut plan)?,
                 Step::Grow => {
                     let grown = plan.grow();
                     prop_assert!(grown.is_none_or(|_| plan.count() <= config.most_buffers));
-                }
-                Step::Repair => {
-                    if let Some(buffer) = plan.to_repair() {
-                        prop_assert!(plan.repaired(buffer));
-                    }
                 }
                 Step::Tick => {
                     if let Some(gone) = plan.tick() {
                         prop_assert!(gone == plan.count() && plan.count() >= buffers);
                         prop_assert!(!model.flights.iter().any(|&(buffer, _)| buffer == gone));
                     }
+                    while let Some(gone) = plan.quiet_dedicated() {
+                        prop_assert!(!model.flights.iter().any(|&(buffer, _)| buffer == gone));
+                    }
                 }
-                Step::Advance => plan.advance(),
+                Step::Submitted => plan.submitted(),
             }
             let stats = plan.stats();
             prop_assert_eq!(stats.in_flight_buffers as usize, model.flights.len());
+            prop_assert_eq!(stats.written_bytes, model.written);
             prop_assert!(stats.merged <= stats.writes);
+            prop_assert!(stats.dedicated_bytes <= config.most_dedicated_bytes);
+            prop_assert!(stats.unflushed_bytes <= stats.unsubmitted_bytes);
+            prop_assert!(plan.current() < plan.count());
         }
-        model.flush(&mut plan);
-        prop_assert_eq!(&model.expected, &model.actual);
+        model.flush(&mut plan)?;
         let stats = plan.stats();
         prop_assert_eq!(stats.copies + stats.merged, stats.writes, "every write is a copy or part of one");
         prop_assert_eq!(stats.unflushed_bytes, 0);
+        // All comes back in the end.
+        for _ in 0..2 {
+            for (buffer, number) in std::mem::take(&mut model.flights) {
+                prop_assert!(plan.landed(buffer, number, Landing::Mapped));
+            }
+            model.collect(&mut plan)?;
+        }
+        prop_assert_eq!((plan.stats().in_flight_bytes, plan.stats().unsubmitted_bytes), (0, 0));
     }
 }

@@ -1,0 +1,94 @@
+//! What a ring shares with other threads: its plan and figures, behind one lock. Whoever polls the device tells there what has become of a
+//! buffer, and whoever reads a report asks there.
+//!
+//! The lock is held for as long as a few words take to read or write: never while bytes are copied, and never around a call of wgpu, which
+//! runs other people's callbacks.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use engine_vitals_core::contract::{StagingRingReport, Store, StoreReport};
+
+use super::plan::{Landing, Plan, PlanConfig};
+use super::sync::{Mutex, MutexGuard};
+
+/// A ring as other threads see it.
+pub(super) struct Shared {
+    name: Arc<str>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) plan: Plan,
+    /// Bytes of the buffers that in-place bytes are copied to where the GPU cannot use them where they lie.
+    pub(super) twin_bytes: u64,
+}
+
+impl Shared {
+    pub(super) fn new(name: &str, config: PlanConfig) -> Self {
+        Self { name: name.into(), state: Mutex::new(State { plan: Plan::new(config), twin_bytes: 0 }) }
+    }
+
+    #[inline]
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl Store for Shared {
+    fn report(&self) -> StoreReport {
+        let state = self.lock();
+        let stats = state.plan.stats();
+        StoreReport::StagingRing(StagingRingReport {
+            name: Arc::clone(&self.name),
+            ring_bytes: stats.buffer_bytes + stats.dedicated_bytes + state.twin_bytes,
+            in_flight_bytes: state.plan.in_flight().collect(),
+            unsubmitted_bytes: stats.unsubmitted_bytes,
+            high_water_bytes: stats.high_water_bytes,
+            written_bytes: stats.written_bytes,
+            copies: stats.copies,
+            merged_copies: stats.merged,
+            wraps: stats.wraps,
+            stalls: stats.stalls,
+            stall_time: stats.stall_time,
+            dedicated: stats.dedicated,
+            failures: stats.failures,
+        })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Shared").field("name", &self.name).field("stats", &self.lock().plan.stats()).finish()
+    }
+}
+
+/// Tells a ring what has become of a flushed buffer, exactly once: when it is mapped, or at the latest when this is dropped, since its commands
+/// were.
+pub(super) struct Returning {
+    to: Weak<Shared>,
+    buffer: u32,
+    flush: u64,
+}
+
+impl Returning {
+    pub(super) fn new(to: &Arc<Shared>, buffer: u32, flush: u64) -> Self {
+        Self { to: Arc::downgrade(to), buffer, flush }
+    }
+
+    pub(super) fn mapped(mut self, done: bool) {
+        self.tell(if done { Landing::Mapped } else { Landing::Failed });
+    }
+
+    fn tell(&mut self, landing: Landing) {
+        if let Some(to) = std::mem::take(&mut self.to).upgrade() {
+            to.lock().plan.landed(self.buffer, self.flush, landing);
+        }
+    }
+}
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        self.tell(Landing::Dropped);
+    }
+}

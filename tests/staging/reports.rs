@@ -1,0 +1,96 @@
+//! What a ring reports, and that nothing is counted twice.
+
+use engine_vitals::contract::{StagingRingReport, StoreReport};
+use engine_vitals::instrument::Instrumentation;
+use engine_vitals::resources::staging::{StagingConfig, StagingRing};
+use engine_vitals::{Probe, Tracker};
+
+use crate::kit::{self, Gpu};
+
+/// The one ring that is listed.
+fn listed(tracker: &Tracker) -> StagingRingReport {
+    let mut stores = tracker.stores();
+    match (stores.pop(), stores.is_empty()) {
+        (Some(StoreReport::StagingRing(report)), true) => report,
+        other => panic!("not one ring: {other:?}"),
+    }
+}
+
+/// Live resources of the device, and their bytes.
+fn live(tracker: &Tracker) -> (u64, u64) {
+    let device = tracker.totals().device();
+    (device.live(), device.live_bytes())
+}
+
+fn instrumented(tracker: &Tracker) -> Gpu {
+    let instance = Instrumentation::new(tracker.probe()).wrap(kit::noop_instance());
+    kit::open(&instance, wgpu::Features::empty()).unwrap()
+}
+
+#[test]
+fn on_an_instrumented_device_each_buffer_is_one_resource_of_the_ring() {
+    let tracker = Tracker::new();
+    let gpu = instrumented(&tracker);
+    let before = live(&tracker);
+    let mut ring = StagingRing::new(&gpu.device, 3, 1 << 10);
+    assert_eq!(live(&tracker), (before.0 + 3, before.1 + 3 * (1 << 10)));
+    let kind = tracker.probe().owner_kind("staging ring");
+    assert_eq!(tracker.totals().owner_kind(kind).device.live_bytes(), 3 << 10);
+    assert_eq!((listed(&tracker).name.as_ref(), listed(&tracker).ring_bytes), ("staging ring", 3 << 10));
+    // A dedicated one too, and it goes when the ring does.
+    let target = gpu.buffer(1 << 20);
+    ring.write_buffer(&target, 0, &[1; 2 << 10]).unwrap();
+    assert_eq!(live(&tracker), (before.0 + 5, before.1 + 3 * (1 << 10) + (1 << 20) + (64 << 10)));
+    assert_eq!(listed(&tracker).ring_bytes, (3 << 10) + (64 << 10));
+    drop(ring);
+    assert_eq!(live(&tracker), (before.0 + 1, before.1 + (1 << 20)));
+    assert_eq!(tracker.stores(), []);
+    assert_eq!(tracker.totals().inconsistencies, 0);
+}
+
+#[test]
+fn on_any_other_device_the_ring_reports_its_buffers_itself() {
+    let tracker = Tracker::new();
+    let gpu = kit::noop();
+    let config = StagingConfig { ring_count: 2, buffer_size: 1 << 10, ..StagingConfig::default() };
+    let ring = StagingRing::with_config(&gpu.device, tracker.probe(), "uploads", config);
+    assert_eq!(live(&tracker), (2, 2 << 10));
+    assert_eq!(listed(&tracker).name.as_ref(), "uploads");
+    drop(ring);
+    assert_eq!(live(&tracker), (0, 0));
+    // Without a probe nobody knows of it.
+    let _ring = StagingRing::with_config(&gpu.device, Probe::OFF, "silent", config);
+    assert_eq!((live(&tracker), tracker.stores()), ((0, 0), vec![]));
+}
+
+#[test]
+fn a_report_follows_a_frame_byte_by_byte() {
+    let tracker = Tracker::new();
+    let gpu = instrumented(&tracker);
+    let config = StagingConfig { ring_count: 2, buffer_size: 1 << 10, ..StagingConfig::default() };
+    let mut ring = StagingRing::with_config(&gpu.device, tracker.probe(), "uploads", config);
+    let target = gpu.buffer(4 << 10);
+    let unsubmitted = || tracker.totals().submissions.unsubmitted_bytes();
+    ring.write_buffer(&target, 0, &[1; 100]).unwrap();
+    ring.write_buffer(&target, 100, &[2; 200]).unwrap();
+    let mut slice = ring.reserve(50, 256).unwrap();
+    slice.bytes().copy_from_slice(&[3; 50]);
+    slice.copy_to_buffer(&target, 1 << 10).unwrap();
+    assert_eq!((listed(&tracker).unsubmitted_bytes, unsubmitted()), (562, 350), "the ring counts the gap of 212 too");
+    let mut encoder = gpu.encoder();
+    ring.flush(&mut encoder);
+    let report = listed(&tracker);
+    assert_eq!((report.in_flight_bytes, report.unsubmitted_bytes), (vec![562, 0], 562));
+    assert_eq!((report.copies, report.merged_copies, report.written_bytes), (2, 1, 350));
+    let submission = gpu.queue.submit([encoder.finish()]);
+    assert_eq!(unsubmitted(), 0);
+    ring.advance_ring(submission);
+    gpu.wait(None);
+    let report = listed(&tracker);
+    assert_eq!(
+        (report.in_flight_bytes, report.unsubmitted_bytes),
+        (vec![0, 0], 0),
+        "told by the poll, not by the ring"
+    );
+    assert_eq!((report.high_water_bytes, report.stalls, report.dedicated, report.failures), (562, 0, 0, 0));
+}
