@@ -118,6 +118,10 @@ pub use {
     },
 };
 
+#[cfg(all(not(feature = "instrument"), feature = "memory-pools"))]
+pub(crate) use off::texture_reused;
+#[cfg(all(feature = "instrument", feature = "memory-pools"))]
+pub(crate) use real::texture_reused;
 #[cfg(feature = "instrument")]
 pub(crate) use {device::is_guarded, instrumentation::DeviceGuard};
 

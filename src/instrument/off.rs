@@ -197,6 +197,10 @@ pub fn buffer_id(_: &wgpu::Buffer) -> Option<ResourceId> {
     None
 }
 
+/// Nothing.
+#[cfg(feature = "memory-pools")]
+pub(crate) fn texture_reused(_: &wgpu::Texture) {}
+
 /// The buffer itself.
 #[must_use]
 pub fn adopt_buffer(_: &wgpu::Device, real: wgpu::Buffer, _: &wgpu::BufferDescriptor<'_>) -> wgpu::Buffer {

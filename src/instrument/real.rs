@@ -55,6 +55,15 @@ pub fn buffer_id(buffer: &wgpu::Buffer) -> Option<ResourceId> {
     buffer.as_custom::<Tracked<wgpu::Buffer>>()?.record.record()?.ticket().id()
 }
 
+/// A program takes an instrumented texture again where it could have made another. Of any other texture nothing is known.
+#[cfg(feature = "memory-pools")]
+pub(crate) fn texture_reused(texture: &wgpu::Texture) {
+    let tracked = texture.as_custom::<Tracked<wgpu::Texture>>();
+    if let Some(record) = tracked.and_then(|tracked| tracked.record.record()) {
+        record.ticket().reused();
+    }
+}
+
 thread_local! {
     /// The buffer that the next creation on this thread is to stand for. wgpu has no other way to make a public buffer.
     static ADOPTED: RefCell<Option<wgpu::Buffer>> = const { RefCell::new(None) };

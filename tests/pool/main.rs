@@ -3,8 +3,16 @@
 
 mod blocks;
 mod contents;
+mod errors;
+#[cfg(feature = "fault")]
+mod faults;
+#[cfg(all(feature = "instrument", feature = "telemetry"))]
+mod reports;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "telemetry")]
+mod targets;
+mod threads;
 
 use engine_vitals::resources::pool::{BlockLocation, LayoutConfig, MemoryPool, MemoryPoolConfig, PoolBlock};
 

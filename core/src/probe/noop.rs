@@ -198,6 +198,10 @@ impl Ticket {
 
     /// Nothing.
     #[inline(always)]
+    pub fn moved_within(&mut self, _block: ResourceId) {}
+
+    /// Nothing.
+    #[inline(always)]
     pub fn handle_dropped(&self) {}
 
     /// Nothing.

@@ -79,6 +79,16 @@ impl Ticket {
         self.rebuild(bytes, Some(extent));
     }
 
+    /// The suballocation lies within another block from now on. It stays what it is, with all of its bytes: nothing is counted. A resource that
+    /// lies within no block stays one.
+    pub fn moved_within(&mut self, block: ResourceId) {
+        let Some(Entry { slot, .. }) = self.0 else { return };
+        let old = slot.record();
+        if old.within.is_some_and(|before| before != block) {
+            slot.rewrite(&Record { within: Some(block), ..old });
+        }
+    }
+
     /// The program dropped its handle; views, bind groups or work in flight may still hold the resource. The resource
     /// leaves live if it has not yet.
     pub fn handle_dropped(&self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use engine_vitals_core::probe::Ticket;
+use parking_lot::Mutex;
 
 use super::error::PoolError;
 use super::layout::BlockId;
@@ -36,7 +37,7 @@ pub(super) struct Handle {
     block: BlockId,
     bytes: u64,
     pins: AtomicU32,
-    _ticket: Ticket,
+    ticket: Mutex<Ticket>,
 }
 
 /// Names a block without keeping it: [`MemoryPool::find`](super::MemoryPool::find) gives a handle for as long as it lives. The name of a block
@@ -68,7 +69,7 @@ pub struct PoolPin(PoolBlock);
 
 impl PoolBlock {
     pub(super) fn new(pool: Arc<Shared>, heap: usize, block: BlockId, bytes: u64, ticket: Ticket) -> Self {
-        Self(Arc::new(Handle { pool, heap, block, bytes, pins: AtomicU32::new(0), _ticket: ticket }))
+        Self(Arc::new(Handle { pool, heap, block, bytes, pins: AtomicU32::new(0), ticket: Mutex::new(ticket) }))
     }
 
     pub(super) fn of(handle: Arc<Handle>) -> Self {
@@ -185,6 +186,15 @@ impl Handle {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Tells the ticket within which resource the block lies now. Not under the pool's lock.
+    pub(super) fn tell_slab(&self) {
+        let mut ticket = self.ticket.lock();
+        // Asked under the ticket's lock: of two threads that tell, the last one tells the truth.
+        if let Some(slab) = self.pool.slab_id(self) {
+            ticket.moved_within(slab);
+        }
     }
 
     /// Counts a pin; true for the first. Under the pool's lock.

@@ -1,7 +1,9 @@
-//! Which block lies where, and whose it is: for people and for tools.
+//! Which block lies where, and whose it is: for tools, as plain data and as JSON.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde_json::json;
 
 use super::layout::Bucket;
 use super::state::State;
@@ -111,5 +113,95 @@ impl PoolMap {
             *owners.entry(Arc::clone(&block.owner)).or_default() += block.bytes;
         }
         owners
+    }
+
+    /// As JSON, to be kept and compared. Bytes are whole numbers; what is not known is left out. See `docs/POOLS.md` for its fields.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let PoolStats { memory, allocations, failures, slabs_made, slabs_released, released_bytes, defrag } =
+            self.stats;
+        json!({
+            "name": &*self.name,
+            "reserved_bytes": memory.reserved_bytes,
+            "allocated_bytes": memory.allocated_bytes,
+            "requested_bytes": memory.requested_bytes,
+            "free_bytes": memory.free_bytes(),
+            "unusable_bytes": memory.unusable_bytes,
+            "waiting_bytes": memory.waiting_bytes,
+            "moving_bytes": memory.moving_bytes,
+            "lost_bytes": memory.lost_bytes(),
+            "loss_ratio": memory.loss_ratio(),
+            "budget_bytes": memory.budget_bytes,
+            "live_blocks": memory.live_blocks,
+            "waiting_blocks": memory.waiting_blocks,
+            "allocations": allocations,
+            "failures": failures,
+            "slabs_made": slabs_made,
+            "slabs_released": slabs_released,
+            "released_bytes": released_bytes,
+            "defrag": {
+                "planned": defrag.planned,
+                "planned_bytes": defrag.planned_bytes,
+                "moved": defrag.moved,
+                "moved_bytes": defrag.moved_bytes,
+                "stayed": defrag.stayed,
+                "gone": defrag.gone,
+                "recovered_bytes": defrag.recovered_bytes,
+            },
+            "owners": self.owners().iter().map(|(name, bytes)| json!({ "owner": &**name, "requested_bytes": bytes })).collect::<Vec<_>>(),
+            "heaps": self.heaps.iter().map(HeapMap::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl HeapMap {
+    fn to_json(&self) -> serde_json::Value {
+        let bucket = |bucket: &Bucket| {
+            json!({
+                "cell_bytes": bucket.cell_bytes,
+                "slabs": bucket.slabs,
+                "cells": bucket.cells,
+                "used_cells": bucket.used_cells,
+                "occupancy_ratio": bucket.occupancy(),
+                "largest_free_bytes": bucket.largest_free_bytes,
+            })
+        };
+        json!({
+            "usage": format!("{:?}", self.usage),
+            "buckets": self.buckets.iter().map(bucket).collect::<Vec<_>>(),
+            "slabs": self.slabs.iter().map(SlabMap::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl SlabMap {
+    /// Bytes of all its cells.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.cell_bytes * u64::from(self.cells)
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let block = |block: &BlockMap| {
+            json!({
+                "offset": block.offset,
+                "requested_bytes": block.bytes,
+                "owner": &*block.owner,
+                "label": block.label.as_deref(),
+                "generation": block.generation,
+                "pinned": block.pinned,
+                "moving": block.moving,
+            })
+        };
+        json!({
+            "slab": self.number,
+            "resource": self.resource,
+            "bytes": self.bytes(),
+            "cell_bytes": self.cell_bytes,
+            "cells": self.cells,
+            "draining": self.draining,
+            "blocks": self.blocks.iter().map(block).collect::<Vec<_>>(),
+            "waiting_offsets": self.waiting_cells.iter().map(|&cell| u64::from(cell) * self.cell_bytes).collect::<Vec<_>>(),
+        })
     }
 }

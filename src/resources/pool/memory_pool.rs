@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use engine_vitals_core::contract::{MemoryPoolReport, Store, StoreReport};
-use engine_vitals_core::probe::{New, Probe, Ticket};
+use engine_vitals_core::probe::{New, Probe, ResourceId, Ticket};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use web_time::Instant;
 
@@ -350,7 +350,7 @@ impl Shared {
         allocated: &Allocated,
         bytes: u64,
         request: &BlockRequest<'_>,
-    ) -> Result<Option<engine_vitals_core::probe::ResourceId>, PoolError> {
+    ) -> Result<Option<ResourceId>, PoolError> {
         let making = Making { shared: self, heap, allocated };
         let usage = self.state.lock().heaps[heap].usage;
         let mut made = self.maker.buffer(&self.name, bytes, usage);
@@ -383,7 +383,15 @@ impl Shared {
     }
 
     fn catch_up(&self) {
-        self.catch_up_in(&mut self.state.lock());
+        let moved = {
+            let mut state = self.state.lock();
+            self.catch_up_in(&mut state);
+            std::mem::take(&mut state.moved)
+        };
+        // No ticket is told under the lock, and no handle is dropped there: it may be the last.
+        for handle in moved.iter().filter_map(Weak::upgrade) {
+            handle.tell_slab();
+        }
     }
 
     fn catch_up_in(&self, state: &mut State) {
@@ -425,6 +433,13 @@ impl Shared {
 
     pub(super) fn block_generation(&self, handle: &Handle) -> u64 {
         self.state.lock().heaps[handle.heap()].records[handle.block().index() as usize].generation
+    }
+
+    /// The resource that a block lies within.
+    pub(super) fn slab_id(&self, handle: &Handle) -> Option<ResourceId> {
+        let state = self.state.lock();
+        let heap = &state.heaps[handle.heap()];
+        heap.slab(heap.layout.place(handle.block())?.slab)?.id
     }
 
     pub(super) fn pin(&self, handle: &Handle) {

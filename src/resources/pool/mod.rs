@@ -15,11 +15,13 @@
 //! ```
 //!
 //! This folder owns the pools. [`layout`] decides where blocks lie, without a GPU; `state` is what a pool's lock guards, and calls nothing of
-//! wgpu; `slab` makes buffers, `memory_pool` and `block` are what a program has in hand, `map` is a pool as a picture. It knows a
+//! wgpu; `slab` makes buffers, `memory_pool` and `block` are what a program has in hand, `map` and `drawing` show
+//! what lies where. `targets` is a pool of whole textures, for render targets of the same descriptor. It knows a
 //! [`Probe`](crate::Probe) to report to, and nothing of who reads.
 
 mod block;
 mod config;
+mod drawing;
 mod error;
 pub mod layout;
 mod map;
@@ -27,6 +29,7 @@ mod memory_pool;
 mod slab;
 mod state;
 mod stats;
+mod targets;
 
 pub use block::{BlockLocation, PoolBlock, PoolBlockId, PoolPin};
 pub use config::{BlockRequest, MemoryPoolConfig};
@@ -35,3 +38,4 @@ pub use layout::LayoutConfig;
 pub use map::{BlockMap, HeapMap, PoolMap, SlabMap};
 pub use memory_pool::MemoryPool;
 pub use stats::{DefragStats, PoolStats};
+pub use targets::{PooledTarget, TargetError, TargetPool, TargetPoolConfig};

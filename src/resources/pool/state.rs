@@ -30,6 +30,8 @@ pub(super) struct State {
     /// Threads that are making slabs.
     pub(super) making: Vec<ThreadId>,
     pub(super) owners: Owners,
+    /// Tracked blocks that lie in another slab, whose tickets are to be told so.
+    pub(super) moved: Vec<Weak<Handle>>,
     pub(super) next_heap: usize,
 }
 
@@ -94,6 +96,7 @@ impl State {
             counted: PoolStats::default(),
             making: Vec::new(),
             owners: Owners::default(),
+            moved: Vec::new(),
             next_heap: 0,
         }
     }
@@ -111,10 +114,12 @@ impl State {
             budget.saturating_sub(others.map(|(_, other)| other.layout.reserved_bytes()).sum())
         });
         let frame = self.frame;
+        // What is no power of two is refused as it is.
+        let least = if request.align.is_power_of_two() { wgpu::COPY_BUFFER_ALIGNMENT } else { 0 };
         let owner = self.owners.of(request.owner);
         let heap = &mut self.heaps[heap];
         heap.layout.set_budget(budget);
-        let allocated = heap.layout.allocate(request.bytes, request.align.max(wgpu::COPY_BUFFER_ALIGNMENT))?;
+        let allocated = heap.layout.allocate(request.bytes, request.align.max(least))?;
         heap.layout.used(allocated.block, frame);
         let slab = allocated.place.slab.0 as usize;
         if heap.slabs.len() <= slab {
@@ -160,7 +165,12 @@ impl State {
                     did.moved += 1;
                     did.moved_bytes += bytes;
                     heap.slabs[from].emptied_by_moves = true;
-                    heap.records[block.index() as usize].generation += 1;
+                    let tracked = heap.slabs[from].made.as_ref().is_some_and(|slab| slab.id.is_some());
+                    let record = &mut heap.records[block.index() as usize];
+                    record.generation += 1;
+                    if tracked {
+                        self.moved.push(record.handle.clone());
+                    }
                 }
                 Committed::Stayed => did.stayed += 1,
                 Committed::Gone => did.gone += 1,

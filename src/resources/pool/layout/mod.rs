@@ -37,7 +37,7 @@ pub struct LayoutConfig {
     pub first_slab_bytes: u64,
     /// Bytes of the largest slab, but for one that holds a single larger block; 4 MiB by default.
     pub largest_slab_bytes: u64,
-    /// Bytes of the largest block; 256 MiB by default (what a wgpu device takes by default).
+    /// Bytes of the largest block, rounded up to its class; 256 MiB by default (what a wgpu device takes by default).
     pub largest_block_bytes: u64,
     /// A new slab holds at most this part of what its class has already: 1/4 by default.
     pub growth_divisor: u64,
@@ -219,11 +219,9 @@ impl Layout {
         if bytes == 0 || !align.is_power_of_two() || bytes > self.config.largest_block_bytes {
             return Err(LayoutError::refused(bytes, align, &self.config));
         }
-        let cell_bytes = self.classes.cell(bytes, align).ok_or(LayoutError::TooLarge {
-            bytes,
-            align,
-            largest: self.config.largest_block_bytes,
-        })?;
+        let largest = self.config.largest_block_bytes;
+        let cell = self.classes.cell(bytes, align).filter(|&cell| cell <= largest);
+        let cell_bytes = cell.ok_or(LayoutError::TooLarge { bytes, align, largest })?;
         let row = self.classes.index(cell_bytes);
         let open = self.rows.get(row).and_then(|row| row.open.first().map(|position| row.slabs[position as usize]));
         let (slab, new_slab) = match open {
@@ -334,6 +332,10 @@ impl Layout {
     /// The new slab of an allocation could not be made: slab and block are gone.
     pub fn slab_failed(&mut self, allocated: &Allocated) {
         let slab = allocated.place.slab;
+        if let Some(entry) = self.entry_mut(allocated.block) {
+            // No submission can use what was never made.
+            entry.last_use = 0;
+        }
         self.free(allocated.block, 0);
         if self.slabs.get(slab.0 as usize).is_some_and(|slot| slot.as_ref().is_some_and(|slab| slab.used == 0)) {
             self.remove_slab(slab);

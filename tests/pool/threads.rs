@@ -1,0 +1,82 @@
+//! One pool, several threads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use engine_vitals::resources::pool::{LayoutConfig, PoolBlock};
+use parking_lot::Mutex;
+
+use super::{Random, on_each_device};
+
+#[test]
+fn threads_allocate_write_and_drop_while_one_defragments() {
+    on_each_device("threads_allocate_write_and_drop_while_one_defragments", |gpu| {
+        let pool = gpu.pool(LayoutConfig {
+            first_slab_bytes: 4 << 10,
+            largest_slab_bytes: 16 << 10,
+            keep_empty_ticks: 3,
+            budget_bytes: Some(16 << 20),
+            ..LayoutConfig::default()
+        });
+        let over = AtomicBool::new(false);
+        let kept: Mutex<Vec<(PoolBlock, Vec<u8>)>> = Mutex::default();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..3)
+                .map(|seed| {
+                    let (pool, kept) = (&pool, &kept);
+                    scope.spawn(move || {
+                        let mut random = Random(seed);
+                        let mut own: Vec<(PoolBlock, Vec<u8>)> = Vec::new();
+                        for _ in 0..600 {
+                            let size = 1 + random.below(2_000);
+                            let block = pool.allocate(size, 4).unwrap();
+                            let bytes = random.bytes(size);
+                            block.write(0, &bytes).unwrap();
+                            own.push((block, bytes));
+                            if own.len() > 40 {
+                                for _ in 0..1 + random.below(3) {
+                                    let gone = random.below(own.len() as u64) as usize;
+                                    own.swap_remove(gone);
+                                }
+                            }
+                            let one = random.below(own.len() as u64) as usize;
+                            let (block, bytes) = &mut own[one];
+                            *bytes = random.bytes(block.size());
+                            block.write(0, bytes).unwrap();
+                            // A handle that is dropped by another thread.
+                            if random.below(10) == 0 {
+                                let given = own.swap_remove(0);
+                                kept.lock().push(given);
+                            }
+                        }
+                        kept.lock().extend(own);
+                    })
+                })
+                .collect();
+            let (pool, over) = (&pool, &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    pool.defragment();
+                    gpu.queue.submit([]);
+                    pool.maintain();
+                    let _ = (gpu.device.poll(wgpu::PollType::Poll), pool.map());
+                }
+            });
+            let results: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+            over.store(true, Ordering::Relaxed);
+            results.into_iter().for_each(|result| result.unwrap());
+        });
+        let kept = kept.into_inner();
+        let read = gpu.contents(&kept.iter().map(|(block, _)| block).collect::<Vec<_>>());
+        assert!(read.iter().zip(&kept).all(|(read, (_, bytes))| read == bytes));
+        assert_eq!(pool.stats().memory.live_blocks, kept.len() as u64);
+        drop(kept);
+        gpu.queue.submit([]);
+        pool.maintain();
+        gpu.wait();
+        pool.maintain();
+        gpu.wait();
+        pool.trim();
+        let stats = pool.stats();
+        assert_eq!((stats.memory.reserved_bytes, stats.memory.moves_under_way, stats.failures), (0, 0, 0), "{stats}");
+    });
+}
