@@ -1,6 +1,7 @@
 //! A block of a pool, counted by its handles.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,12 +20,13 @@ use super::memory_pool::Shared;
 /// groups are made anew. A location stays good for reading by all that is submitted before the end of the frame in which it was asked for: the
 /// old place is kept until then.
 ///
-/// Who writes, be it by the CPU, by copies or by shaders, asks [`target`](Self::target) (or [`write`](Self::write)s): the block then stays where
-/// it is until the GPU is done with this frame, and a copy of it that is under way is not used. Writes through a mere `location` may be lost.
-/// What shaders write for many frames on end is [pinned](Self::pin).
+/// Who writes, be it by the CPU, by copies or by shaders, asks [`target`](Self::target) (or [`write`](Self::write)s): a copy of the block that
+/// is under way is not used then, and the block stays where it is until the GPU is done with this frame. Writes through a mere `location` may be
+/// lost. What shaders write for many frames on end is [pinned](Self::pin).
 ///
 /// # Threads
-/// Handles may be used and dropped on any thread.
+/// Handles may be used and dropped on any thread. A thread that does not keep to the frames of the one that calls `maintain` keeps a target, for
+/// reading a [pin](Self::pin), from before it asks for the location until its commands are submitted; [`write`](Self::write) does so by itself.
 ///
 /// [`MemoryPool::maintain`]: super::MemoryPool::maintain
 #[derive(Clone)]
@@ -61,6 +63,14 @@ pub struct BlockLocation {
     pub size: u64,
     /// Times that the block has moved.
     pub generation: u64,
+}
+
+/// Where a block lies for as long as this lives: what is written there is not lost.
+#[derive(Debug)]
+#[must_use = "the block may move when it is dropped"]
+pub struct BlockTarget {
+    location: BlockLocation,
+    _pin: PoolPin,
 }
 
 /// Keeps a block where it is for as long as it lives.
@@ -110,13 +120,13 @@ impl PoolBlock {
     /// Where it lies now, for reading.
     #[must_use]
     pub fn location(&self) -> BlockLocation {
-        self.0.pool.location(&self.0, false)
+        self.0.pool.location(&self.0)
     }
 
-    /// Where it lies now, for writing: it stays there until the GPU is done with this frame.
-    #[must_use]
-    pub fn target(&self) -> BlockLocation {
-        self.0.pool.location(&self.0, true)
+    /// Where it lies now, for writing: it stays there for as long as the target lives, and until the GPU is done with this frame.
+    pub fn target(&self) -> BlockTarget {
+        let pin = self.pin();
+        BlockTarget { location: self.location(), _pin: pin }
     }
 
     /// This frame writes to it, by a location that is known: as [`target`](Self::target).
@@ -157,7 +167,7 @@ impl PoolBlock {
         Ok(())
     }
 
-    /// Keeps it where it is for as long as the pin lives.
+    /// Keeps it where it is for as long as the pin lives; counts as writing, as [`touch`](Self::touch) does.
     pub fn pin(&self) -> PoolPin {
         self.0.pool.pin(&self.0);
         PoolPin(self.clone())
@@ -220,6 +230,14 @@ impl BlockLocation {
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
         let size = wgpu::BufferSize::new(self.size);
         wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.buffer, offset: self.offset, size })
+    }
+}
+
+impl Deref for BlockTarget {
+    type Target = BlockLocation;
+
+    fn deref(&self) -> &BlockLocation {
+        &self.location
     }
 }
 

@@ -411,11 +411,8 @@ impl Shared {
         self.queue.on_submitted_work_done(move || drop(fence));
     }
 
-    pub(super) fn location(&self, handle: &Handle, to_write: bool) -> BlockLocation {
-        let mut state = self.state.lock();
-        if to_write {
-            mark(&mut state, handle);
-        }
+    pub(super) fn location(&self, handle: &Handle) -> BlockLocation {
+        let state = self.state.lock();
         let heap = &state.heaps[handle.heap()];
         #[expect(clippy::expect_used, reason = "a handle keeps its block, and a block its slab")]
         let (place, buffer) = heap
@@ -444,6 +441,8 @@ impl Shared {
 
     pub(super) fn pin(&self, handle: &Handle) {
         let mut state = self.state.lock();
+        // A copy that was planned before is of no use: it may be pinned to be written.
+        mark(&mut state, handle);
         if handle.pinned() {
             state.heaps[handle.heap()].layout.pin(handle.block());
         }

@@ -31,7 +31,7 @@ mod state;
 mod stats;
 mod targets;
 
-pub use block::{BlockLocation, PoolBlock, PoolBlockId, PoolPin};
+pub use block::{BlockLocation, BlockTarget, PoolBlock, PoolBlockId, PoolPin};
 pub use config::{BlockRequest, MemoryPoolConfig};
 pub use error::PoolError;
 pub use layout::LayoutConfig;
