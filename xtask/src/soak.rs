@@ -85,6 +85,21 @@ const CAMPAIGNS: &[Campaign] = &[
         test: &["--package", "engine-vitals", "--features", "fault", "--test", "fault", "whatever_a_seed_brings"],
         longer: None,
     },
+    Campaign {
+        name: "pool-model",
+        about: "a memory pool's layout against a naive model, 10,000 seeds of 10,000 operations (ENGINE_VITALS_SOAK_POOL: other numbers): no overlap, nothing lost, books at zero",
+        test: &[
+            "--package",
+            "engine-vitals",
+            "--features",
+            "memory-pools",
+            "--test",
+            "pool_model",
+            "--",
+            "--nocapture",
+        ],
+        longer: Some(("ENGINE_VITALS_SOAK_POOL", "10000x10000")),
+    },
 ];
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {

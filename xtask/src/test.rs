@@ -136,10 +136,11 @@ fn tests(shell: &Shell) -> Result<()> {
         with_adapter_rule(call.args(targets))
     };
     let with_heap = "engine-vitals/call-sites,engine-vitals/jemalloc,engine-vitals/mimalloc";
-    run(&format!("engine-vitals/vulkan,engine-vitals/nvml,engine-vitals/log,{with_heap}"), &[])?;
+    let with_stores = "engine-vitals/staging-rings,engine-vitals/memory-pools";
+    run(&format!("engine-vitals/vulkan,engine-vitals/nvml,engine-vitals/log,{with_heap},{with_stores}"), &[])?;
     // What only the injection of faults adds.
-    let with_faults = "engine-vitals/vulkan,engine-vitals/fault";
-    run(with_faults, &["--lib", "--test", "fault", "--test", "instrument"])?;
+    let with_faults = "engine-vitals/vulkan,engine-vitals/fault,engine-vitals/memory-pools";
+    run(with_faults, &["--lib", "--test", "fault", "--test", "instrument", "--test", "pool"])?;
     run(with_faults, &["--doc"])
 }
 
