@@ -244,9 +244,9 @@ fn alignments_are_kept_and_large_blocks_have_a_slab_of_their_own() {
             blocks.push(block);
         }
     }
-    let large = pool.allocate(33 << 20, 256).unwrap();
+    let large = pool.allocate((33 << 20) + 1, 256).unwrap();
     let location = large.location();
-    // A class of a sixteenth of an octave.
+    // A class of a thirty-second of an octave.
     assert_eq!((location.offset, location.buffer.size()), (0, 34 << 20));
     assert_eq!(pool.allocate_bucket(1_000).unwrap().location().offset % 256, 0);
 }

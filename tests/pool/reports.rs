@@ -30,7 +30,12 @@ fn report(tracker: &Tracker) -> MemoryPoolReport {
 
 /// On an instrumented device, and on a plain one with a probe.
 fn both(run: impl Fn(&str, &Tracker, &Gpu, MemoryPool)) {
-    let layout = LayoutConfig { first_slab_bytes: 4 << 10, largest_slab_bytes: 4 << 10, ..LayoutConfig::default() };
+    let layout = LayoutConfig {
+        classes_per_octave: 16,
+        first_slab_bytes: 4 << 10,
+        largest_slab_bytes: 4 << 10,
+        ..LayoutConfig::default()
+    };
     let config = MemoryPoolConfig { name: "meshes".to_owned(), layout, ..MemoryPoolConfig::default() };
     let tracker = Tracker::new();
     let gpu = instrumented(&Instrumentation::new(tracker.probe()));

@@ -117,7 +117,7 @@ impl MemoryPool {
 
     /// A block as asked for. What lay there before is still there.
     ///
-    /// Before a slab is made that the budget has no room for, or the device no memory, all empty slabs are given back.
+    /// Before a slab is made that the budget has no room for, or the device no memory, empty slabs are given back.
     ///
     /// # Errors
     /// [`PoolError`]: the request makes no sense, no set of usages has what it asks for, it does not fit the budget, or wgpu does not make the
@@ -314,7 +314,7 @@ impl Shared {
             };
             if matches!(error, LayoutError::OverBudget { .. }) {
                 self.catch_up_in(&mut state);
-                let empty = state.release_empty();
+                let empty = state.release_bytes(request.bytes);
                 if !empty.is_empty() {
                     released.push(empty);
                     continue;

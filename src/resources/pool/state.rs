@@ -185,6 +185,16 @@ impl State {
         self.release(|layout, gone| layout.tick(gone))
     }
 
+    /// So many bytes of what is empty are given back, or all of it.
+    pub(super) fn release_bytes(&mut self, bytes: u64) -> Released {
+        let mut left = bytes;
+        self.release(|layout, gone| {
+            let before = layout.reserved_bytes();
+            layout.release_bytes(left, gone);
+            left = left.saturating_sub(before - layout.reserved_bytes());
+        })
+    }
+
     /// All that is empty is given back.
     pub(super) fn release_empty(&mut self) -> Released {
         self.release(|layout, gone| layout.release_empty(gone))

@@ -1,9 +1,13 @@
 //! Which blocks to move so that slabs become empty.
 
-use super::{BlockId, Layout, Place, Row, Slab, State, slab};
+use std::cmp::Reverse;
 
-/// Slabs that one plan looks at, so that a plan's cost does not grow with the pool.
+use super::{BlockId, Entry, Layout, Place, Row, Slab, State, slab};
+
+/// When one plan has looked at so many slabs it looks at no other class, so that its cost does not grow with the pool.
 const MOST_SLABS: usize = 1_024;
+/// Where room is scarce, the part of the gain beyond the cost that is asked for is so many times smaller.
+const SCARCE_GAIN: f64 = 4.0;
 
 /// When moving is worth it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,35 +50,36 @@ pub enum Committed {
 }
 
 impl Layout {
-    /// Chooses blocks to move, of at most `budget_bytes` bytes in at most `max_moves` moves: those of the emptiest slabs, where the other
-    /// slabs of their class have room for all of them. Blocks that are pinned, that move already, or that a submission uses which is not
-    /// done stay, and so does a slab with one of them. The same pool gives the same plan.
+    /// Chooses blocks to move, of at most `budget_bytes` bytes in at most `max_moves` moves: those of the slabs that give back most for each
+    /// byte that is moved, where the other slabs of their class have room for all of them. A slab with a block that is pinned, or that a
+    /// submission uses which is not done, is not begun, and such a block stays. The same pool gives the same plan.
     ///
-    /// A slab whose blocks do not fit one budget is emptied by several plans. No plan takes a slab that gives back less than it costs
+    /// A slab whose blocks do not fit one budget is emptied by several plans. No plan begins a slab that gives back less than it costs
     /// ([`DefragRules`]), and none makes a new slab: where there is nothing to gain it is empty.
     pub fn plan(&mut self, budget_bytes: u64, max_moves: usize) -> Vec<Move> {
-        let mut plan = Vec::new();
-        let mut budget = budget_bytes;
+        let mut plan = Plan { moves: Vec::new(), budget: budget_bytes, max_moves };
+        if max_moves == 0 || !self.go_on(&mut plan) {
+            return plan.moves;
+        }
+        // Where most is to be had comes first.
+        let mut rows: Vec<(u64, u32)> = Vec::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            if row.holes > 0 && row.slabs.len() - row.free_positions.len() > 1 {
+                rows.push((row.holes, index as u32));
+            }
+        }
+        rows.sort_unstable_by_key(|&(holes, _)| Reverse(holes));
         let mut looked_at = 0;
-        let rows = self.rows.len();
-        for step in 0..rows {
-            let row = (self.next_row + step) % rows;
-            if self.rows[row].bytes == 0 {
-                continue;
+        for (_, row) in rows {
+            if !self.empty_slabs(row as usize, &mut plan) {
+                break;
             }
-            while plan.len() < max_moves && looked_at < MOST_SLABS {
-                let Some(victim) = self.victim(row, &mut looked_at) else { break };
-                let before = plan.len();
-                if !self.drain(victim, &mut budget, max_moves, &mut plan) || plan.len() == before {
-                    break;
-                }
-            }
-            if plan.len() >= max_moves || looked_at >= MOST_SLABS {
-                self.next_row = row;
+            looked_at += self.rows[row as usize].slabs.len();
+            if looked_at >= MOST_SLABS {
                 break;
             }
         }
-        plan
+        plan.moves
     }
 
     /// The copy of a move is complete, and the submissions up to `after` may still use the old place. `used_since` says that the block was
@@ -101,9 +106,11 @@ impl Layout {
             return Committed::Stayed;
         }
         (entry.slab, entry.cell) = (to_slab, to_cell);
-        if let Some(slab) = self.slabs[to_slab as usize].as_mut() {
+        if let Some(slab) = self.slab_mut(to_slab) {
             slab.owners[to_cell as usize] = block.index;
         }
+        // Whoever emptied that slab has passed by this cell.
+        self.stop_draining(to_slab);
         self.give_back_after(after, from_slab, from_cell, requested);
         Committed::Moved
     }
@@ -113,114 +120,144 @@ impl Layout {
         self.commit(planned, true, self.completed);
     }
 
-    pub(super) fn slabs_of<'a>(&'a self, row: &'a Row) -> impl DoubleEndedIterator<Item = (u32, &'a Slab)> {
+    pub(super) fn slabs_of<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (u32, &'a Slab)> {
         row.slabs.iter().filter_map(|&id| Some((id, self.slab(id)?)))
     }
 
-    /// The slab of a class to empty next: one that is being emptied, or the emptiest that is worth it and whose blocks fit elsewhere.
-    /// The last come first: blocks are given out from the first.
-    fn victim(&mut self, row: usize, looked_at: &mut usize) -> Option<u32> {
-        let mut best: Option<(u32, u32)> = None;
-        let mut free = 0_u64;
-        let mut stuck = None;
-        for (id, slab) in self.slabs_of(&self.rows[row]).rev() {
-            *looked_at += 1;
-            if *looked_at >= MOST_SLABS {
-                break;
+    /// Plans moves out of the slabs of a class, the emptiest first, as long as that is worth it and their blocks fit elsewhere. False where
+    /// the plan is full.
+    fn empty_slabs(&mut self, row: usize, plan: &mut Plan) -> bool {
+        let slabs = self.partly_used(row);
+        let cells = slabs.iter().filter_map(|&(_, id)| self.slab(id)).map(|slab| u64::from(slab.cells() - slab.used));
+        let mut free: u64 = cells.sum();
+        let least = self.config.defrag.least_gain;
+        // Where room is scarce a smaller gain is worth it, but never none.
+        let least = if self.is_scarce() { 1.0 + (least - 1.0) / SCARCE_GAIN } else { least };
+        let mut next = 0;
+        while let Some(&(used_part, id)) = slabs.get(next) {
+            next += 1;
+            let Some(slab) = self.slab(id) else { continue };
+            // One that blocks were moved to meanwhile is not emptied.
+            if used_part * least > 1.0 || slab.used_part() > used_part {
+                return true;
             }
-            if slab.draining {
-                if self.may_be_emptied(slab) {
-                    return Some(id);
-                }
-                stuck = Some(id);
-                break;
+            if slab.pins > 0 || slab.last_use > self.completed {
+                continue;
             }
-            if !slab.closed && slab.used > 0 && slab.used < slab.cells() {
-                free += u64::from(slab.free.count());
-                if best.is_none_or(|(used, _)| slab.used < used) {
-                    best = Some((slab.used, id));
-                }
-            }
-        }
-        if let Some(stuck) = stuck {
-            self.stop_draining(stuck);
-            return None;
-        }
-        let (used, id) = best?;
-        let slab = self.slab(id)?;
-        let gain = f64::from(slab.cells()) / f64::from(used);
-        let fits = free - u64::from(slab.free.count()) >= u64::from(used);
-        if gain < self.config.defrag.least_gain || !fits || !self.may_be_emptied(slab) {
-            return None;
-        }
-        let (row, position, unusable) =
-            (slab.row as usize, slab.position, u64::from(slab.free.count()) * slab.cell_bytes);
-        self.rows[row].open.remove(position);
-        self.sums.unusable += unusable;
-        self.slabs[id as usize].as_mut()?.draining = true;
-        Some(id)
-    }
-
-    fn is_movable(&self, owner: u32) -> bool {
-        self.entries
-            .get(owner as usize)
-            .is_some_and(|entry| entry.state == State::Live && entry.pins == 0 && entry.last_use <= self.completed)
-    }
-
-    /// Whether all blocks of a slab may be moved now, or move already. A cell that waits for the GPU empties itself.
-    fn may_be_emptied(&self, slab: &Slab) -> bool {
-        let moves = |owner: u32| self.entries.get(owner as usize).is_some_and(|entry| entry.state == State::Moving);
-        slab.owners.iter().all(|&owner| owner == slab::NOBODY || self.is_movable(owner) || moves(owner))
-    }
-
-    /// Plans moves out of a slab until the budget is used. True when nothing is left to plan there.
-    fn drain(&mut self, id: u32, budget: &mut u64, max_moves: usize, plan: &mut Vec<Move>) -> bool {
-        let Some(slab) = self.slab(id) else { return true };
-        let row = &self.rows[slab.row as usize];
-        // The fullest take them, so that the others may be emptied next.
-        let takes = |slab: &Slab| !slab.draining && !slab.closed && slab.used > 0 && slab.used < slab.cells();
-        let mut targets: Vec<_> =
-            self.slabs_of(row).filter(|(_, slab)| takes(slab)).map(|(id, slab)| (slab.used, id)).collect();
-        targets.sort_unstable();
-        let owned =
-            slab.owners.iter().enumerate().filter(|&(_, &owner)| owner != slab::NOBODY && self.is_movable(owner));
-        let blocks: Vec<(u32, u32)> = owned.map(|(cell, &owner)| (cell as u32, owner)).collect();
-        for (cell, owner) in blocks {
-            let requested = self.entries[owner as usize].requested;
-            if plan.len() >= max_moves || requested > *budget {
+            // Neither its own free cells nor those that its blocks take are there for the next ones.
+            let Some(left) = free.checked_sub(slab.cells().into()) else { continue };
+            free = left;
+            self.begin_draining(id);
+            if !self.drain(id, slabs.get(next..).unwrap_or_default(), plan) {
                 return false;
             }
-            while targets.last().is_some_and(|&(_, id)| self.slab(id).is_none_or(|slab| slab.free.count() == 0)) {
-                targets.pop();
-            }
-            let Some(&(_, target)) = targets.last() else {
-                self.stop_draining(id);
-                return true;
-            };
-            let (to_cell, _) = self.take_cell(target, slab::NOBODY, requested);
-            let (Some(from), Some(to)) = (self.cell_place(id, cell), self.cell_place(target, to_cell)) else {
-                return true;
-            };
-            let entry = &mut self.entries[owner as usize];
-            entry.state = State::Moving;
-            let block = BlockId { index: owner, generation: entry.generation };
-            self.sums.moves_under_way += 1;
-            self.sums.moving += to.bytes;
-            *budget -= requested;
-            plan.push(Move { block, from, to, bytes: requested, planned_at: self.completed });
         }
         true
     }
 
-    /// The slab keeps its blocks after all.
-    fn stop_draining(&mut self, id: u32) {
-        let Some(slab) = self.slabs[id as usize].as_mut() else { return };
-        if slab.draining {
-            slab.draining = false;
-            self.sums.unusable -= u64::from(slab.free.count()) * slab.cell_bytes;
-            if slab.free.count() > 0 {
-                self.rows[slab.row as usize].open.insert(slab.position);
-            }
+    fn begin_draining(&mut self, id: u32) {
+        self.draining = Some(id);
+        if let Some(slab) = self.slabs[id as usize].as_mut() {
+            slab.drained_to = Some(0);
+            self.rows[slab.row as usize].close(slab.position);
         }
     }
+
+    /// The slabs of a class that both have blocks and take some: which part of each is used, the smallest first.
+    fn partly_used(&self, row: usize) -> Vec<(f64, u32)> {
+        let takes = |slab: &Slab| slab.used > 0 && !slab.is_full() && !slab.is_draining() && !slab.closed;
+        let slabs = self.slabs_of(&self.rows[row]).filter(|(_, slab)| takes(slab));
+        let mut slabs: Vec<(f64, u32)> = slabs.map(|(id, slab)| (slab.used_part(), id)).collect();
+        slabs.sort_unstable_by(|(one, first), (other, second)| one.total_cmp(other).then(first.cmp(second)));
+        slabs
+    }
+
+    /// Goes on with the slab whose moves did not fit the last plan.
+    fn go_on(&mut self, plan: &mut Plan) -> bool {
+        let Some(id) = self.draining else { return true };
+        let Some(row) = self.slab(id).filter(|slab| slab.is_draining()).map(|slab| slab.row as usize) else {
+            // It became empty, or somebody needs it.
+            self.draining = None;
+            return true;
+        };
+        let takers = self.partly_used(row);
+        self.drain(id, &takers, plan)
+    }
+
+    /// Plans moves out of a slab into the last of those that has room, the fullest, so that the others may be emptied next. False where the
+    /// plan is full before all of them are planned.
+    fn drain(&mut self, id: u32, takers: &[(f64, u32)], plan: &mut Plan) -> bool {
+        let Some((mut cell, cells)) = self.slab(id).and_then(|slab| Some((slab.drained_to?, slab.cells()))) else {
+            return true;
+        };
+        let mut takers = takers.iter().rev().map(|&(_, id)| id).peekable();
+        while cell < cells {
+            let Some((owner, entry)) = self.owner(id, cell).filter(|(_, entry)| entry.state == State::Live) else {
+                cell += 1;
+                continue;
+            };
+            if entry.pins > 0 || entry.last_use > self.completed {
+                // The slab will not become empty.
+                self.stop_draining(id);
+                return true;
+            }
+            let requested = entry.requested;
+            if plan.moves.len() >= plan.max_moves || requested > plan.budget {
+                if let Some(slab) = self.slab_mut(id) {
+                    slab.drained_to = Some(cell);
+                }
+                return false;
+            }
+            while takers.next_if(|&id| self.slab(id).is_none_or(Slab::is_full)).is_some() {}
+            let Some(&taker) = takers.peek() else {
+                self.stop_draining(id);
+                return true;
+            };
+            self.plan_move(owner, taker, plan);
+            cell += 1;
+        }
+        if let Some(slab) = self.slab_mut(id) {
+            slab.drained_to = Some(cells);
+        }
+        self.draining = None;
+        true
+    }
+
+    /// The block of a cell.
+    fn owner(&self, id: u32, cell: u32) -> Option<(u32, &Entry)> {
+        let slab = self.slab(id).filter(|slab| !slab.is_free(cell))?;
+        let owner = slab.owners[cell as usize];
+        Some((owner, self.entries.get(owner as usize)?))
+    }
+
+    fn plan_move(&mut self, owner: u32, target: u32, plan: &mut Plan) {
+        let Entry { slab, cell, requested, generation, .. } = self.entries[owner as usize];
+        let (to_cell, _) = self.take_cell(target, slab::NOBODY, requested);
+        if let (Some(from), Some(to)) = (self.cell_place(slab, cell), self.cell_place(target, to_cell)) {
+            self.entries[owner as usize].state = State::Moving;
+            self.sums.moves_under_way += 1;
+            self.sums.moving += to.bytes;
+            plan.budget -= requested;
+            let block = BlockId { index: owner, generation };
+            plan.moves.push(Move { block, from, to, bytes: requested, planned_at: self.completed });
+        }
+    }
+
+    /// The slab keeps its blocks after all.
+    pub(super) fn stop_draining(&mut self, id: u32) {
+        if self.draining == Some(id) {
+            self.draining = None;
+        }
+        let Some(slab) = self.slabs.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        if slab.drained_to.take().is_some() && !slab.is_full() {
+            self.rows[slab.row as usize].open(slab.position);
+        }
+    }
+}
+
+/// Moves, and what more there may be.
+struct Plan {
+    moves: Vec<Move>,
+    budget: u64,
+    max_moves: usize,
 }

@@ -31,8 +31,9 @@ pub struct LayoutStats {
     pub moves_under_way: u64,
     /// Bytes of the cells that they copy into: a part of the allocated.
     pub moving_bytes: u64,
-    /// Bytes of free cells that no request gets, however well it fits: those of slabs that defragmentation is emptying. In all other slabs each
-    /// free cell serves the largest request of its class.
+    /// Free bytes that no request of their slab's class gets: what is left over behind the last cell of a slab that was cut anew for another
+    /// class. Each free cell serves the largest request of its class, those of a slab that defragmentation is emptying too: a request that would
+    /// need a new slab ends that.
     pub unusable_bytes: u64,
 }
 
@@ -138,6 +139,8 @@ pub struct SlabView {
     pub cell_bytes: u64,
     /// Its cells.
     pub cells: u32,
+    /// Bytes of all of it: those behind the last cell are left over.
+    pub bytes: u64,
     /// Its live blocks, by cell.
     pub blocks: Vec<BlockView>,
     /// Cells that are not free and have no block: the GPU still uses them for a freed one, or a copy is made into them.
@@ -199,11 +202,12 @@ impl Layout {
                     slab: SlabId(id as u32),
                     cell_bytes: slab.cell_bytes,
                     cells: slab.cells(),
+                    bytes: slab.bytes,
                     blocks: Vec::new(),
                     waiting_cells: Vec::new(),
-                    draining: slab.draining,
+                    draining: slab.is_draining(),
                 };
-                for cell in (0..slab.cells()).filter(|&cell| !slab.free.contains(cell)) {
+                for cell in (0..slab.cells()).filter(|&cell| !slab.is_free(cell)) {
                     let index = slab.owners[cell as usize];
                     let entry = self.entries.get(index as usize);
                     match entry.filter(|entry| entry.state != State::Free) {
