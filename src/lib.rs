@@ -131,3 +131,8 @@ struct GpuTime;
 #[cfg(all(doctest, feature = "telemetry"))]
 #[doc = include_str!("../docs/HITCHES.md")]
 struct Hitches;
+
+/// And those of the page on memory pools.
+#[cfg(all(doctest, feature = "memory-pools"))]
+#[doc = include_str!("../docs/POOLS.md")]
+struct Pools;

@@ -2,7 +2,7 @@
 //!
 //! The model keeps every byte range that somebody has, slab by slab, and the sums of all figures. After each operation the figures are compared;
 //! each range that is taken is checked against its neighbours, its slab and its alignment; now and then, and at the end, all of it.
-#![expect(clippy::unwrap_used, reason = "a test: helpers may fail it too")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: helpers may fail it too")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -134,7 +134,7 @@ impl Model {
     fn step(&mut self) {
         self.steps += 1;
         // Phases of growth and of shrinking, so that slabs fill and empty.
-        let growing = self.steps / 300 % 2 == 0;
+        let growing = (self.steps / 300).is_multiple_of(2);
         let [allocate, free] = if growing { [40, 20] } else { [15, 40] };
         let mut roll = self.random.below(allocate + free + 45);
         let mut falls = |weight: u64| {

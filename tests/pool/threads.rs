@@ -1,11 +1,12 @@
 //! One pool, several threads.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine_vitals::resources::pool::{LayoutConfig, PoolBlock};
 use parking_lot::Mutex;
 
-use super::{Random, on_each_device};
+use super::{Random, noop, on_each_device};
 
 #[test]
 fn threads_allocate_write_and_drop_while_one_defragments() {
@@ -79,4 +80,29 @@ fn threads_allocate_write_and_drop_while_one_defragments() {
         let stats = pool.stats();
         assert_eq!((stats.memory.reserved_bytes, stats.memory.moves_under_way, stats.failures), (0, 0, 0), "{stats}");
     });
+}
+
+#[test]
+fn a_slab_that_one_thread_makes_is_waited_for_where_the_budget_has_no_second() {
+    let gpu = noop();
+    for _ in 0..100 {
+        let pool = gpu.pool(LayoutConfig {
+            first_slab_bytes: 4 << 10,
+            largest_slab_bytes: 4 << 10,
+            budget_bytes: Some(4 << 10),
+            ..LayoutConfig::default()
+        });
+        let start = Barrier::new(4);
+        let blocks: Vec<_> = std::thread::scope(|scope| {
+            let one = || {
+                start.wait();
+                pool.allocate(1_024, 4)
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(blocks.iter().all(Result::is_ok), "all four fit the budget: {blocks:?}");
+        assert_eq!((pool.stats().memory.slabs, pool.stats().failures), (1, 0));
+        assert!(pool.allocate(1_024, 4).is_err());
+    }
 }

@@ -125,10 +125,10 @@ impl MemoryPool {
     #[track_caller]
     pub fn request(&self, request: &BlockRequest<'_>) -> Result<PoolBlock, PoolError> {
         let shared = &self.shared;
-        let (heap, allocated) = shared.reserve(request)?;
+        let Reserved { heap, allocated, within } = shared.reserve(request)?;
         let within = match allocated.new_slab {
             Some(bytes) => shared.make_slab(heap, &allocated, bytes, request)?,
-            None => shared.state.lock().heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id),
+            None => within,
         };
         // A block of a slab that is not tracked would count as memory of its own.
         let ticket = match within {
@@ -291,7 +291,7 @@ fn record(encoder: &mut wgpu::CommandEncoder, copies: &[Copy], telling: Vec<Tell
 
 impl Shared {
     /// Finds room for a block. If that is in a new slab, nobody else gets it until it is made.
-    fn reserve(&self, request: &BlockRequest<'_>) -> Result<(usize, Allocated), PoolError> {
+    fn reserve(&self, request: &BlockRequest<'_>) -> Result<Reserved, PoolError> {
         // Dropped after the lock.
         let mut released = Vec::new();
         let mut waited = None;
@@ -308,7 +308,8 @@ impl Shared {
                         state.heaps[heap].layout.close(allocated.place.slab);
                         state.making.push(std::thread::current().id());
                     }
-                    return Ok((heap, allocated));
+                    let within = state.heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id);
+                    return Ok(Reserved { heap, allocated, within });
                 }
                 Err(error) => error,
             };
@@ -340,7 +341,7 @@ impl Shared {
             return false;
         }
         let until = *until.get_or_insert_with(|| Instant::now() + OTHERS_MAKE);
-        !self.made.wait_until(state, until).timed_out()
+        !self.made.wait_for(state, until.saturating_duration_since(Instant::now())).timed_out()
     }
 
     /// Makes the slab that was reserved for a block. Returns the resource that it is.
@@ -470,6 +471,14 @@ fn mark(state: &mut State, handle: &Handle) {
     let frame = state.frame;
     state.frame_used = true;
     state.heaps[handle.heap()].layout.used(handle.block(), frame);
+}
+
+/// Room for a block.
+struct Reserved {
+    heap: usize,
+    allocated: Allocated,
+    /// The resource that its slab is, unless that has to be made.
+    within: Option<ResourceId>,
 }
 
 /// A slab that is being made. Dropped before it is done, it was not made, and its block is gone.
