@@ -65,6 +65,22 @@ fn churn_leaks_and_resizes_do_not_stop_it() {
 }
 
 #[test]
+fn the_scene_looks_the_same_wherever_its_meshes_are_moved_to() {
+    let (still, moving) = (scratch("still.png"), scratch("moving.png"));
+    let arguments = ["--no-ui", "--frames", "75", "--fps", "0", "--size", "32x18", "--samples", "1", "--screenshot"];
+    let output = run(engine().args(arguments).arg(&still));
+    if without_adapter("the_scene_looks_the_same_wherever_its_meshes_are_moved_to", &output) {
+        return;
+    }
+    assert!(stdout(&output).contains(" 0 moved (0 B), 0 of them the scene's\n"), "{output:?}");
+    let output = run(engine().args(["--churn", "40"]).args(arguments).arg(&moving));
+    assert!(output.status.success(), "{output:?}");
+    let line = stdout(&output).lines().find(|line| line.starts_with("pool: ")).unwrap().to_owned();
+    assert!(line.contains(" moved (") && !line.contains(", 0 of them the scene's"), "{line}");
+    assert!(read_png(&still) == read_png(&moving), "another picture with {line}");
+}
+
+#[test]
 fn a_window_under_xvfb_presents_its_frames() {
     let test = "a_window_under_xvfb_presents_its_frames";
     let Some(display) = Xvfb::start(test) else { return };

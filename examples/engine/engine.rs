@@ -8,6 +8,7 @@ use engine_vitals::{DeviceWatch, Vitals};
 
 use crate::device::OpenDevice;
 use crate::failure::Failure;
+use crate::memory::Memory;
 use crate::options::Options;
 use crate::renderer::Renderer;
 use crate::size::Size;
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     watch: DeviceWatch,
     renderer: Renderer,
     transients: Transients,
+    memory: Memory,
     ui: Option<Ui>,
     frames: u64,
     finished: Arc<AtomicU64>,
@@ -43,8 +45,10 @@ impl Engine {
             return Err(Failure::Running(format!("--size {width}x{height}: this adapter's limit is {largest}")));
         }
         let probe = vitals.probe();
-        let renderer = Renderer::new(&open, probe, options.size, options.samples());
-        let transients = Transients::new(open.device.clone(), probe, options.churn, options.leak);
+        let mut memory = Memory::new(&open, probe);
+        let renderer = Renderer::new(&open, probe, &mut memory, options.size, options.samples())?;
+        let transients =
+            Transients::new(open.device.clone(), probe, renderer.block_sizes(), options.churn, options.leak);
         let ui = (!options.no_ui).then(|| Ui::new(&open.device, probe));
         Ok(Self {
             watch: vitals.watch_device(&open.device, &open.queue),
@@ -52,6 +56,7 @@ impl Engine {
             open,
             renderer,
             transients,
+            memory,
             ui,
             frames: 0,
             finished: Arc::default(),
@@ -115,15 +120,17 @@ impl Engine {
 
         let label = Some("frame");
         let mut encoder = self.open.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
-        self.transients.frame(&self.open.queue);
-        self.renderer.prepare(&self.open.queue, self.frames as f32 * SECONDS_PER_FRAME);
+        self.transients.frame(&self.open.queue, &mut self.memory)?;
+        self.renderer.prepare(&mut self.memory, self.frames as f32 * SECONDS_PER_FRAME)?;
         frame.start(&mut encoder);
+        self.memory.record(&mut encoder);
         self.renderer.record(&mut encoder, frame.main_pass());
         let (picture, size) = (self.renderer.picture_view(), self.renderer.size());
         let asks = self.ui.as_mut().map(|ui| ui.draw(input, &self.vitals, &self.open, &mut encoder, picture, size));
         show(&mut encoder, picture);
         frame.end(&mut encoder);
-        frame.submit(|| self.open.queue.submit([encoder.finish()]));
+        let submission = frame.submit(|| self.open.queue.submit([encoder.finish()]));
+        self.memory.submitted(submission);
         if let Some(present) = present {
             frame.present(|| present(&self.open.queue));
         }
@@ -141,6 +148,11 @@ impl Engine {
     /// What the last frames took, a line for each part.
     pub(crate) fn times(&self) -> String {
         self.vitals.gpu_monitor().window().to_string()
+    }
+
+    /// What became of the scene's memory.
+    pub(crate) fn memory(&self) -> String {
+        self.memory.summary(self.renderer.moves())
     }
 
     /// Waits until the GPU has rendered all frames.

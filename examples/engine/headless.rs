@@ -31,7 +31,7 @@ pub(crate) fn run(engine: &mut Engine, options: &Options, stop: &AtomicBool) -> 
     }
     status.end();
     engine.finish()?;
-    print!("{}", engine.times());
+    print!("{}{}", engine.times(), engine.memory());
     Ok(())
 }
 

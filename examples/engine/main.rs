@@ -6,7 +6,7 @@
 //!
 //! Walk it from here: [`options`] is the command line, [`device`] finds the best adapter, [`engine`] renders frames
 //! with [`renderer`] (passes), [`targets`] (what follows the picture's size), [`pipelines`], [`world`] (what moves),
-//! [`mesh`] and [`material`] (procedural content); [`headless`] and [`window`] are the two loops around it.
+//! [`mesh`] and [`material`] (procedural content), [`memory`] (a pool and a staging ring for its bytes); [`headless`] and [`window`] are the two loops around it.
 //! [`transients`] are the resources with a bad life on purpose, [`ui`] draws the live [`panel`] over the picture with egui,
 //! which knows nothing of engine-vitals. [`telemetry`] is where engine-vitals is set up. Nothing reports a resource: the
 //! instance is wrapped (`Vitals::wrap`), and the code that makes resources enters the context of their owner.
@@ -18,6 +18,7 @@ mod engine;
 mod failure;
 mod headless;
 mod material;
+mod memory;
 mod mesh;
 mod options;
 mod pace;

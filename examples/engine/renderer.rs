@@ -2,10 +2,12 @@
 
 use engine_vitals::heap_scope;
 use engine_vitals::probe::{Context, OwnerId, Probe};
-use wgpu::util::DeviceExt;
+use engine_vitals::resources::pool::{BlockLocation, PoolBlock};
 
 use crate::device::OpenDevice;
+use crate::failure::Failure;
 use crate::material::{Layer, layer_mips};
+use crate::memory::Memory;
 use crate::mesh::Mesh;
 use crate::pipelines::{DEPTH, HDR, Pipelines};
 use crate::size::Size;
@@ -35,17 +37,34 @@ pub(crate) struct Renderer {
     frame: Instances,
 }
 
-/// All meshes in one vertex and one index buffer.
+/// All meshes, each with a block for its vertices and one for its indices.
 #[derive(Debug)]
 struct Meshes {
-    vertices: wgpu::Buffer,
-    indices: wgpu::Buffer,
-    /// The index range and the base vertex of: pillar, sphere, knot, floor.
-    draws: Vec<(std::ops::Range<u32>, i32)>,
+    /// Pillar, sphere, knot, floor.
+    all: Vec<MeshBlocks>,
+    /// The pool's, when their places were asked for.
+    generation: Option<u64>,
+}
+
+#[derive(Debug)]
+struct MeshBlocks {
+    vertices: PoolBlock,
+    indices: PoolBlock,
+    index_count: u32,
+    /// Where both lie, as of the generation.
+    places: Option<[BlockLocation; 2]>,
 }
 
 impl Renderer {
-    pub(crate) fn new(open: &OpenDevice, probe: Probe, size: Size, samples: u32) -> Self {
+    /// # Errors
+    /// When the pool has no room for the meshes.
+    pub(crate) fn new(
+        open: &OpenDevice,
+        probe: Probe,
+        memory: &mut Memory,
+        size: Size,
+        samples: u32,
+    ) -> Result<Self, Failure> {
         heap_scope!("scene");
         let OpenDevice { adapter, device, queue, .. } = open;
         let owner = probe.owner_named(probe.owner_kind("scene"), 0, "scene");
@@ -120,8 +139,8 @@ impl Renderer {
             ],
         });
         let targets = Targets::new(device, probe, &pipelines, &linear, samples, size);
-        let meshes = Meshes::new(device);
-        Self {
+        let meshes = Meshes::new(memory)?;
+        Ok(Self {
             device: device.clone(),
             owner,
             pipelines,
@@ -135,7 +154,7 @@ impl Renderer {
             shadow_view,
             _textures: [shadow, albedo],
             frame: Instances::default(),
-        }
+        })
     }
 
     /// Rebuilds the targets when the size differs.
@@ -150,6 +169,16 @@ impl Renderer {
         self.targets.size
     }
 
+    /// Bytes of each block that the meshes lie in.
+    pub(crate) fn block_sizes(&self) -> Vec<u64> {
+        self.meshes.all.iter().flat_map(|mesh| [mesh.vertices.size(), mesh.indices.size()]).collect()
+    }
+
+    /// How often defragmentation has moved a block that the meshes lie in.
+    pub(crate) fn moves(&self) -> u64 {
+        self.meshes.all.iter().map(|mesh| mesh.vertices.generation() + mesh.indices.generation()).sum()
+    }
+
     /// The texture that holds the finished picture.
     pub(crate) fn picture(&self) -> &wgpu::Texture {
         self.targets.picture.texture()
@@ -161,7 +190,10 @@ impl Renderer {
     }
 
     /// Uploads what the frame at `seconds` needs.
-    pub(crate) fn prepare(&mut self, queue: &wgpu::Queue, seconds: f32) {
+    ///
+    /// # Errors
+    /// When it cannot be staged.
+    pub(crate) fn prepare(&mut self, memory: &mut Memory, seconds: f32) -> Result<(), Failure> {
         heap_scope!("scene");
         let aspect = self.targets.size.width as f32 / self.targets.size.height as f32;
         world::animate(seconds, &mut self.frame);
@@ -169,8 +201,10 @@ impl Renderer {
         for (buffer, bytes) in
             [(&self.globals, bytemuck::bytes_of(&globals)), (&self.instances, bytemuck::cast_slice(&self.frame.all))]
         {
-            queue.write_buffer(buffer, 0, bytes);
+            memory.upload(buffer, 0, bytes)?;
         }
+        self.meshes.locate(memory);
+        Ok(())
     }
 
     /// Records the passes of the prepared frame.
@@ -225,12 +259,14 @@ impl Renderer {
     }
 
     fn draw_meshes(&self, pass: &mut wgpu::RenderPass<'_>) {
-        pass.set_vertex_buffer(0, self.meshes.vertices.slice(..));
         pass.set_vertex_buffer(1, self.instances.slice(..));
-        pass.set_index_buffer(self.meshes.indices.slice(..), wgpu::IndexFormat::Uint32);
         let mut first = 0;
-        for ((indices, base), count) in self.meshes.draws.iter().zip(self.frame.counts) {
-            pass.draw_indexed(indices.clone(), *base, first..first + count);
+        for (mesh, count) in self.meshes.all.iter().zip(self.frame.counts) {
+            if let Some([vertices, indices]) = &mesh.places {
+                pass.set_vertex_buffer(0, vertices.slice());
+                pass.set_index_buffer(indices.slice(), wgpu::IndexFormat::Uint32);
+                pass.draw_indexed(0..mesh.index_count, 0, first..first + count);
+            }
             first += count;
         }
     }
@@ -249,22 +285,32 @@ impl Renderer {
 }
 
 impl Meshes {
-    fn new(device: &wgpu::Device) -> Self {
-        let meshes = [Mesh::pillar(), Mesh::sphere(16, 24), Mesh::torus_knot(220, 20), Mesh::disc(24, 48)];
-        let (mut vertices, mut indices, mut draws) = (Vec::new(), Vec::<u32>::new(), Vec::new());
-        for mesh in &meshes {
-            let first = indices.len() as u32;
-            draws.push((first..first + mesh.indices.len() as u32, vertices.len() as i32));
-            vertices.extend_from_slice(&mesh.vertices);
-            indices.extend_from_slice(&mesh.indices);
-        }
-        let buffer = |label, contents, usage| {
-            device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some(label), contents, usage })
-        };
-        Self {
-            vertices: buffer("vertices", bytemuck::cast_slice(&vertices), wgpu::BufferUsages::VERTEX),
-            indices: buffer("indices", bytemuck::cast_slice(&indices), wgpu::BufferUsages::INDEX),
-            draws,
+    fn new(memory: &mut Memory) -> Result<Self, Failure> {
+        let meshes = [
+            ("pillar", Mesh::pillar()),
+            ("sphere", Mesh::sphere(16, 24)),
+            ("knot", Mesh::torus_knot(220, 20)),
+            ("floor", Mesh::disc(24, 48)),
+        ];
+        let blocks = meshes.iter().map(|(name, mesh)| {
+            Ok(MeshBlocks {
+                vertices: memory.block("scene", &format!("{name} vertices"), bytemuck::cast_slice(&mesh.vertices))?,
+                indices: memory.block("scene", &format!("{name} indices"), bytemuck::cast_slice(&mesh.indices))?,
+                index_count: mesh.indices.len() as u32,
+                places: None,
+            })
+        });
+        Ok(Self { all: blocks.collect::<Result<_, Failure>>()?, generation: None })
+    }
+
+    /// Asks where the blocks lie, if any of the pool has moved.
+    fn locate(&mut self, memory: &Memory) {
+        let generation = Some(memory.pool.generation());
+        if self.generation != generation {
+            self.generation = generation;
+            for mesh in &mut self.all {
+                mesh.places = Some([mesh.vertices.location(), mesh.indices.location()]);
+            }
         }
     }
 }

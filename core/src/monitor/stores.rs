@@ -25,6 +25,8 @@ use crate::tracker::Tracker;
 /// one name are one series: their bytes and counts are added up. Names beyond the [limit](Self::with_names) count as
 /// [`OTHER`](Self::OTHER). When the last one of a name is gone, its gauges are absent; its counters keep what was last read.
 ///
+/// What else a report has is in the lifecycle report and the dump: each series counts.
+///
 /// Its usage report gives the bytes of all of them and their peak, as far as it was seen. They are part of what the tracker counts as live.
 #[derive(Debug)]
 pub struct StoreMonitor {
@@ -173,13 +175,6 @@ fn describe_ring(series: &mut Series, ring: &str) {
         .label("ring", ring());
     series
         .gauge(
-            "vitals_staging_unsubmitted_bytes",
-            Unit::Bytes,
-            "Bytes written to a staging ring that no submission has taken",
-        )
-        .label("ring", ring());
-    series
-        .gauge(
             "vitals_staging_high_water_bytes",
             Unit::Bytes,
             "The most bytes of a staging ring that were in flight at once",
@@ -212,13 +207,6 @@ fn describe_ring(series: &mut Series, ring: &str) {
         )
         .label("ring", ring());
     series
-        .counter(
-            "vitals_staging_dedicated_total",
-            Unit::Count,
-            "Writes to a staging ring that got a buffer of their own",
-        )
-        .label("ring", ring());
-    series
         .counter("vitals_staging_failures_total", Unit::Count, "Writes that a staging ring has refused")
         .label("ring", ring());
 }
@@ -226,7 +214,6 @@ fn describe_ring(series: &mut Series, ring: &str) {
 fn record_ring(row: &mut Row<'_>, now: Option<&StagingRingReport>, counted: &StagingRingReport) {
     row.push(now.map(|ring| ring.ring_bytes))
         .push(now.map(|ring| ring.in_flight_bytes.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes))))
-        .push(now.map(|ring| ring.unsubmitted_bytes))
         .push(now.map(|ring| ring.high_water_bytes))
         .push(counted.written_bytes)
         .push(counted.copies)
@@ -234,7 +221,6 @@ fn record_ring(row: &mut Row<'_>, now: Option<&StagingRingReport>, counted: &Sta
         .push(counted.wraps)
         .push(counted.stalls)
         .push(counted.stall_time)
-        .push(counted.dedicated)
         .push(counted.failures);
 }
 
@@ -250,13 +236,6 @@ fn describe_pool(series: &mut Series, pool: &str) {
         .label("pool", pool());
     series
         .gauge("vitals_pool_requested_bytes", Unit::Bytes, "Bytes that were asked for, of those that are not free")
-        .label("pool", pool());
-    series
-        .gauge(
-            "vitals_pool_unusable_bytes",
-            Unit::Bytes,
-            "Free bytes of a memory pool that the largest request of their size class could not use",
-        )
         .label("pool", pool());
     series
         .gauge(
@@ -283,10 +262,6 @@ fn describe_pool(series: &mut Series, pool: &str) {
         .gauge("vitals_pool_live_blocks", Unit::Count, "Blocks of a memory pool that are in use")
         .label("pool", pool());
     series
-        .gauge("vitals_pool_waiting_blocks", Unit::Count, "Blocks of a memory pool that are freed and wait for the GPU")
-        .label("pool", pool());
-    series.gauge("vitals_pool_slabs", Unit::Count, "Buffers of a memory pool").label("pool", pool());
-    series
         .counter("vitals_pool_allocations_total", Unit::Count, "Blocks that a memory pool has given out")
         .label("pool", pool());
     series
@@ -302,27 +277,20 @@ fn describe_pool(series: &mut Series, pool: &str) {
             "Bytes of the blocks that defragmentation has moved",
         )
         .label("pool", pool());
-    series
-        .counter("vitals_pool_released_bytes_total", Unit::Bytes, "Bytes of buffers that a memory pool has given back")
-        .label("pool", pool());
 }
 
 fn record_pool(row: &mut Row<'_>, now: Option<&MemoryPoolReport>, counted: &MemoryPoolReport) {
     row.push(now.map(|pool| pool.reserved_bytes))
         .push(now.map(|pool| pool.allocated_bytes))
         .push(now.map(|pool| pool.requested_bytes))
-        .push(now.map(|pool| pool.unusable_bytes))
         .push(now.map(|pool| pool.largest_free_bytes))
         .push(now.and_then(MemoryPoolReport::loss_ratio))
         .push(now.and_then(|pool| pool.budget_bytes))
         .push(now.map(|pool| pool.blocks))
-        .push(now.map(|pool| pool.waiting_blocks))
-        .push(now.map(|pool| pool.slabs))
         .push(counted.allocations)
         .push(counted.failures)
         .push(counted.defrag_moves)
-        .push(counted.defrag_moved_bytes)
-        .push(counted.released_bytes);
+        .push(counted.defrag_moved_bytes);
 }
 
 fn describe_targets(series: &mut Series, pool: &str) {
