@@ -37,6 +37,8 @@
 //! - [`analysis`]: what they mean: churn, windows, guards, dumps, differences, leaks; [`assert_no_leaks!`] for tests
 //! - [`memory`]: the [`TrackingAllocator`] and what the system says of the process
 //! - [`gpu`]: times on the GPU, submissions, adapter facts; [`vram`]: GPU memory from every source there is
+//! - `resources`: building blocks that report what they do: staging rings (feature `staging-rings`), memory pools with defragmentation and pools
+//!   of render targets (feature `memory-pools`)
 //! - [`contract`]: the monitor traits, their reports, and how a monitor of your own describes its figures
 //! - [`monitor`]: the standard monitors; [`registry`]: what runs them
 //!
@@ -74,6 +76,8 @@
 //! - `nvml`: what NVIDIA's driver says of GPU memory; `counters`: what wgpu's internal counters say
 //! - `fault`: faults by a plan (`instrument::fault`), to test how an engine recovers
 //! - `call-sites`: the lines of the program that the heap comes from, by sampling: [`Vitals::heap_profile`]
+//! - `staging-rings`: `resources::staging`, uploads through mapped buffers that are used again. `memory-pools`: `resources::pool`, many blocks in few
+//!   buffers, which defragmentation moves, and render targets that are used again. Both work without `telemetry` and report nothing then
 //! - `log`: warnings through `tracing`
 
 pub mod gpu;
