@@ -60,6 +60,8 @@ struct Held {
 #[derive(Default)]
 struct Slab {
     bytes: u64,
+    /// Bytes of the cells that it was cut into last.
+    cell: u64,
     /// Ranges that somebody has: the first byte, and the one behind the last.
     taken: BTreeMap<u64, u64>,
 }
@@ -184,6 +186,7 @@ impl Model {
                     self.expected.reserved_bytes += bytes;
                     self.expected.slabs += 1;
                 }
+                self.cut(place);
                 assert!(place.bytes >= bytes && place.offset.is_multiple_of(align), "{}: {place:?}", self.at());
                 self.claim(place, bytes);
                 self.expected.live_blocks += 1;
@@ -312,6 +315,17 @@ impl Model {
         }
     }
 
+    /// The slab has cells of that size, as many as it has room for and can number.
+    fn cut(&mut self, place: Place) {
+        let slab = self.slabs.get_mut(&place.slab).unwrap();
+        if slab.cell != place.bytes {
+            assert!(slab.taken.is_empty(), "seed {}, step {}: {place:?} is cut anew", self.seed, self.steps);
+            self.expected.unusable_bytes -= left_over(slab.bytes, slab.cell);
+            slab.cell = place.bytes;
+            self.expected.unusable_bytes += left_over(slab.bytes, slab.cell);
+        }
+    }
+
     /// Somebody has that range from now on.
     fn claim(&mut self, place: Place, requested: u64) {
         let end = place.offset + place.bytes;
@@ -352,6 +366,7 @@ impl Model {
 
     fn released(&mut self, slab: SlabId) {
         let slab = self.slabs.remove(&slab).expect("a slab that was made, and once");
+        self.expected.unusable_bytes -= left_over(slab.bytes, slab.cell);
         assert!(slab.taken.is_empty(), "{}: a slab was given back with {:?}", self.at(), slab.taken);
         self.expected.reserved_bytes -= slab.bytes;
         self.expected.slabs -= 1;
@@ -360,8 +375,6 @@ impl Model {
 
     fn compare(&mut self) {
         let stats = self.layout.stats();
-        // What is not usable while slabs are emptied is looked for in `inspect`.
-        self.expected.unusable_bytes = stats.unusable_bytes;
         assert_eq!(stats, self.expected, "{}", self.at());
         assert!(stats.budget_bytes.is_none_or(|budget| stats.reserved_bytes <= budget), "{}", self.at());
     }
@@ -377,7 +390,8 @@ impl Model {
             let mut offsets: Vec<u64> = cells.map(|cell| u64::from(cell) * slab.cell_bytes).collect();
             offsets.sort_unstable();
             assert!(offsets.iter().eq(taken.keys()), "{}: {offsets:?} {taken:?}", self.at());
-            assert_eq!(u64::from(slab.cells) * slab.cell_bytes, self.slabs[&slab.slab].bytes, "{}", self.at());
+            assert_eq!(slab.bytes, self.slabs[&slab.slab].bytes, "{}", self.at());
+            assert!(u64::from(slab.cells) * slab.cell_bytes <= slab.bytes, "{}", self.at());
             for block in &slab.blocks {
                 let held = &self.held[self.positions[&block.block]];
                 let seen = (block.requested_bytes, block.pinned, block.moving);
@@ -392,13 +406,13 @@ impl Model {
         let unusable: u64 = view.iter().map(unusable_bytes).sum();
         assert_eq!(stats.lost_bytes(), rounding + unusable, "{}", self.at());
         assert_eq!(stats.free_bytes(), stats.reserved_bytes - stats.allocated_bytes - unusable, "{}", self.at());
-        let longest = view.iter().filter(|slab| !slab.draining).flat_map(free_runs).max().unwrap_or(0);
+        let longest = view.iter().flat_map(free_runs).max().unwrap_or(0);
         assert_eq!(self.layout.largest_free_bytes(), longest, "{}", self.at());
         let buckets = self.layout.buckets();
         let sum = |figure: fn(&engine_vitals::resources::pool::layout::Bucket) -> u64| {
             buckets.iter().map(figure).sum::<u64>()
         };
-        assert_eq!(sum(|bucket| bucket.cells * bucket.cell_bytes), stats.reserved_bytes, "{}", self.at());
+        assert_eq!(sum(|bucket| bucket.cells * bucket.cell_bytes), stats.reserved_bytes - unusable, "{}", self.at());
         assert_eq!(sum(|bucket| bucket.used_cells * bucket.cell_bytes), stats.allocated_bytes, "{}", self.at());
         assert_eq!(sum(|bucket| bucket.slabs), stats.slabs, "{}", self.at());
     }
@@ -442,14 +456,20 @@ impl Model {
     }
 }
 
-/// Free space that the largest request of the slab's class, which has the bytes of a cell, could not use: what lies in runs that are shorter, and
-/// all of a slab that gives nothing out.
-fn unusable_bytes(slab: &SlabView) -> u64 {
-    let usable = |run: &u64| if slab.draining { 0 } else { run / slab.cell_bytes * slab.cell_bytes };
-    free_runs(slab).iter().map(|run| run - usable(run)).sum()
+/// Bytes behind the last cell.
+fn left_over(slab_bytes: u64, cell_bytes: u64) -> u64 {
+    const MOST_CELLS: u64 = 4_096;
+    slab_bytes - slab_bytes.checked_div(cell_bytes).map_or(slab_bytes, |cells| cells.min(MOST_CELLS) * cell_bytes)
 }
 
-/// Bytes of each run of neighbouring bytes that nobody has.
+/// Free space that the largest request of the slab's class, which has the bytes of a cell, could not use: what lies in runs that are shorter, and
+/// what is behind the last cell.
+fn unusable_bytes(slab: &SlabView) -> u64 {
+    let short: u64 = free_runs(slab).iter().map(|run| run % slab.cell_bytes).sum();
+    short + slab.bytes - u64::from(slab.cells) * slab.cell_bytes
+}
+
+/// Bytes of each run of neighbouring cells that nobody has.
 fn free_runs(slab: &SlabView) -> Vec<u64> {
     let mut taken: Vec<u64> =
         slab.blocks.iter().map(|block| block.cell).chain(slab.waiting_cells.iter().copied()).map(u64::from).collect();

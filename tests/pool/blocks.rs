@@ -51,6 +51,14 @@ fn a_block_is_free_when_the_gpu_is_done_with_its_frame() {
         pool.maintain();
         let memory = pool.stats().memory;
         assert_eq!((memory.waiting_blocks, memory.allocated_bytes), (0, 0));
+        // One that was at rest for long may be read by this frame too.
+        let block = pool.allocate(100, 4).unwrap();
+        at_rest(gpu, &pool);
+        at_rest(gpu, &pool);
+        drop(block);
+        assert_eq!(pool.stats().memory.waiting_blocks, 1);
+        at_rest(gpu, &pool);
+        assert_eq!(pool.stats().memory.waiting_blocks, 0);
     });
 }
 
@@ -114,6 +122,7 @@ fn a_move_is_one_when_its_copy_is_made_and_the_slab_is_recovered_later() {
         assert_eq!(after.iter().map(|location| location.generation).sum::<u64>(), 1);
         assert_eq!(pool.generation(), 1);
         // The old place is kept until the frame's end, and read before that.
+        assert_eq!((pool.stats().memory.waiting_blocks, pool.stats().memory.waiting_bytes), (1, 1_024));
         assert_eq!(gpu.read(&before), gpu.read(&after));
         at_rest(gpu, &pool);
         assert_eq!(pool.stats().memory.slabs, 2, "empty, and kept for some frames");

@@ -147,22 +147,26 @@ fn a_pool_on_an_instrumented_device_is_listed_with_no_further_word() {
 fn a_soft_budget_s_callback_may_drop_and_ask_for_blocks_of_the_pool_that_makes_a_slab() {
     both(|device, tracker, gpu, pool| {
         let held = Arc::new(Mutex::new(Vec::new()));
-        let calls = Arc::new(AtomicU64::new(0));
+        let calls = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
         tracker.set_soft_budget(SoftBudget::process(10_000));
-        let (theirs, counted, same) = (Arc::clone(&held), Arc::clone(&calls), pool.clone());
+        let ([begun, ended], theirs, same) = (calls.clone(), Arc::clone(&held), pool.clone());
         tracker.before_over_budget(move |_| {
-            counted.fetch_add(1, Ordering::Relaxed);
+            begun.fetch_add(1, Ordering::Relaxed);
             // What is kept of earlier frames goes, and something is asked for: in the class of the slab that is being made.
             theirs.lock().clear();
-            drop(same.allocate(1_000, 4));
+            let block = same.allocate(1_000, 4).unwrap();
+            block.write(0, &[1; 1_000]).unwrap();
+            drop(block);
             let _ = (same.stats(), same.map(), same.trim());
             same.maintain();
+            ended.fetch_add(1, Ordering::Relaxed);
         });
         for _ in 0..40 {
             let block = pool.allocate(1_000, 4).unwrap();
             held.lock().push(block);
         }
-        assert!(calls.load(Ordering::Relaxed) > 0, "{device}");
+        let calls = calls.map(|calls| calls.load(Ordering::Relaxed));
+        assert!(calls[0] > 0 && calls[0] == calls[1], "{device}: a callback panicked: {calls:?}");
         tracker.never_before_over_budget();
         held.lock().clear();
         gpu.queue.submit([]);

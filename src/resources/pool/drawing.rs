@@ -100,7 +100,7 @@ fn bar(slab: &SlabMap, y: u32, colours: &BTreeMap<Arc<str>, (&'static str, u64)>
 /// What those bytes of a slab cover; neighbours are one.
 #[expect(clippy::cast_precision_loss, reason = "a picture")]
 fn area(slab: &SlabMap, top: u32, ranges: impl Iterator<Item = (u64, u64)>) -> Data {
-    let scale = BAR / slab.bytes().max(1) as f64;
+    let scale = BAR / slab.bytes.max(1) as f64;
     let mut merged: Vec<(u64, u64)> = Vec::new();
     for (offset, bytes) in ranges {
         match merged.last_mut() {

@@ -41,6 +41,8 @@ pub struct SlabMap {
     pub number: u32,
     /// The resource that it is; `None` where it is not tracked.
     pub resource: Option<u64>,
+    /// Bytes of all of it: those behind the last cell are left over.
+    pub bytes: u64,
     /// Bytes of its cells.
     pub cell_bytes: u64,
     /// Its cells.
@@ -79,6 +81,7 @@ impl PoolMap {
             let slabs = heap.layout.view().into_iter().map(|slab| SlabMap {
                 number: slab.slab.0,
                 resource: heap.slab(slab.slab).and_then(|slab| slab.id).map(|id| id.get()),
+                bytes: slab.bytes,
                 cell_bytes: slab.cell_bytes,
                 cells: slab.cells,
                 draining: slab.draining,
@@ -175,12 +178,6 @@ impl HeapMap {
 }
 
 impl SlabMap {
-    /// Bytes of all its cells.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.cell_bytes * u64::from(self.cells)
-    }
-
     fn to_json(&self) -> serde_json::Value {
         let block = |block: &BlockMap| {
             json!({
@@ -196,7 +193,7 @@ impl SlabMap {
         json!({
             "slab": self.number,
             "resource": self.resource,
-            "bytes": self.bytes(),
+            "bytes": self.bytes,
             "cell_bytes": self.cell_bytes,
             "cells": self.cells,
             "draining": self.draining,
