@@ -86,6 +86,12 @@ const CAMPAIGNS: &[Campaign] = &[
         longer: None,
     },
     Campaign {
+        name: "pool",
+        about: "hours of churn on memory pools: loss, reserved bytes and failures judged in each frame, contents compared each minute (ENGINE_VITALS_SOAK_FRAMES: other than 216,000)",
+        test: &["--package", "engine-vitals", "--features", "memory-pools", "--test", "pool_hour", "--", "--nocapture"],
+        longer: Some(("ENGINE_VITALS_SOAK_FRAMES", "216000")),
+    },
+    Campaign {
         name: "pool-model",
         about: "a memory pool's layout against a naive model, 10,000 seeds of 10,000 operations (ENGINE_VITALS_SOAK_POOL: other numbers): no overlap, nothing lost, books at zero",
         test: &[

@@ -5,6 +5,7 @@ mod gpu;
 mod instrument;
 mod lifecycle;
 mod memory;
+mod pool;
 mod process;
 mod registry;
 
@@ -28,11 +29,13 @@ pub(crate) enum Group {
     Instrument,
     /// The time of frames and passes on the GPU: what taking it costs, against wgpu-profiler and wgpu's own calls
     Gpu,
+    /// Memory pools: blocks, plans of moves and churn, against other allocators and wgpu's own buffers
+    Pool,
 }
 
 impl Group {
     pub(crate) const ALL: &'static [Self] =
-        &[Self::Memory, Self::Lifecycle, Self::Registry, Self::Exporter, Self::Instrument, Self::Gpu];
+        &[Self::Memory, Self::Lifecycle, Self::Registry, Self::Exporter, Self::Instrument, Self::Gpu, Self::Pool];
 
     /// `subjects`: where the programs of [`Instrument`](Self::Instrument) and [`Gpu`](Self::Gpu) lie.
     pub(crate) fn run(self, effort: Effort, subjects: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
@@ -43,6 +46,7 @@ impl Group {
             Self::Exporter => exporter::run(effort),
             Self::Instrument => instrument::run(effort, subjects),
             Self::Gpu => gpu::run(effort, subjects),
+            Self::Pool => pool::run(effort),
         }
     }
 }
