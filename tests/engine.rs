@@ -174,7 +174,10 @@ fn the_event_stream_tells_the_life_of_every_resource() {
     let created = every_resource_ends(&events);
     assert!(created > 100, "{created} resources");
     let resizes = events.iter().filter(|event| event["event"] == "ResizeRebuild").count();
-    assert_eq!(resizes, 2 * 4, "two changes of the size, four targets");
+    assert_eq!(resizes, 2 * 3, "two changes of the size, three targets that are rebuilt");
+    let pooled = events.iter().filter(|event| event["event"] == "Create" && event["ownerKind"] == "target pool");
+    let pooled = pooled.filter(|event| event["resourceType"] == "texture_target").count();
+    assert_eq!(pooled, 2, "one target of the pool for each size, however often that comes back");
     let creates = events.iter().filter(|event| event["event"] == "Create");
     let egui: HashSet<_> = creates
         .filter(|event| event["ownerKind"] == "egui" && event["ownerName"] == "live panel")

@@ -27,11 +27,15 @@ fn count(table: &Snapshot, name: &str, labels: &[(&str, &str)]) -> u64 {
     table.value(name, labels).and_then(Value::as_u64).unwrap_or_else(|| panic!("{name}{labels:?} is absent"))
 }
 
-/// The body of `/metrics`.
+/// The answer of `/metrics`.
 fn scrape(url: &str) -> String {
+    get(url, "/metrics")
+}
+
+fn get(url: &str, path: &str) -> String {
     let host = url.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(host).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
@@ -207,6 +211,7 @@ fn rings_and_pools_that_the_probe_lists_are_served() {
     wait_until("the pool in the table", || reserved() == Some(Value::U64(4096)));
     assert!(scrape(&url).contains("vitals_pool_reserved_bytes{pool=\"meshes\"} 4096\n"));
     assert!(vitals.dump().to_string().contains("memory pools"));
+    assert!(get(&url, "/").contains("<td>meshes</td><td>memory pool</td>"));
     drop(pool);
     wait_until("the pool's end in the table", || reserved().is_none());
 }

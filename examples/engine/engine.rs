@@ -100,8 +100,11 @@ impl Engine {
     }
 
     /// Changes the picture's size; its targets are rebuilt.
-    pub(crate) fn resize(&mut self, size: Size) {
-        self.renderer.resize(size);
+    ///
+    /// # Errors
+    /// When there is no memory for one.
+    pub(crate) fn resize(&mut self, size: Size) -> Result<(), Failure> {
+        self.renderer.resize(&self.memory, size)
     }
 
     /// Renders one frame. `input` is for the live panel; `show` records what brings the picture to a window, `present`

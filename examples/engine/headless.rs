@@ -25,7 +25,7 @@ pub(crate) fn run(engine: &mut Engine, options: &Options, stop: &AtomicBool) -> 
             continue;
         }
         pace.started(Instant::now());
-        engine.resize(size_at(engine.frames(), options));
+        engine.resize(size_at(engine.frames(), options))?;
         engine.render(egui::RawInput::default(), |_, _| {}, None::<fn(&wgpu::Queue)>)?;
         status.frame(engine.frames(), || engine.status());
     }

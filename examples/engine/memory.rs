@@ -1,7 +1,10 @@
-//! Where the scene's bytes lie, and how they get there: a pool of blocks for meshes, and a ring through which all of them is uploaded.
+//! Where the scene's bytes lie, and how they get there: a pool of blocks for meshes, a ring through which all of them is uploaded, and a pool of
+//! render targets for the bloom chain.
 
 use engine_vitals::probe::Probe;
-use engine_vitals::resources::pool::{BlockRequest, LayoutConfig, MemoryPool, MemoryPoolConfig, PoolBlock};
+use engine_vitals::resources::pool::{
+    BlockRequest, LayoutConfig, MemoryPool, MemoryPoolConfig, PoolBlock, PooledTarget, TargetPool, TargetPoolConfig,
+};
 use engine_vitals::resources::staging::{StagingConfig, StagingRing};
 
 use crate::device::OpenDevice;
@@ -10,14 +13,17 @@ use crate::telemetry::bytes;
 
 /// Bytes of each of the ring's buffers: several times what a frame uploads.
 const RING_BYTES: u64 = 1 << 20;
+/// Frames that a target is kept for: the size may come back.
+const TARGETS_KEPT: u64 = 120;
 /// What all blocks together may take.
 const POOL_BUDGET: u64 = 64 << 20;
 
-/// The pool and the ring.
+/// The pools and the ring.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) pool: MemoryPool,
     pub(crate) ring: StagingRing,
+    targets: TargetPool,
 }
 
 impl Memory {
@@ -29,7 +35,13 @@ impl Memory {
             ..MemoryPoolConfig::default()
         };
         let ring = StagingConfig { buffer_size: RING_BYTES, ..StagingConfig::default() };
+        let targets = TargetPoolConfig {
+            name: "bloom".to_owned(),
+            keep_idle_frames: TARGETS_KEPT,
+            ..TargetPoolConfig::default()
+        };
         Self {
+            targets: TargetPool::with_config(&open.device, probe, targets),
             pool: MemoryPool::with_config(&open.device, &open.queue, probe, config),
             ring: StagingRing::with_config(&open.device, probe, "uploads", ring),
         }
@@ -42,6 +54,11 @@ impl Memory {
         let place = block.target();
         self.upload(&place.buffer, place.offset, bytes)?;
         Ok(block)
+    }
+
+    /// A texture for such a descriptor: one that was used for it before, if there is one.
+    pub(crate) fn target(&self, descriptor: &wgpu::TextureDescriptor<'_>) -> Result<PooledTarget, Failure> {
+        self.targets.acquire(descriptor).map_err(|error| failed("a render target", &error))
     }
 
     /// Writes to a buffer with the frame's uploads.
@@ -78,6 +95,7 @@ impl Memory {
     pub(crate) fn submitted(&mut self, submission: wgpu::SubmissionIndex) {
         self.ring.advance_ring(submission);
         self.pool.maintain();
+        self.targets.maintain();
     }
 }
 

@@ -138,7 +138,7 @@ impl Renderer {
                 wgpu::BindGroupEntry { binding: 4, resource: wgpu::BindingResource::Sampler(&repeat) },
             ],
         });
-        let targets = Targets::new(device, probe, &pipelines, &linear, samples, size);
+        let targets = Targets::new(device, probe, memory, &pipelines, &linear, samples, size)?;
         let meshes = Meshes::new(memory)?;
         Ok(Self {
             device: device.clone(),
@@ -158,11 +158,15 @@ impl Renderer {
     }
 
     /// Rebuilds the targets when the size differs.
-    pub(crate) fn resize(&mut self, size: Size) {
+    ///
+    /// # Errors
+    /// When there is no memory for one.
+    pub(crate) fn resize(&mut self, memory: &Memory, size: Size) -> Result<(), Failure> {
         if size != self.targets.size {
             let _context = Context::current().with_owner(self.owner).enter();
-            self.targets.resize(&self.device, &self.pipelines, &self.linear, size);
+            self.targets.resize(&self.device, memory, &self.pipelines, &self.linear, size)?;
         }
+        Ok(())
     }
 
     pub(crate) fn size(&self) -> Size {

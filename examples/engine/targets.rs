@@ -1,7 +1,10 @@
 //! Everything whose size follows the picture's: rebuilt when the size changes.
 
 use engine_vitals::probe::{Context, OwnerId, Probe};
+use engine_vitals::resources::pool::PooledTarget;
 
+use crate::failure::Failure;
+use crate::memory::Memory;
 use crate::pipelines::{DEPTH, HDR, PICTURE, Pipelines};
 use crate::size::Size;
 
@@ -39,8 +42,15 @@ pub(crate) struct Groups {
 pub(crate) struct Target {
     recipe: Recipe,
     owner: OwnerId,
-    texture: wgpu::Texture,
+    texture: Texture,
     views: Vec<wgpu::TextureView>,
+}
+
+/// One of its own, or one of the pool.
+#[derive(Debug)]
+enum Texture {
+    Own(wgpu::Texture),
+    Pooled(PooledTarget),
 }
 
 /// What stays the same about a target when its size changes.
@@ -53,47 +63,72 @@ struct Recipe {
     /// Its share of the picture's size.
     divisor: u32,
     most_levels: u32,
+    /// It is taken from the pool, where one of a size that was there before is found again.
+    pooled: bool,
 }
 
 impl Targets {
+    /// # Errors
+    /// When there is no memory for one.
     pub(crate) fn new(
         device: &wgpu::Device,
         probe: Probe,
+        memory: &Memory,
         pipelines: &Pipelines,
         linear: &wgpu::Sampler,
         samples: u32,
         size: Size,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let attachment = wgpu::TextureUsages::RENDER_ATTACHMENT;
         let sampled = attachment | wgpu::TextureUsages::TEXTURE_BINDING;
-        let recipe =
-            |label, format, samples, usage| Recipe { label, format, samples, usage, divisor: 1, most_levels: 1 };
+        let recipe = |label, format, samples, usage| Recipe {
+            label,
+            format,
+            samples,
+            usage,
+            divisor: 1,
+            most_levels: 1,
+            pooled: false,
+        };
         let kind = probe.owner_kind("render_target");
         let target = |key: u64, recipe: Recipe| {
             let owner = probe.owner_named(kind, key, recipe.label);
-            Target::new(device, owner, recipe, size)
+            Target::new(device, memory, owner, recipe, size)
         };
-        let hdr = target(1, recipe("hdr", HDR, 1, sampled));
-        let bloom = target(2, Recipe { divisor: 2, most_levels: BLOOM_LEVELS, ..recipe("bloom", HDR, 1, sampled) });
-        Self {
+        let hdr = target(1, recipe("hdr", HDR, 1, sampled))?;
+        let bloom = recipe("bloom", HDR, 1, sampled);
+        let bloom = target(2, Recipe { divisor: 2, most_levels: BLOOM_LEVELS, pooled: true, ..bloom })?;
+        let multisampled = || target(3, recipe("hdr multisampled", HDR, samples, attachment));
+        Ok(Self {
             size,
-            multisampled: (samples > 1).then(|| target(3, recipe("hdr multisampled", HDR, samples, attachment))),
-            depth: target(4, recipe("depth", DEPTH, samples, attachment)),
-            picture: target(5, recipe("picture", PICTURE, 1, sampled | wgpu::TextureUsages::COPY_SRC)),
+            multisampled: (samples > 1).then(multisampled).transpose()?,
+            depth: target(4, recipe("depth", DEPTH, samples, attachment))?,
+            picture: target(5, recipe("picture", PICTURE, 1, sampled | wgpu::TextureUsages::COPY_SRC))?,
             groups: Groups::new(device, pipelines, linear, &hdr, &bloom),
             hdr,
             bloom,
-        }
+        })
     }
 
     /// Rebuilds everything in another size.
-    pub(crate) fn resize(&mut self, device: &wgpu::Device, pipelines: &Pipelines, linear: &wgpu::Sampler, size: Size) {
+    ///
+    /// # Errors
+    /// When there is no memory for a target.
+    pub(crate) fn resize(
+        &mut self,
+        device: &wgpu::Device,
+        memory: &Memory,
+        pipelines: &Pipelines,
+        linear: &wgpu::Sampler,
+        size: Size,
+    ) -> Result<(), Failure> {
         self.size = size;
         let always = [&mut self.depth, &mut self.hdr, &mut self.bloom, &mut self.picture];
         for target in always.into_iter().chain(&mut self.multisampled) {
-            target.resize(device, size);
+            *target = Target::new(device, memory, target.owner, target.recipe, size)?;
         }
         self.groups = Groups::new(device, pipelines, linear, &self.hdr, &self.bloom);
+        Ok(())
     }
 }
 
@@ -120,19 +155,25 @@ impl Groups {
 }
 
 impl Target {
-    fn new(device: &wgpu::Device, owner: OwnerId, recipe: Recipe, size: Size) -> Self {
+    fn new(
+        device: &wgpu::Device,
+        memory: &Memory,
+        owner: OwnerId,
+        recipe: Recipe,
+        size: Size,
+    ) -> Result<Self, Failure> {
         let _context = Context::current().with_owner(owner).enter();
-        let texture = device.create_texture(&recipe.descriptor(size));
-        let views = recipe.views(&texture);
-        Self { recipe, owner, texture, views }
-    }
-
-    fn resize(&mut self, device: &wgpu::Device, size: Size) {
-        *self = Self::new(device, self.owner, self.recipe, size);
+        let descriptor = recipe.descriptor(size);
+        let texture = match recipe.pooled {
+            true => Texture::Pooled(memory.target(&descriptor)?),
+            false => Texture::Own(device.create_texture(&descriptor)),
+        };
+        let views = recipe.views(texture.get());
+        Ok(Self { recipe, owner, texture, views })
     }
 
     pub(crate) fn texture(&self) -> &wgpu::Texture {
-        &self.texture
+        self.texture.get()
     }
 
     /// The view of the first mip level.
@@ -143,6 +184,15 @@ impl Target {
     /// A view of each mip level.
     pub(crate) fn levels(&self) -> &[wgpu::TextureView] {
         &self.views
+    }
+}
+
+impl Texture {
+    fn get(&self) -> &wgpu::Texture {
+        match self {
+            Self::Own(texture) => texture,
+            Self::Pooled(target) => target.texture(),
+        }
     }
 }
 

@@ -84,7 +84,11 @@ impl ApplicationHandler for App<'_> {
         }
         match event {
             WindowEvent::CloseRequested => event_loop.exit(),
-            WindowEvent::Resized(size) => shown.resize(size),
+            WindowEvent::Resized(size) => {
+                if let Err(failure) = shown.resize(size) {
+                    self.fail(event_loop, failure);
+                }
+            }
             WindowEvent::RedrawRequested => {
                 match shown.frame() {
                     Ok(presented) => self.presented += u64::from(presented),
@@ -151,18 +155,18 @@ impl Shown {
         });
         let mut shown = Self { window, surface, config, blitter, ui, engine };
         // The window may have another size than was asked for.
-        shown.engine.resize(Size { width: shown.config.width, height: shown.config.height });
+        shown.engine.resize(Size { width: shown.config.width, height: shown.config.height })?;
         Ok(shown)
     }
 
-    fn resize(&mut self, size: PhysicalSize<u32>) {
+    fn resize(&mut self, size: PhysicalSize<u32>) -> Result<(), Failure> {
         // A minimised window has no area: the old targets stay until it has one again.
         if size.width == 0 || size.height == 0 || (size.width, size.height) == (self.config.width, self.config.height) {
-            return;
+            return Ok(());
         }
         (self.config.width, self.config.height) = (size.width, size.height);
         self.surface.configure(self.engine.device(), &self.config);
-        self.engine.resize(Size { width: size.width, height: size.height });
+        self.engine.resize(Size { width: size.width, height: size.height })
     }
 
     /// Renders and presents one frame; false when the surface had no texture to give.

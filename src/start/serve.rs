@@ -24,7 +24,7 @@ pub(super) fn serve(
         return None;
     }
     let set_up = || {
-        let (tracker, hitches) = (Arc::clone(tracker), hitches.map(Arc::clone));
+        let (listed, tracker, hitches) = (Arc::clone(tracker), Arc::clone(tracker), hitches.map(Arc::clone));
         let exporter = Exporter::builder(registry).dump(move |options| {
             let mut dump = Dump::take(&tracker, options);
             if let Some(hitches) = &hitches {
@@ -32,6 +32,7 @@ pub(super) fn serve(
             }
             dump
         });
+        let exporter = exporter.stores(move || listed.stores());
         #[cfg(feature = "call-sites")]
         let exporter = exporter.heap_profile(super::heap_profile::page);
         set_up(exporter, builder, Arc::clone(notices))

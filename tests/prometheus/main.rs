@@ -26,11 +26,10 @@ const SERIES: f64 = 500.0;
 const SWITCHED_ON: &str = "vitals_heap_(tag|allocation_size)_.+";
 
 /// What has no figure where there is nothing to measure, and why there may be none.
-const ABSENT: [(&str, &str); 5] = [
+const ABSENT: [(&str, &str); 4] = [
     ("vitals_gpu_engine_busy_seconds_total", NO_ACCOUNTS),
     ("vitals_gpu_busy_ratio", NO_ACCOUNTS),
     ("vitals_vram_device_used_bytes", NO_ACCOUNTS),
-    ("vitals_target_pool_", "the engine has no pool of render targets"),
     ("vitals_soft_budget_exhaustion_seconds", "the engine's use of GPU memory does not grow"),
 ];
 const NO_ACCOUNTS: &str = "no driver keeps account of the adapter";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine_vitals_core::analysis::{Dump, DumpOptions};
+use engine_vitals_core::contract::StoreReport;
 use engine_vitals_core::memory::HeapTag;
 use engine_vitals_core::registry::{MetricsOutput, Registry};
 use metrics::Recorder;
@@ -58,6 +59,7 @@ impl Exporter {
             notices: Box::new(Vec::new),
             dump: None,
             heap: None,
+            stores: None,
         }
     }
 
@@ -115,7 +117,11 @@ pub struct ExporterBuilder {
     notices: Notices,
     dump: Option<dump::Source>,
     heap: Option<HeapSource>,
+    stores: Option<StoreSource>,
 }
+
+/// Tells how the rings and pools stand.
+type StoreSource = Box<dyn Fn() -> Vec<StoreReport> + Send + Sync>;
 
 /// Makes the heap's call sites in a form, where there are any.
 type HeapSource = Box<dyn Fn(HeapForm) -> Option<Vec<u8>> + Send + Sync>;
@@ -217,6 +223,13 @@ impl ExporterBuilder {
         self
     }
 
+    /// Shows rings and pools on the page, as this tells how they stand
+    /// ([`Tracker::stores`](engine_vitals_core::tracker::Tracker::stores)). Asked for each page, on a thread that may block.
+    pub fn stores(mut self, read: impl Fn() -> Vec<StoreReport> + Send + Sync + 'static) -> Self {
+        self.stores = Some(Box::new(read));
+        self
+    }
+
     /// Gives gauges and counters to a recorder that the application already has, too; every second.
     ///
     /// What the `metrics` facade cannot carry (histograms, counters of seconds) is not among them, and a gauge that is
@@ -264,6 +277,7 @@ impl ExporterBuilder {
             notices: self.notices,
             dump: self.dump,
             heap: self.heap,
+            stores: self.stores,
         });
         let server = Server::start(config, content.clone(), stats).map_err(StartError::Listen)?;
         let mut upkeep =
@@ -346,6 +360,7 @@ struct Content {
     notices: Notices,
     dump: Option<dump::Source>,
     heap: Option<HeapSource>,
+    stores: Option<StoreSource>,
 }
 
 impl Pages for Content {
@@ -374,7 +389,8 @@ impl Pages for Content {
             Some((name, version)) => (name.as_str(), Some(version.as_str())),
             None => ("This program", None),
         };
-        index::page(name, version, self.has_dump(), self.heap.is_some(), &monitors, &issues).into_bytes()
+        let stores = self.stores.as_ref().map(|read| read()).unwrap_or_default();
+        index::page(name, version, self.has_dump(), self.heap.is_some(), &monitors, &stores, &issues).into_bytes()
     }
 
     fn has_dump(&self) -> bool {

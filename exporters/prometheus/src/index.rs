@@ -1,9 +1,13 @@
-//! The page at `/`: what this program is, where its figures are and how its monitors do. Pure: facts in, HTML out.
+//! The page at `/`: what this program is, where its figures are, how its monitors do, what rings and pools it has. Pure: facts in, HTML out.
 
 use std::fmt::Write;
 use std::time::Duration;
 
+use engine_vitals_core::contract::{StoreReport, bytes_to_mb};
 use engine_vitals_core::registry::MonitorState;
+
+/// Rings and pools that the page shows; more are counted.
+const MOST_STORES: usize = 64;
 
 /// A monitor, as the page shows it.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub(crate) fn page(
     has_dump: bool,
     has_heap: bool,
     monitors: &[MonitorLine<'_>],
+    stores: &[StoreReport],
     issues: &[String],
 ) -> String {
     let mut html = String::with_capacity(2048 + monitors.len() * 128);
@@ -64,6 +69,7 @@ pub(crate) fn page(
         html.push_str("<tr><td colspan=\"3\">No monitor is registered.</td></tr>");
     }
     html.push_str("</tbody></table>");
+    store_table(&mut html, stores);
     if !issues.is_empty() {
         html.push_str("<ul>");
         for issue in issues {
@@ -73,6 +79,48 @@ pub(crate) fn page(
     }
     html.push_str("</body></html>\n");
     html
+}
+
+/// Rings and pools, where there are any.
+fn store_table(html: &mut String, stores: &[StoreReport]) {
+    if stores.is_empty() {
+        return;
+    }
+    html.push_str(
+        "<table><thead><tr><th>Ring or pool</th><th></th><th>Bytes</th><th>Of them</th><th></th></tr></thead><tbody>",
+    );
+    let mib = |bytes: u64| format!("{:.2} MiB", bytes_to_mb(bytes));
+    for store in stores.iter().take(MOST_STORES) {
+        let (what, name, bytes, used, more) = match store {
+            StoreReport::StagingRing(ring) => {
+                let in_flight = ring.in_flight_bytes.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+                let stalls = format!("{} stalls, {:.3} s", ring.stalls, ring.stall_time.as_secs_f64());
+                ("staging ring", &ring.name, ring.ring_bytes, format!("{} in flight", mib(in_flight)), stalls)
+            }
+            StoreReport::MemoryPool(pool) => {
+                let loss = pool.loss_ratio().map_or_else(String::new, |loss| format!(", {:.1} % lost", loss * 100.0));
+                let moves = format!("{} blocks, {} moved{loss}", pool.blocks, pool.defrag_moves);
+                let allocated = format!("{} allocated", mib(pool.allocated_bytes));
+                ("memory pool", &pool.name, pool.reserved_bytes, allocated, moves)
+            }
+            StoreReport::TargetPool(pool) => {
+                let bytes = pool.used_bytes.saturating_add(pool.idle_bytes);
+                let reuse = format!("{} made, {} reused", pool.created, pool.reused);
+                ("render targets", &pool.name, bytes, format!("{} in use", mib(pool.used_bytes)), reuse)
+            }
+            _ => continue,
+        };
+        let name = escape(name);
+        let _ = write!(
+            html,
+            "<tr><td>{name}</td><td>{what}</td><td>{}</td><td>{used}</td><td>{more}</td></tr>",
+            mib(bytes)
+        );
+    }
+    if stores.len() > MOST_STORES {
+        let _ = write!(html, "<tr><td colspan=\"5\">and {} more</td></tr>", stores.len() - MOST_STORES);
+    }
+    html.push_str("</tbody></table>");
 }
 
 fn words(state: MonitorState) -> (&'static str, String) {
@@ -104,11 +152,27 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine_vitals_core::contract::{MemoryPoolReport, StagingRingReport};
 
     #[test]
     fn names_cannot_become_markup() {
         let line = MonitorLine { id: "<script>", resource: "a&b", state: MonitorState::Failed };
-        let html = page("\"<b>'", Some("1.0"), false, false, &[line], &["<i>near</i>".to_owned()]);
+        let ring = StagingRingReport { name: "<u>up".into(), in_flight_bytes: vec![1 << 20; 2], ..Default::default() };
+        let pool = MemoryPoolReport {
+            name: "p".into(),
+            reserved_bytes: 3 << 20,
+            unusable_bytes: 3 << 19,
+            ..Default::default()
+        };
+        let mut stores = vec![StoreReport::StagingRing(ring), StoreReport::MemoryPool(pool)];
+        let issues = ["<i>near</i>".to_owned()];
+        let html = page("\"<b>'", Some("1.0"), false, false, &[line], &stores, &issues);
+        assert!(html.contains("&lt;u&gt;up") && !html.contains("<u>"), "{html}");
+        assert!(html.contains("2.00 MiB in flight") && html.contains("<td>3.00 MiB</td>"), "{html}");
+        assert!(html.contains("0 blocks, 0 moved, 50.0 % lost"), "{html}");
+        stores.resize(100, stores[0].clone());
+        let many = page("a", None, false, false, &[], &stores, &[]);
+        assert!(many.contains("and 36 more") && !page("a", None, false, false, &[], &[], &[]).contains("Ring or pool"));
         assert!(!html.contains("<script>") && !html.contains("<b>") && !html.contains("<i>"), "{html}");
         assert!(html.contains("&lt;script&gt;") && html.contains("a&amp;b") && html.contains("panicked"), "{html}");
         assert!(html.contains("&quot;&lt;b&gt;&#39; 1.0") && html.contains("&lt;i&gt;near"), "{html}");
