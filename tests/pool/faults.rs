@@ -1,5 +1,8 @@
 //! Memory that runs out, by a plan.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use engine_vitals::Tracker;
 use engine_vitals::instrument::Instrumentation;
 use engine_vitals::instrument::fault::{Call, Fault, FaultPlan, Rule, When};
@@ -12,7 +15,7 @@ fn failing(fault: Fault, when: When, call: Call) -> Gpu {
     let tracker = Tracker::new();
     let gpu = reports::instrumented(&Instrumentation::builder(tracker.probe()).faults(plan).build());
     // What a pool asks for must not get here.
-    gpu.device.on_uncaptured_error(std::sync::Arc::new(|error: wgpu::Error| panic!("uncaptured: {error}")));
+    gpu.device.on_uncaptured_error(Arc::new(|error: wgpu::Error| panic!("uncaptured: {error}")));
     gpu
 }
 
@@ -97,4 +100,43 @@ fn nothing_is_given_out_again_while_the_gpu_is_busy() {
     gpu.wait();
     let reserved = pool.stats().memory.reserved_bytes;
     assert!(reserved > 0 && pool.trim() == reserved);
+}
+
+#[test]
+fn a_pass_of_defragmentation_that_fails_moves_nothing() {
+    for (call, fault) in [
+        (Call::CreateCommandEncoder, Fault::OutOfMemory),
+        (Call::Finish, Fault::Validation),
+        (Call::Submit, Fault::Validation),
+        (Call::CreateBuffer, Fault::OutOfMemory),
+    ] {
+        let plan = FaultPlan::seeded(1).fail(Rule::new(fault, When::Every(1)).on(call));
+        plan.disarm();
+        let tracker = Tracker::new();
+        let gpu = reports::instrumented(&Instrumentation::builder(tracker.probe()).faults(plan.clone()).build());
+        let told = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&told);
+        gpu.device.on_uncaptured_error(Arc::new(move |_: wgpu::Error| {
+            counts.fetch_add(1, Ordering::Relaxed);
+        }));
+        let (pool, blocks) = super::blocks::two_of_eight(&gpu);
+        let before = [&blocks[0], &blocks[1]].map(|block| block.location());
+        plan.arm();
+        assert_eq!(pool.defragment().planned, 1);
+        plan.disarm();
+        assert!(plan.failed() > 0, "{call:?}");
+        // What a submission takes along may be at fault, and is the program's.
+        assert_eq!(told.load(Ordering::Relaxed), u64::from(call == Call::Submit), "{call:?}");
+        gpu.queue.submit([]);
+        super::blocks::at_rest(&gpu, &pool);
+        let stats = pool.stats().defrag;
+        assert_eq!((stats.moved, stats.stayed), (0, 1), "{call:?}");
+        assert_eq!([&blocks[0], &blocks[1]].map(|block| block.location()), before, "{call:?}");
+        for _ in 0..3 {
+            pool.defragment();
+            super::blocks::at_rest(&gpu, &pool);
+        }
+        assert_eq!(pool.stats().defrag.moved, 1, "{call:?}");
+        assert_eq!(gpu.contents(&[&blocks[0], &blocks[1]]), [[0; 1_024], [4; 1_024]], "{call:?}");
+    }
 }

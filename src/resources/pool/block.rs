@@ -123,15 +123,18 @@ impl PoolBlock {
         self.0.pool.location(&self.0)
     }
 
-    /// Where it lies now, for writing: it stays there for as long as the target lives, and until the GPU is done with this frame.
+    /// Where it lies now, for writing: it stays there for as long as the target lives, and until the GPU is done with the frame in which that is
+    /// dropped.
     pub fn target(&self) -> BlockTarget {
         let pin = self.pin();
         BlockTarget { location: self.location(), _pin: pin }
     }
 
-    /// This frame writes to it, by a location that is known: as [`target`](Self::target).
-    pub fn touch(&self) {
-        self.0.pool.touch(&self.0);
+    /// This frame writes to it at a place that is known, as to a [`target`](Self::target). False if the block has moved since: then write to
+    /// where it lies now.
+    #[must_use = "the block may have moved"]
+    pub fn touch(&self, known: &BlockLocation) -> bool {
+        self.0.pool.touch(&self.0, known)
     }
 
     /// Times that it has moved. What was made for another generation (a bind group) is made anew. Where
@@ -167,17 +170,18 @@ impl PoolBlock {
         Ok(())
     }
 
-    /// Keeps it where it is for as long as the pin lives; counts as writing, as [`touch`](Self::touch) does.
+    /// Keeps it where it is for as long as the pin lives, and until the GPU is done with the frame in which that is dropped: until then the block
+    /// may be written.
     pub fn pin(&self) -> PoolPin {
         self.0.pool.pin(&self.0);
         PoolPin(self.clone())
     }
 
-    /// Keeps a handle until the GPU is done with the commands of `encoder`, or until those are dropped. For commands that are submitted later
-    /// than the end of the frame in which this program drops its own handles.
+    /// Keeps the block, and keeps it where it is, until the GPU is done with the commands of `encoder`, or until those are dropped. For commands
+    /// that are submitted later than the end of the frame in which they are recorded. Call it before asking for the location.
     pub fn keep_for(&self, encoder: &wgpu::CommandEncoder) {
-        let handle = self.clone();
-        encoder.on_submitted_work_done(move || drop(handle));
+        let pin = self.pin();
+        encoder.on_submitted_work_done(move || drop(pin));
     }
 
     pub(super) fn handle(&self) -> &Arc<Handle> {

@@ -15,10 +15,15 @@ use super::config::{BlockRequest, MemoryPoolConfig};
 use super::error::PoolError;
 use super::layout::{Allocated, BlockId, Bucket, Layout, LayoutError};
 use super::map::PoolMap;
+use super::proof::{Proof, Proofs};
 use super::slab::{Maker, NoBuffer, SlabBuffer};
 use super::state::{Copy, Heap, Released, State, Telling};
 use super::stats::{DefragStats, PoolStats};
 
+/// The longest that a compaction takes.
+const LONGEST_COMPACTION: Duration = Duration::from_secs(3_600);
+/// A compaction ends after so many rounds in which nothing has moved.
+const FRUITLESS_ROUNDS: u32 = 4;
 /// How long a request that does not fit the budget waits for a slab that another thread is making.
 const OTHERS_MAKE: Duration = Duration::from_secs(1);
 
@@ -50,6 +55,7 @@ pub(super) struct Shared {
     maker: Maker,
     defrag_bytes: u64,
     defrag_moves: usize,
+    proofs: Proofs,
     /// Grows with each block that moves.
     generation: AtomicU64,
     /// The last frame that the GPU is done with.
@@ -87,6 +93,7 @@ impl MemoryPool {
             maker,
             defrag_bytes: config.defrag_bytes,
             defrag_moves: config.defrag_moves,
+            proofs: Proofs::default(),
             generation: AtomicU64::new(0),
             done: Arc::default(),
             state: Mutex::new(State::new(heaps, budget)),
@@ -138,8 +145,14 @@ impl MemoryPool {
         let block = PoolBlock::new(Arc::clone(shared), heap, allocated.block, request.bytes, ticket);
         let mut state = shared.state.lock();
         state.counted.allocations += 1;
-        state.heaps[heap].records[allocated.block.index() as usize].handle = Arc::downgrade(block.handle());
+        let heap = &mut state.heaps[heap];
+        heap.records[allocated.block.index() as usize].handle = Arc::downgrade(block.handle());
+        let moved = heap.layout.place(allocated.block).is_none_or(|now| now.slab != allocated.place.slab);
         drop(state);
+        if moved {
+            // Another thread has ended the frame and moved it before there was a ticket to tell.
+            block.handle().tell_slab();
+        }
         Ok(block)
     }
 
@@ -174,38 +187,39 @@ impl MemoryPool {
     /// Blocks move when the GPU has made the copies, which the calls of later frames learn; they are used until then as ever. The result says
     /// what this call has planned, and what has truly moved and was recovered since the call before.
     pub fn defragment(&self) -> DefragStats {
-        self.pass(|copies, telling| {
-            let device = &self.shared.maker.device;
-            let label = Some("defragmentation");
-            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
-            record(&mut encoder, copies, telling);
-            self.shared.queue.submit([encoder.finish()]);
+        self.pass(|copies, proof, telling| {
+            let record = |encoder: &mut wgpu::CommandEncoder| self.record(encoder, copies, proof, telling);
+            self.shared.maker.submit(&self.shared.queue, "defragmentation", record);
         })
     }
 
-    /// The same with the copies recorded in `encoder`, outside of any pass. Submit it whenever you like, or drop it: then nothing moves.
+    /// The same with the copies recorded in `encoder`, outside of any pass. Submit it whenever you like, or drop it: then nothing moves, and
+    /// neither does it where wgpu refuses the commands or those submitted with them.
     pub fn defragment_in(&self, encoder: &mut wgpu::CommandEncoder) -> DefragStats {
-        self.pass(|copies, telling| record(encoder, copies, telling))
+        self.pass(|copies, proof, telling| self.record(encoder, copies, proof, telling))
     }
 
     /// Defragments until nothing more is to be gained, waiting for the GPU, and gives all empty slabs back: for loading screens. All commands
     /// that use blocks must have been submitted. Stops after `timeout` at a point where the pool is as good as at any other.
     pub fn compact(&self, timeout: Duration) -> DefragStats {
         let shared = &self.shared;
-        let end = Instant::now().checked_add(timeout);
+        let end = Instant::now() + timeout.min(LONGEST_COMPACTION);
         let mut sum = DefragStats::default();
+        let mut fruitless = 0;
         loop {
+            let before = self.stats();
             shared.end_frame(shared.state.lock());
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = end.saturating_duration_since(Instant::now());
             // What the device says to this shows in what is done.
-            let _ = shared.maker.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: left });
+            let _ = shared.maker.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(left) });
             let did = self.defragment();
             sum += did;
-            let idle = did.planned == 0 && {
-                let memory = self.stats().memory;
-                memory.moves_under_way == 0 && memory.waiting_blocks == 0
-            };
-            if idle || left.is_some_and(|left| left.is_zero()) {
+            let now = self.stats();
+            let moved = now.defrag.moved > before.defrag.moved;
+            let changed = now.memory != before.memory || did.planned > 0;
+            // All is done, or it waits for what waiting does not bring: commands that nobody submits, a device that is lost, other writers.
+            fruitless = if moved { 0 } else { fruitless + 1 };
+            if !(moved || changed) || fruitless >= FRUITLESS_ROUNDS || left.is_zero() {
                 break;
             }
         }
@@ -223,7 +237,7 @@ impl MemoryPool {
 
     /// Changes what all slabs together may have. Where more is reserved already, no slab is made until enough was given back.
     pub fn set_budget(&self, budget_bytes: Option<u64>) {
-        self.shared.state.lock().budget = budget_bytes;
+        self.shared.state.lock().set_budget(budget_bytes);
     }
 
     /// Its name in reports.
@@ -263,30 +277,33 @@ impl MemoryPool {
         PoolMap::of(&self.shared.name, &self.shared.state.lock())
     }
 
-    fn pass(&self, carry_out: impl FnOnce(&[Copy], Vec<Telling>)) -> DefragStats {
+    fn pass(&self, carry_out: impl FnOnce(&[Copy], Proof, Vec<Telling>)) -> DefragStats {
         let shared = &self.shared;
         shared.catch_up();
         let mut state = shared.state.lock();
         let (copies, telling) = state.plan(shared.defrag_bytes, shared.defrag_moves);
         let did = std::mem::take(&mut state.since_pass);
         drop(state);
-        if !copies.is_empty() {
-            carry_out(&copies, telling);
+        // Without a proof nothing is copied: what was planned is told to stay.
+        if !copies.is_empty()
+            && let Some(proof) = shared.proofs.take(&shared.maker, &shared.name)
+        {
+            carry_out(&copies, proof, telling);
         }
         did
+    }
+
+    fn record(&self, encoder: &mut wgpu::CommandEncoder, copies: &[Copy], proof: Proof, telling: Vec<Telling>) {
+        for Copy { from, to, bytes } in copies {
+            encoder.copy_buffer_to_buffer(&from.0, from.1, &to.0, to.1, *bytes);
+        }
+        self.shared.proofs.record(proof, encoder, telling);
     }
 
     fn release_empty(&self) -> Released {
         self.shared.catch_up();
         self.shared.state.lock().release_empty()
     }
-}
-
-fn record(encoder: &mut wgpu::CommandEncoder, copies: &[Copy], telling: Vec<Telling>) {
-    for Copy { from, to, bytes } in copies {
-        encoder.copy_buffer_to_buffer(&from.0, from.1, &to.0, to.1, *bytes);
-    }
-    encoder.on_submitted_work_done(move || telling.into_iter().for_each(Telling::made));
 }
 
 impl Shared {
@@ -425,8 +442,12 @@ impl Shared {
         BlockLocation { buffer, offset: place.offset, size: handle.bytes(), generation }
     }
 
-    pub(super) fn touch(&self, handle: &Handle) {
-        mark(&mut self.state.lock(), handle);
+    pub(super) fn touch(&self, handle: &Handle, known: &BlockLocation) -> bool {
+        let mut state = self.state.lock();
+        let record = &state.heaps[handle.heap()].records[handle.block().index() as usize];
+        let holds = record.generation == known.generation;
+        mark(&mut state, handle);
+        holds
     }
 
     pub(super) fn block_generation(&self, handle: &Handle) -> u64 {
@@ -451,6 +472,8 @@ impl Shared {
 
     pub(super) fn unpin(&self, handle: &Handle) {
         let mut state = self.state.lock();
+        // It may be written by what is submitted next.
+        mark(&mut state, handle);
         if handle.unpinned() {
             state.heaps[handle.heap()].layout.unpin(handle.block());
         }
@@ -493,7 +516,7 @@ impl Making<'_> {
         let mut state = self.shared.state.lock();
         state.counted.slabs_made += 1;
         let heap = &mut state.heaps[self.heap];
-        heap.slabs[self.allocated.place.slab.0 as usize].made = Some(slab);
+        heap.slabs[self.allocated.place.slab.0 as usize] = Some(slab);
         heap.layout.open(self.allocated.place.slab);
     }
 }

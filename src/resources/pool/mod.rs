@@ -26,6 +26,7 @@ mod error;
 pub mod layout;
 mod map;
 mod memory_pool;
+mod proof;
 mod slab;
 mod state;
 mod stats;

@@ -47,16 +47,37 @@ impl Maker {
 
     /// Runs user code where a soft budget is exceeded: hold no lock.
     pub(super) fn buffer(&self, name: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<SlabBuffer, NoBuffer> {
-        let descriptor = wgpu::BufferDescriptor {
+        self.raw_buffer(&wgpu::BufferDescriptor {
             label: Some(name),
             size: bytes,
             usage: usage | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
-        };
-        let new = New::buffer(bytes).label(name);
-        let (buffer, ticket) = self.make(new, || self.device.create_buffer(&descriptor))?;
+        })
+    }
+
+    /// The same as described.
+    pub(super) fn raw_buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Result<SlabBuffer, NoBuffer> {
+        let new = New::buffer(descriptor.size).label_opt(descriptor.label);
+        let (buffer, ticket) = self.make(new, || self.device.create_buffer(descriptor))?;
         let id = ticket.id().or_else(|| instrument::buffer_id(&buffer));
         Ok(SlabBuffer { buffer, id, _ticket: ticket })
+    }
+
+    /// Records and submits commands of the pool's own. Where wgpu cannot make them there are none; what has become of them is seen otherwise.
+    pub(super) fn submit(&self, queue: &wgpu::Queue, label: &str, record: impl FnOnce(&mut wgpu::CommandEncoder)) {
+        let commands = self.caught(|| {
+            let _owned = Context::current().with_owner(self.owner).enter();
+            let mut encoder =
+                self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+            record(&mut encoder);
+            encoder.finish()
+        });
+        if let Ok(commands) = commands {
+            // Errors of what else goes with a submission are the program's own, but for the memory that it takes.
+            let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+            queue.submit([commands]);
+            drop(scope.pop());
+        }
     }
 
     /// Makes an object in the pool's name and reports it, unless the device does. Its errors do not reach the device's handler.
@@ -65,6 +86,12 @@ impl Maker {
         let probe = if self.instrumented { Probe::OFF } else { self.probe };
         let new = new.without_site().begun(probe.now());
         let _announced = probe.announce(&new);
+        let made = self.caught(make)?;
+        Ok((made, probe.create(new)))
+    }
+
+    /// Makes something whose errors reach nobody else.
+    fn caught<T>(&self, make: impl FnOnce() -> T) -> Result<T, NoBuffer> {
         let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let made = make();
@@ -76,7 +103,7 @@ impl Maker {
         if let Some(error) = refused {
             return Err(NoBuffer::Refused(error.to_string()));
         }
-        Ok((made, probe.create(new)))
+        Ok(made)
     }
 }
 

@@ -39,18 +39,10 @@ pub(super) struct State {
 pub(super) struct Heap {
     pub(super) usage: wgpu::BufferUsages,
     pub(super) layout: Layout,
-    /// By number.
-    pub(super) slabs: Vec<Slab>,
+    /// By number; `None` while there is no such slab, and while it is made.
+    pub(super) slabs: Vec<Option<SlabBuffer>>,
     /// By the number of the block.
     pub(super) records: Vec<Record>,
-}
-
-#[derive(Default)]
-pub(super) struct Slab {
-    /// `None` while there is no such slab, and while it is made.
-    pub(super) made: Option<SlabBuffer>,
-    /// Blocks were moved out of it, and none has come since.
-    emptied_by_moves: bool,
 }
 
 /// What is known of a block beside its place.
@@ -109,23 +101,18 @@ impl State {
 
     /// Gives out a block. It counts as written in this frame.
     pub(super) fn place(&mut self, heap: usize, request: &BlockRequest<'_>) -> Result<Allocated, LayoutError> {
-        let budget = self.budget.map(|budget| {
-            let others = self.heaps.iter().enumerate().filter(|&(other, _)| other != heap);
-            budget.saturating_sub(others.map(|(_, other)| other.layout.reserved_bytes()).sum())
-        });
+        self.share_budget(heap);
         let frame = self.frame;
         // What is no power of two is refused as it is.
         let least = if request.align.is_power_of_two() { wgpu::COPY_BUFFER_ALIGNMENT } else { 0 };
         let owner = self.owners.of(request.owner);
         let heap = &mut self.heaps[heap];
-        heap.layout.set_budget(budget);
         let allocated = heap.layout.allocate(request.bytes, request.align.max(least))?;
         heap.layout.used(allocated.block, frame);
         let slab = allocated.place.slab.0 as usize;
         if heap.slabs.len() <= slab {
-            heap.slabs.resize_with(slab + 1, Slab::default);
+            heap.slabs.resize_with(slab + 1, || None);
         }
-        heap.slabs[slab].emptied_by_moves = false;
         let record = allocated.block.index() as usize;
         if heap.records.len() <= record {
             heap.records.resize_with(record + 1, Record::default);
@@ -136,8 +123,21 @@ impl State {
         Ok(allocated)
     }
 
+    pub(super) fn set_budget(&mut self, budget: Option<u64>) {
+        self.budget = budget;
+        (0..self.heaps.len()).for_each(|heap| self.share_budget(heap));
+    }
+
+    /// A heap may have what the others have not taken of the budget.
+    fn share_budget(&mut self, heap: usize) {
+        let others = self.heaps.iter().enumerate().filter(|&(other, _)| other != heap);
+        let others: u64 = others.map(|(_, other)| other.layout.reserved_bytes()).sum();
+        self.heaps[heap].layout.set_budget(self.budget.map(|budget| budget.saturating_sub(others)));
+    }
+
     /// The GPU is done with the frames up to that one, and copies may have been made. Returns how many blocks have moved.
     pub(super) fn catch_up(&mut self, done: u64) -> u64 {
+        let emptied: u64 = self.heaps.iter().map(|heap| heap.layout.emptied_bytes()).sum();
         for heap in &mut self.heaps {
             heap.layout.completed(done);
         }
@@ -152,6 +152,8 @@ impl State {
                 self.commit(batch, fate == MADE);
             }
         }
+        let emptied = self.heaps.iter().map(|heap| heap.layout.emptied_bytes()).sum::<u64>() - emptied;
+        self.count(DefragStats { recovered_bytes: emptied, ..DefragStats::default() });
         self.counted.defrag.moved - before
     }
 
@@ -164,8 +166,7 @@ impl State {
                 Committed::Moved => {
                     did.moved += 1;
                     did.moved_bytes += bytes;
-                    heap.slabs[from].emptied_by_moves = true;
-                    let tracked = heap.slabs[from].made.as_ref().is_some_and(|slab| slab.id.is_some());
+                    let tracked = heap.slabs[from].as_ref().is_some_and(|slab| slab.id.is_some());
                     let record = &mut heap.records[block.index() as usize];
                     record.generation += 1;
                     if tracked {
@@ -202,19 +203,11 @@ impl State {
 
     fn release(&mut self, mut which: impl FnMut(&mut Layout, &mut dyn FnMut(SlabId))) -> Released {
         let mut released = Vec::new();
-        let mut recovered = 0;
         for Heap { layout, slabs, .. } in &mut self.heaps {
-            which(layout, &mut |SlabId(slab)| {
-                let slab = std::mem::take(&mut slabs[slab as usize]);
-                if let Some(made) = slab.made {
-                    recovered += if slab.emptied_by_moves { made.buffer.size() } else { 0 };
-                    released.push(made);
-                }
-            });
+            which(layout, &mut |SlabId(slab)| released.extend(slabs[slab as usize].take()));
         }
         self.counted.slabs_released += released.len() as u64;
         self.counted.released_bytes += released.iter().map(|slab| slab.buffer.size()).sum::<u64>();
-        self.count(DefragStats { recovered_bytes: recovered, ..DefragStats::default() });
         released
     }
 
@@ -225,17 +218,24 @@ impl State {
         let mut did = DefragStats::default();
         for step in 0..heaps {
             let index = (self.next_heap + step) % heaps;
+            self.share_budget(index);
             let heap = &mut self.heaps[index];
-            let planned = heap.layout.plan(bytes, moves);
+            let mut planned = Vec::new();
+            for one in heap.layout.plan(bytes, moves) {
+                let Some(copy) = heap.copy(&one) else {
+                    debug_assert!(false, "a block without a buffer is to be copied: {one:?}");
+                    heap.layout.abandon(one);
+                    continue;
+                };
+                did.planned += 1;
+                did.planned_bytes += one.bytes;
+                bytes -= one.bytes;
+                moves -= 1;
+                copies.push(copy);
+                planned.push(one);
+            }
             if planned.is_empty() {
                 continue;
-            }
-            for planned in &planned {
-                did.planned += 1;
-                did.planned_bytes += planned.bytes;
-                bytes -= planned.bytes;
-                moves -= 1;
-                copies.extend(heap.copy(planned));
             }
             let fate = Arc::new(Fate::default());
             telling.push(Telling(Some(Arc::clone(&fate))));
@@ -266,7 +266,7 @@ impl Heap {
     }
 
     pub(super) fn slab(&self, SlabId(slab): SlabId) -> Option<&SlabBuffer> {
-        self.slabs.get(slab as usize)?.made.as_ref()
+        self.slabs.get(slab as usize)?.as_ref()
     }
 
     /// The record of a block that lives.

@@ -60,7 +60,7 @@ pub struct DefragStats {
     pub stayed: u64,
     /// Blocks that ended while they were copied.
     pub gone: u64,
-    /// Bytes of slabs that were given back after blocks had been moved out of them.
+    /// Bytes of slabs that became empty while their blocks were moved out. They are cut anew for other classes, or given back.
     pub recovered_bytes: u64,
 }
 

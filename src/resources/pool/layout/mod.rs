@@ -221,6 +221,7 @@ struct Sums {
     allocated: u64,
     requested: u64,
     empty: u64,
+    emptied: u64,
     live_blocks: u64,
     slabs: u64,
     moves_under_way: u64,
@@ -391,6 +392,12 @@ impl Layout {
         self.sums.reserved
     }
 
+    /// Bytes of the slabs that became empty while defragmentation emptied them, over life.
+    #[must_use]
+    pub fn emptied_bytes(&self) -> u64 {
+        self.sums.emptied
+    }
+
     /// Changes what all slabs together may have. Where more is reserved already, nothing is added until enough was given back.
     pub fn set_budget(&mut self, budget_bytes: Option<u64>) {
         self.config.budget_bytes = budget_bytes;
@@ -506,6 +513,7 @@ impl Layout {
         if slab.used == 0 {
             row.holes -= slab.free_bytes();
             if slab.drained_to.take().is_some() {
+                self.sums.emptied += slab.bytes;
                 row.open(slab.position);
             }
             self.became_empty(id);
