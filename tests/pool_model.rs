@@ -28,9 +28,9 @@ fn nothing_overlaps_and_nothing_is_lost() {
     }
     println!("{seeds} seeds of {operations} operations: {done:?}");
     // What was not reached was not tested.
-    let Done { allocated, refused, moved, stayed, gone, released } = done;
+    let Done { allocated, refused, moved, stayed, gone, released, failed } = done;
     assert!(
-        [allocated, refused, moved, stayed, gone, released].iter().all(|&count| count > seeds),
+        [allocated, refused, moved, stayed, gone, released, failed].iter().all(|&count| count > seeds),
         "{seeds} seeds of {operations} operations reach too little: {done:?}"
     );
 }
@@ -43,6 +43,7 @@ struct Done {
     stayed: u64,
     gone: u64,
     released: u64,
+    failed: u64,
 }
 
 /// A block as the model has it.
@@ -93,6 +94,7 @@ struct Model {
     steps: u64,
     largest: u64,
     sizes: Vec<u64>,
+    reserved_before: u64,
 }
 
 impl Model {
@@ -130,6 +132,7 @@ impl Model {
             expected,
             done: Done::default(),
             steps: 0,
+            reserved_before: 0,
         }
     }
 
@@ -138,7 +141,7 @@ impl Model {
         // Phases of growth and of shrinking, so that slabs fill and empty.
         let growing = (self.steps / 300).is_multiple_of(2);
         let [allocate, free] = if growing { [40, 20] } else { [15, 40] };
-        let mut roll = self.random.below(allocate + free + 45);
+        let mut roll = self.random.below(allocate + free + 49);
         let mut falls = |weight: u64| {
             let hit = roll < weight;
             roll = roll.wrapping_sub(weight);
@@ -160,6 +163,10 @@ impl Model {
             self.tick();
         } else if falls(6) {
             self.plan();
+        } else if falls(2) {
+            self.give_up_some();
+        } else if falls(2) {
+            self.change_budget();
         } else {
             self.commit();
         }
@@ -185,6 +192,9 @@ impl Model {
                     assert!(before.is_none(), "{}: a slab was made twice", self.at());
                     self.expected.reserved_bytes += bytes;
                     self.expected.slabs += 1;
+                    if self.making_fails(block, place) {
+                        return;
+                    }
                 }
                 self.cut(place);
                 assert!(place.bytes >= bytes && place.offset.is_multiple_of(align), "{}: {place:?}", self.at());
@@ -199,6 +209,54 @@ impl Model {
                 let over = matches!(error, LayoutError::OverBudget { .. }) && self.expected.budget_bytes.is_some();
                 assert!(over, "{}: {error}", self.at());
             }
+        }
+    }
+
+    /// A new slab is closed while it is made: nobody else gets a cell of it. Sometimes it cannot be made, and is gone. True then.
+    fn making_fails(&mut self, block: BlockId, place: Place) -> bool {
+        if self.random.chance(50) {
+            return false;
+        }
+        self.layout.close(place.slab);
+        let other = self.layout.allocate(place.bytes, 1).ok();
+        if let Some(other) = other {
+            assert_ne!(other.place.slab, place.slab, "{}: a cell of a slab that is made", self.at());
+            // It is as if nobody had asked.
+            self.layout.free(other.block, 0);
+            if let Some(bytes) = other.new_slab {
+                self.slabs.insert(other.place.slab, Slab { bytes, ..Slab::default() });
+                self.expected.reserved_bytes += bytes;
+                self.expected.slabs += 1;
+            }
+            self.cut(other.place);
+        }
+        if self.random.chance(80) {
+            self.layout.open(place.slab);
+            return false;
+        }
+        self.done.failed += 1;
+        self.layout.used(block, self.now);
+        self.layout.slab_failed(&Allocated { block, place, new_slab: None });
+        assert_eq!(self.layout.place(block), None, "{}", self.at());
+        self.released(place.slab);
+        true
+    }
+
+    /// Some of what is empty is given back.
+    fn give_up_some(&mut self) {
+        let bytes = self.random.below(100_000);
+        let mut released = Vec::new();
+        self.layout.release_bytes(bytes, |slab| released.push(slab));
+        for slab in released {
+            self.released(slab);
+        }
+    }
+
+    fn change_budget(&mut self) {
+        if self.expected.budget_bytes.is_some() {
+            let budget = Some(50_000 + self.random.below(2_000_000));
+            self.layout.set_budget(budget);
+            self.expected.budget_bytes = budget;
         }
     }
 
@@ -285,7 +343,12 @@ impl Model {
         let after = self.now;
         let (block, from, to, bytes) = (planned.block, planned.from, planned.to, planned.bytes);
         let index = self.positions.get(&block).copied();
-        let committed = self.layout.commit(planned, written, after);
+        let committed = if written && index.is_some() && self.random.chance(50) {
+            self.layout.abandon(planned);
+            Committed::Stayed
+        } else {
+            self.layout.commit(planned, written, after)
+        };
         self.expected.moves_under_way -= 1;
         self.expected.moving_bytes -= to.bytes;
         match (committed, index) {
@@ -376,7 +439,10 @@ impl Model {
     fn compare(&mut self) {
         let stats = self.layout.stats();
         assert_eq!(stats, self.expected, "{}", self.at());
-        assert!(stats.budget_bytes.is_none_or(|budget| stats.reserved_bytes <= budget), "{}", self.at());
+        // A budget that was lowered adds nothing until enough was given back.
+        let most = stats.budget_bytes.map_or(u64::MAX, |budget| budget.max(self.reserved_before));
+        assert!(stats.reserved_bytes <= most, "{}: {} of {most}", self.at(), stats.reserved_bytes);
+        self.reserved_before = stats.reserved_bytes;
     }
 
     /// Looks at all of it.
@@ -445,6 +511,7 @@ impl Model {
         done.stayed += self.done.stayed;
         done.gone += self.done.gone;
         done.released += self.done.released;
+        done.failed += self.done.failed;
     }
 
     fn some_block(&mut self) -> Option<usize> {

@@ -6,6 +6,7 @@ mod contents;
 mod errors;
 #[cfg(feature = "fault")]
 mod faults;
+mod page;
 #[cfg(all(feature = "instrument", feature = "telemetry"))]
 mod reports;
 #[path = "../support/mod.rs"]
