@@ -4,8 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod faults;
 mod frames;
 mod in_place;
+#[cfg(feature = "fault")]
+mod injected;
 mod kit;
 mod odd_bytes;
 mod reports;

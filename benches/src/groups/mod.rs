@@ -8,6 +8,7 @@ mod memory;
 mod pool;
 mod process;
 mod registry;
+mod staging;
 
 use std::error::Error;
 use std::path::Path;
@@ -31,11 +32,21 @@ pub(crate) enum Group {
     Gpu,
     /// Memory pools: blocks, plans of moves and churn, against other allocators and wgpu's own buffers
     Pool,
+    /// Uploads through a staging ring, against wgpu's own ways and a bare memcpy
+    Staging,
 }
 
 impl Group {
-    pub(crate) const ALL: &'static [Self] =
-        &[Self::Memory, Self::Lifecycle, Self::Registry, Self::Exporter, Self::Instrument, Self::Gpu, Self::Pool];
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Memory,
+        Self::Lifecycle,
+        Self::Registry,
+        Self::Exporter,
+        Self::Instrument,
+        Self::Gpu,
+        Self::Pool,
+        Self::Staging,
+    ];
 
     /// `subjects`: where the programs of [`Instrument`](Self::Instrument) and [`Gpu`](Self::Gpu) lie.
     pub(crate) fn run(self, effort: Effort, subjects: Option<&Path>) -> Result<Vec<Row>, Box<dyn Error>> {
@@ -47,6 +58,7 @@ impl Group {
             Self::Instrument => instrument::run(effort, subjects),
             Self::Gpu => gpu::run(effort, subjects),
             Self::Pool => pool::run(effort),
+            Self::Staging => staging::run(effort),
         }
     }
 }

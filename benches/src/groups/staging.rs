@@ -1,0 +1,314 @@
+//! Uploads of 100 MiB: a staging ring against what wgpu has for it, and against copying the bytes into memory and nothing else.
+//!
+//! A round is a frame: all pieces are written, their copies recorded and submitted, and the GPU is waited for. What is measured is the CPU time
+//! of the thread that does it; on a software GPU the copies themselves run on other threads, and waiting takes none. All subjects write the same
+//! bytes in the same pieces. Destinations are adjacent, as they are where a mesh or an array is filled, or scattered: every other piece of a
+//! buffer of twice the size, from its end, so that no two copies are neighbours. The ring has three buffers and the belt chunks of the size of a
+//! frame, so that no subject makes a buffer in a frame of its own accord.
+//!
+//! The targets: less than 2 ms beyond the memcpy, the spec's bar; at most 1.1 times the memcpy in all, 1.2 times with 6,400 pieces; ahead of
+//! `StagingBelt`; on one piece five times ahead of `Queue::write_buffer`.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::hint::black_box;
+
+use cpu_time::ThreadTime;
+use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing};
+use engine_vitals_core::probe::Probe;
+use engine_vitals_core::tracker::Tracker;
+
+use crate::harness::{Effort, Subject, alternate, nanoseconds};
+use crate::here;
+use crate::report::Row;
+
+const GROUP: &str = "staging";
+const TOTAL: u64 = 100 << 20;
+/// Beyond the memcpy, in milliseconds.
+const BEYOND: f64 = 2.0;
+
+struct Case {
+    pieces: u64,
+    about: &'static str,
+    /// At most so many times the memcpy.
+    of_memcpy: f64,
+}
+
+const CASES: [Case; 4] = [
+    Case { pieces: 1, about: "1 x 100 MiB", of_memcpy: 1.1 },
+    Case { pieces: 100, about: "100 x 1 MiB", of_memcpy: 1.1 },
+    Case { pieces: 1_600, about: "1,600 x 64 KiB", of_memcpy: 1.1 },
+    Case { pieces: 6_400, about: "6,400 x 16 KiB", of_memcpy: 1.2 },
+];
+
+const MEMCPY: usize = 0;
+const RING: usize = 1;
+const BELT: usize = 3;
+const WRITE_BUFFER: usize = 4;
+const NAMES: [&str; 6] = [
+    "memcpy alone",
+    "staging ring",
+    "staging ring, with a probe",
+    "StagingBelt",
+    "Queue::write_buffer",
+    "Queue::write_buffer_with",
+];
+
+pub(super) fn run(effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
+    let Some(gpu) = Gpu::open()? else {
+        eprintln!("SKIPPED: group `{GROUP}`: no GPU adapter (install mesa-vulkan-drivers)");
+        return Ok(Vec::new());
+    };
+    let data: Vec<u8> = (0..TOTAL).map(|byte| (byte * 7) as u8).collect();
+    let mut rows = Vec::new();
+    for case in &CASES {
+        for scattered in [false, true] {
+            // One piece has no neighbours.
+            if case.pieces > 1 || !scattered {
+                rows.extend(measure(&gpu, effort, case, scattered, &data)?);
+            }
+        }
+    }
+    rows.extend(held(&gpu, &data)?);
+    Ok(rows)
+}
+
+fn measure(gpu: &Gpu, effort: Effort, case: &Case, scattered: bool, data: &[u8]) -> Result<Vec<Row>, Box<dyn Error>> {
+    let tracker = Tracker::new();
+    let mut uploaders = gpu.uploaders(&tracker);
+    let pieces = Pieces::new(case, scattered, data);
+    let failed = RefCell::new(None);
+    let subject = |(name, uploader): (&&'static str, &mut Box<dyn Uploader>)| -> f64 {
+        match gpu.frame(uploader.as_mut(), &pieces) {
+            Ok(nanos) => nanos,
+            Err(error) => {
+                failed.replace(Some(format!("{name}: {error}")));
+                f64::NAN
+            }
+        }
+    };
+    let mut subjects: Vec<_> = NAMES
+        .iter()
+        .zip(&mut uploaders)
+        .map(|(name, uploader)| Subject::new(name, move || subject((name, &mut *uploader))))
+        .collect();
+    let rounds = alternate(effort, &mut subjects);
+    drop(subjects);
+    if let Some(error) = failed.into_inner() {
+        return Err(error.into());
+    }
+    let about = |what: &str| format!("{what} {}{}", case.about, if scattered { ", scattered" } else { "" });
+    let mut rows = Vec::new();
+    for (index, name) in NAMES.iter().enumerate() {
+        let row = Row::new(GROUP, about("upload of"), name, "ms", rounds.value(index) / 1e6);
+        rows.push(match index {
+            MEMCPY => row,
+            RING if !scattered => row.against(NAMES[MEMCPY], rounds.ratio(index, MEMCPY)).at_most(case.of_memcpy),
+            _ => row.against(NAMES[MEMCPY], rounds.ratio(index, MEMCPY)),
+        });
+    }
+    let beyond = |index| rounds.difference(index, MEMCPY) / 1e6;
+    for index in [RING, BELT] {
+        let row = Row::new(GROUP, about("beyond the memcpy, for"), NAMES[index], "ms more", beyond(index));
+        rows.push(if index == RING && !scattered { row.at_most(BEYOND) } else { row });
+    }
+    let ring = || Row::new(GROUP, about("upload of"), NAMES[RING], "ms", rounds.value(RING) / 1e6);
+    let to_belt = ring().against(NAMES[BELT], rounds.ratio(RING, BELT));
+    rows.push(if scattered { to_belt } else { to_belt.at_most(1.0) });
+    if case.pieces == 1 {
+        rows.push(ring().against(NAMES[WRITE_BUFFER], rounds.ratio(RING, WRITE_BUFFER)).at_most(0.2));
+    }
+    Ok(rows)
+}
+
+/// What each keeps while a frame of 1,600 pieces is in flight, and what it allocates for it.
+fn held(gpu: &Gpu, data: &[u8]) -> Result<Vec<Row>, Box<dyn Error>> {
+    let mut rows = Vec::new();
+    let pieces = Pieces::new(&CASES[2], false, data);
+    for (index, name) in NAMES.iter().enumerate().skip(1) {
+        let before = gpu.allocated();
+        let tracker = Tracker::new();
+        let mut uploader = gpu.uploaders(&tracker).swap_remove(index);
+        for _ in 0..5 {
+            gpu.frame(uploader.as_mut(), &pieces)?;
+        }
+        let allocations = here::allocations();
+        let mut encoder = gpu.encoder();
+        uploader.write(gpu, &mut encoder, &pieces)?;
+        let submission = gpu.queue.submit([encoder.finish()]);
+        uploader.submitted(submission);
+        let allocations = here::allocations() - allocations;
+        if let (Some(before), Some(after)) = (before, gpu.allocated()) {
+            let bytes = after.saturating_sub(before) as f64;
+            rows.push(Row::new(GROUP, "GPU memory held, 1,600 x 64 KiB", name, "MiB", bytes / f64::from(1 << 20)));
+        }
+        rows.push(Row::new(GROUP, "allocations for 1,600 x 64 KiB", name, "allocations", allocations as f64));
+        gpu.wait()?;
+    }
+    Ok(rows)
+}
+
+/// What a frame writes.
+struct Pieces<'a> {
+    bytes: usize,
+    places: Vec<(u64, &'a [u8])>,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(case: &Case, scattered: bool, data: &'a [u8]) -> Self {
+        let bytes = (TOTAL / case.pieces) as usize;
+        let place = |(index, piece)| {
+            let index = index as u64;
+            let place = if scattered { 2 * (case.pieces - 1 - index) } else { index };
+            (place * bytes as u64, piece)
+        };
+        Self { bytes, places: data.chunks(bytes).enumerate().map(place).collect() }
+    }
+}
+
+/// A way to write.
+trait Uploader {
+    fn write(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, pieces: &Pieces<'_>)
+    -> Result<(), StagingError>;
+
+    /// What was written is submitted.
+    fn submitted(&mut self, _: wgpu::SubmissionIndex) {}
+}
+
+struct Memcpy(Vec<u8>);
+
+impl Uploader for Memcpy {
+    fn write(&mut self, _: &Gpu, _: &mut wgpu::CommandEncoder, pieces: &Pieces<'_>) -> Result<(), StagingError> {
+        // One after the other, as a ring lays them out.
+        for (to, (_, piece)) in self.0.chunks_mut(pieces.bytes).zip(&pieces.places) {
+            to.copy_from_slice(piece);
+        }
+        black_box(&mut self.0);
+        Ok(())
+    }
+}
+
+impl Uploader for StagingRing {
+    fn write(
+        &mut self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        pieces: &Pieces<'_>,
+    ) -> Result<(), StagingError> {
+        for &(offset, piece) in &pieces.places {
+            self.write_buffer(&gpu.destination, offset, piece)?;
+        }
+        self.flush(encoder);
+        Ok(())
+    }
+
+    fn submitted(&mut self, submission: wgpu::SubmissionIndex) {
+        self.advance_ring(submission);
+    }
+}
+
+struct Belt(wgpu::util::StagingBelt);
+
+impl Uploader for Belt {
+    fn write(
+        &mut self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        pieces: &Pieces<'_>,
+    ) -> Result<(), StagingError> {
+        for &(offset, piece) in &pieces.places {
+            if let Some(size) = wgpu::BufferSize::new(piece.len() as u64) {
+                self.0.write_buffer(encoder, &gpu.destination, offset, size).copy_from_slice(piece);
+            }
+        }
+        self.0.finish_and_recall_on_submit(encoder);
+        Ok(())
+    }
+}
+
+struct WriteBuffer;
+
+impl Uploader for WriteBuffer {
+    fn write(&mut self, gpu: &Gpu, _: &mut wgpu::CommandEncoder, pieces: &Pieces<'_>) -> Result<(), StagingError> {
+        for &(offset, piece) in &pieces.places {
+            gpu.queue.write_buffer(&gpu.destination, offset, piece);
+        }
+        Ok(())
+    }
+}
+
+struct WriteBufferWith;
+
+impl Uploader for WriteBufferWith {
+    fn write(&mut self, gpu: &Gpu, _: &mut wgpu::CommandEncoder, pieces: &Pieces<'_>) -> Result<(), StagingError> {
+        for &(offset, piece) in &pieces.places {
+            let size = wgpu::BufferSize::new(piece.len() as u64);
+            let view = size.and_then(|size| gpu.queue.write_buffer_with(&gpu.destination, offset, size));
+            view.ok_or(StagingError::NoBuffer)?.copy_from_slice(piece);
+        }
+        Ok(())
+    }
+}
+
+struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    destination: wgpu::Buffer,
+}
+
+impl Gpu {
+    fn open() -> Result<Option<Self>, Box<dyn Error>> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+        let Ok(adapter) = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())) else {
+            return Ok(None);
+        };
+        let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))?;
+        let destination = device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 2 * TOTAL,
+            usage: wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Ok(Some(Self { device, queue, destination }))
+    }
+
+    /// One of each, in the order of [`NAMES`].
+    fn uploaders(&self, tracker: &Tracker) -> Vec<Box<dyn Uploader>> {
+        let config = StagingConfig { buffer_size: TOTAL, ..StagingConfig::default() };
+        vec![
+            Box::new(Memcpy(vec![1; TOTAL as usize])),
+            Box::new(StagingRing::with_config(&self.device, Probe::OFF, "ring", config)),
+            Box::new(StagingRing::with_config(&self.device, tracker.probe(), "ring", config)),
+            Box::new(Belt(wgpu::util::StagingBelt::new(self.device.clone(), TOTAL))),
+            Box::new(WriteBuffer),
+            Box::new(WriteBufferWith),
+        ]
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+    }
+
+    /// Nanoseconds of this thread for a frame.
+    fn frame(&self, uploader: &mut dyn Uploader, pieces: &Pieces<'_>) -> Result<f64, Box<dyn Error>> {
+        let start = ThreadTime::now();
+        let mut encoder = self.encoder();
+        uploader.write(self, &mut encoder, pieces)?;
+        let submission = self.queue.submit([encoder.finish()]);
+        uploader.submitted(submission);
+        self.wait()?;
+        Ok(nanoseconds(start.elapsed()))
+    }
+
+    fn wait(&self) -> Result<(), wgpu::PollError> {
+        let timeout = Some(std::time::Duration::from_secs(60));
+        self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout })?;
+        Ok(())
+    }
+
+    /// Bytes that wgpu has allocated, where it says so.
+    fn allocated(&self) -> Option<u64> {
+        Some(self.device.generate_allocator_report()?.total_allocated_bytes)
+    }
+}
