@@ -13,3 +13,4 @@ mod kit;
 mod odd_bytes;
 mod reports;
 mod textures;
+mod threads;

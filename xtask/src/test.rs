@@ -139,9 +139,9 @@ fn tests(shell: &Shell) -> Result<()> {
     let with_stores = "engine-vitals/staging-rings,engine-vitals/memory-pools";
     run(&format!("engine-vitals/vulkan,engine-vitals/nvml,engine-vitals/log,{with_heap},{with_stores}"), &[])?;
     // What only the injection of faults adds.
-    let with_faults = "engine-vitals/vulkan,engine-vitals/fault,engine-vitals/memory-pools";
-    run(with_faults, &["--lib", "--test", "fault", "--test", "instrument", "--test", "pool"])?;
-    run(with_faults, &["--doc"])
+    let with_faults = format!("engine-vitals/vulkan,engine-vitals/fault,{with_stores}");
+    run(&with_faults, &["--lib", "--test", "fault", "--test", "instrument", "--test", "pool", "--test", "staging"])?;
+    run(&with_faults, &["--doc"])
 }
 
 fn tests_off(shell: &Shell) -> Result<()> {

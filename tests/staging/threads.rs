@@ -1,0 +1,336 @@
+//! Rings and threads: what threads share under every schedule that shuttle tries, and rings that real threads use.
+//!
+//! The model compiles `shared.rs` with shuttle's lock in the place of parking_lot's. Around it are a program that writes and flushes behind a lock
+//! of its own from several threads, GPUs that carry copies out when they like and tell the end from whatever thread polls, and somebody who
+//! reads reports.
+
+#[path = "../../src/resources/staging/shared.rs"]
+mod shared;
+
+/// shuttle's lock, in parking_lot's words.
+mod sync {
+    pub(super) use shuttle::sync::MutexGuard;
+
+    pub(super) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(super) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap()
+        }
+    }
+}
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use engine_vitals::contract::{StagingRingReport, Store, StoreReport};
+use engine_vitals::resources::staging::plan::{self, Copy, Destination, Flush, Landing, PlanConfig, Refused};
+use engine_vitals::resources::staging::{StagingConfig, StagingRing, StallPolicy};
+use engine_vitals::{Probe, Tracker};
+
+use self::shared::{Returning, Shared};
+use crate::kit::{self, Gpu, LONG, Random};
+
+const WRITERS: u64 = 2;
+const WRITES: u64 = 4;
+const BYTES: u64 = 24;
+
+/// Memory of the staging buffers and of the one destination. Each copy is carried out byte by byte, as memory is.
+struct Memory {
+    staging: Vec<sync::Mutex<Vec<u8>>>,
+    destination: sync::Mutex<Vec<u8>>,
+}
+
+/// What the program has behind its lock: what a `StagingRing` has beside what is shared.
+struct Ring {
+    shared: Arc<Shared>,
+    memory: Arc<Memory>,
+    queue: shuttle::sync::mpsc::Sender<Flight>,
+}
+
+/// A submission on its way.
+struct Flight {
+    copies: Vec<Copy>,
+    returning: Vec<Returning>,
+}
+
+impl Ring {
+    fn write(&mut self, value: u8, to: u64) -> bool {
+        self.collect();
+        let mut state = self.shared.lock();
+        let reserved = match state.plan.reserve(BYTES, 4, to % 4) {
+            Ok(reserved) => reserved,
+            Err(Refused::Stalled { may_grow: false, .. }) => {
+                state.plan.stalled(std::time::Duration::ZERO);
+                return false;
+            }
+            Err(refused) => panic!("{refused}"),
+        };
+        state.plan.copy(reserved, Destination { buffer: 0, offset: to });
+        drop(state);
+        let mut staging = self.memory.staging[reserved.buffer as usize].lock();
+        staging[reserved.offset as usize..][..BYTES as usize].fill(value);
+        true
+    }
+
+    fn flush(&mut self) {
+        self.collect();
+        let mut flush = Flush::default();
+        if !self.shared.lock().plan.flush(&mut flush) {
+            return;
+        }
+        let returning = flush.buffers.iter().map(|&buffer| Returning::new(&self.shared, buffer, flush.number));
+        let flight = Flight { returning: returning.collect(), copies: std::mem::take(&mut flush.copies) };
+        self.queue.send(flight).unwrap();
+        self.shared.lock().plan.submitted();
+    }
+
+    fn collect(&mut self) {
+        let mut from = 0;
+        loop {
+            let next = self.shared.lock().plan.next_landed(from);
+            let Some((buffer, landing)) = next else { return };
+            from = buffer + 1;
+            assert_eq!(landing, Landing::Mapped);
+            assert!(self.shared.lock().plan.ready(buffer));
+        }
+    }
+}
+
+impl Flight {
+    fn carry_out(self, memory: &Memory) {
+        for copy in &self.copies {
+            let Copy::Buffer(copy) = copy else { unreachable!("no other copies were asked for") };
+            let bytes = memory.staging[copy.from.buffer as usize].lock()[copy.from.offset as usize..]
+                [..copy.from.bytes as usize]
+                .to_vec();
+            memory.destination.lock()[copy.to.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+        }
+        self.returning.into_iter().for_each(|returning| returning.mapped(true));
+    }
+}
+
+fn report(shared: &Shared) -> StagingRingReport {
+    match shared.report() {
+        StoreReport::StagingRing(report) => report,
+        other => panic!("not a ring: {other:?}"),
+    }
+}
+
+/// One program under one schedule.
+fn model() {
+    let config =
+        PlanConfig { buffers: 2, buffer_bytes: 64, most_buffers: 2, most_dedicated_bytes: 0, quiet_ticks: 100 };
+    let shared = Arc::new(Shared::new("model", config));
+    let memory = Arc::new(Memory {
+        staging: (0..2).map(|_| sync::Mutex::new(vec![0; 64])).collect(),
+        destination: sync::Mutex::new(vec![0; (WRITERS * WRITES * BYTES) as usize]),
+    });
+    let (queue, flights) = shuttle::sync::mpsc::channel::<Flight>();
+    let ring = Arc::new(sync::Mutex::new(Ring { shared: Arc::clone(&shared), memory: Arc::clone(&memory), queue }));
+    let flights = Arc::new(sync::Mutex::new(flights));
+    // Two that poll: submissions end in any order.
+    let gpus: Vec<_> = (0..2)
+        .map(|_| {
+            let (flights, memory) = (Arc::clone(&flights), Arc::clone(&memory));
+            shuttle::thread::spawn(move || {
+                loop {
+                    let next = flights.lock().recv();
+                    let Ok(flight) = next else { return };
+                    flight.carry_out(&memory);
+                }
+            })
+        })
+        .collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let ring = Arc::clone(&ring);
+            shuttle::thread::spawn(move || {
+                for write in 0..WRITES {
+                    let number = writer * WRITES + write;
+                    loop {
+                        if ring.lock().write(number as u8 + 1, number * BYTES) {
+                            break;
+                        }
+                        ring.lock().flush();
+                        shuttle::thread::yield_now();
+                    }
+                    if write % 2 == 1 {
+                        ring.lock().flush();
+                    }
+                }
+            })
+        })
+        .collect();
+    let reader = {
+        let shared = Arc::clone(&shared);
+        shuttle::thread::spawn(move || {
+            let mut before = StagingRingReport::default();
+            for _ in 0..4 {
+                let now = report(&shared);
+                assert!(now.written_bytes >= before.written_bytes && now.copies >= before.copies);
+                assert!(now.wraps >= before.wraps && now.stalls >= before.stalls);
+                assert!(now.in_flight_bytes.iter().all(|&bytes| bytes <= 64));
+                assert!(now.unsubmitted_bytes <= 128 && now.high_water_bytes <= 128);
+                assert_eq!(now.written_bytes % BYTES, 0, "no write is seen in part");
+                before = now;
+            }
+        })
+    };
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    ring.lock().flush();
+    reader.join().unwrap();
+    drop(ring);
+    gpus.into_iter().for_each(|gpu| gpu.join().unwrap());
+    let expected: Vec<u8> = (0..WRITERS * WRITES).flat_map(|number| [number as u8 + 1; BYTES as usize]).collect();
+    assert_eq!(*memory.destination.lock(), expected);
+    let report = report(&shared);
+    assert_eq!((report.written_bytes, report.in_flight_bytes), (WRITERS * WRITES * BYTES, vec![0, 0]));
+    assert_eq!(report.unsubmitted_bytes, 0);
+}
+
+#[test]
+fn what_threads_write_arrives_under_every_schedule_that_is_tried() {
+    let schedules = std::env::var("ENGINE_VITALS_SOAK_SCHEDULES").map_or(400, |text| text.parse().unwrap());
+    shuttle::check_random(model, schedules / 2);
+    shuttle::check_pct(model, schedules / 2, 3);
+}
+
+/// Commands of a ring that ends before they do are told to nobody, whichever comes first.
+#[test]
+fn a_ring_that_ends_first_is_told_nothing() {
+    shuttle::check_random(
+        || {
+            let config =
+                PlanConfig { buffers: 1, buffer_bytes: 64, most_buffers: 1, most_dedicated_bytes: 0, quiet_ticks: 1 };
+            let shared = Arc::new(Shared::new("model", config));
+            shared.lock().plan.reserve(4, 4, 0).unwrap();
+            let mut flush = Flush::default();
+            assert!(shared.lock().plan.flush(&mut flush));
+            let [told, dropped] = [(); 2].map(|()| Returning::new(&shared, 0, flush.number));
+            let weak = Arc::downgrade(&shared);
+            let gpu = shuttle::thread::spawn(move || {
+                told.mapped(true);
+                drop(dropped);
+                if let Some(shared) = weak.upgrade() {
+                    let landed = shared.lock().plan.next_landed(0);
+                    assert_eq!(landed, Some((0, Landing::Mapped)), "the first word stands");
+                }
+            });
+            drop(shared);
+            gpu.join().unwrap();
+        },
+        200,
+    );
+}
+
+const THREADS: usize = 4;
+const ROUNDS: u64 = 100;
+const SHARE: usize = 4096;
+
+fn config() -> StagingConfig {
+    StagingConfig {
+        ring_count: 2,
+        buffer_size: 8 << 10,
+        stall: StallPolicy::Grow { most_buffers: 64 },
+        ..StagingConfig::default()
+    }
+}
+
+/// Polls the device and reads reports until it is told to stop.
+fn watch(gpu: &Gpu, tracker: &Tracker, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        gpu.device.poll(wgpu::PollType::Poll).unwrap();
+        assert!(!tracker.stores().is_empty());
+    }
+}
+
+#[test]
+fn threads_that_share_a_ring_behind_a_lock_lose_nothing() {
+    let test = "threads_that_share_a_ring_behind_a_lock_lose_nothing";
+    for gpu in [Some(kit::noop()), kit::gpu(test, wgpu::Features::empty())].into_iter().flatten() {
+        let tracker = Tracker::new();
+        let ring = StagingRing::with_config(&gpu.device, tracker.probe(), "shared", config());
+        let ring = std::sync::Mutex::new(ring);
+        let target = gpu.buffer((THREADS * SHARE) as u64);
+        let mut expected = vec![0; THREADS * SHARE];
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| watch(&gpu, &tracker, &stop));
+            let writers: Vec<_> = expected
+                .chunks_mut(SHARE)
+                .enumerate()
+                .map(|(thread, share)| {
+                    let (ring, target, gpu) = (&ring, &target, &gpu);
+                    scope.spawn(move || {
+                        let mut random = Random::seeded(thread as u64);
+                        for round in 0..ROUNDS {
+                            let bytes = random.size(9) as usize / 4 * 4 + 4;
+                            let at = random.below(((SHARE - bytes) / 4 + 1) as u64) as usize * 4;
+                            let data = vec![random.next() as u8; bytes];
+                            let mut ring = ring.lock().unwrap();
+                            ring.write_buffer(target, (thread * SHARE + at) as u64, &data).unwrap();
+                            share[at..at + bytes].copy_from_slice(&data);
+                            if round % 4 == 0 {
+                                let mut encoder = gpu.encoder();
+                                ring.flush(&mut encoder);
+                                let submission = gpu.queue.submit([encoder.finish()]);
+                                ring.advance_ring(submission);
+                            }
+                        }
+                    })
+                })
+                .collect();
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            stop.store(true, Ordering::Relaxed);
+            watcher.join().unwrap();
+        });
+        let mut ring = ring.into_inner().unwrap();
+        let mut encoder = gpu.encoder();
+        ring.flush(&mut encoder);
+        ring.advance_ring(gpu.run(encoder));
+        assert!(gpu.read(&target) == expected);
+        let stats = ring.stats();
+        assert_eq!((stats.writes, stats.failures, stats.in_flight_bytes), (THREADS as u64 * ROUNDS, 0, 0), "{stats:?}");
+    }
+}
+
+#[test]
+fn a_ring_for_each_thread_needs_no_lock() {
+    let Some(gpu) = kit::gpu("a_ring_for_each_thread_needs_no_lock", wgpu::Features::empty()) else { return };
+    let targets: Vec<_> = (0..THREADS).map(|_| gpu.buffer(SHARE as u64)).collect();
+    std::thread::scope(|scope| {
+        for (thread, target) in targets.iter().enumerate() {
+            let gpu = &gpu;
+            scope.spawn(move || {
+                let config = StagingConfig { stall: StallPolicy::Wait { timeout: LONG }, ..config() };
+                let mut ring = StagingRing::with_config(&gpu.device, Probe::OFF, "own", config);
+                let mut random = Random::seeded(100 + thread as u64);
+                let mut expected = vec![0; SHARE];
+                for _ in 0..ROUNDS {
+                    let bytes = random.size(10) as usize;
+                    let at = random.below((SHARE - bytes + 1) as u64) as usize;
+                    let data = vec![random.next() as u8; bytes];
+                    ring.write_buffer(target, at as u64, &data).unwrap();
+                    expected[at..at + bytes].copy_from_slice(&data);
+                    let mut encoder = gpu.encoder();
+                    ring.flush(&mut encoder);
+                    ring.advance_ring(gpu.queue.submit([encoder.finish()]));
+                }
+                gpu.wait(None);
+                assert!(gpu.read(target) == expected, "thread {thread}");
+                assert_eq!(ring.stats().buffers, 2);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_ring_can_be_sent() {
+    fn is_send<T: Send>() {}
+    is_send::<StagingRing>();
+}
