@@ -1,4 +1,5 @@
 //! Devices, destinations, and reading them back.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::time::Duration;
 

@@ -106,6 +106,24 @@ const CAMPAIGNS: &[Campaign] = &[
         ],
         longer: Some(("ENGINE_VITALS_SOAK_POOL", "10000x10000")),
     },
+    Campaign {
+        name: "staging",
+        about: "100,000 frames through staging rings (ENGINE_VITALS_SOAK_FRAMES: another number): each byte compared, with 1, 2 and 3 buffers; no growth",
+        test: &[
+            "--package",
+            "engine-vitals",
+            "--features",
+            "staging-rings",
+            "--test",
+            "staging",
+            "--test",
+            "staging_growth",
+            "frames",
+            "--",
+            "--nocapture",
+        ],
+        longer: Some(("ENGINE_VITALS_SOAK_FRAMES", "100000")),
+    },
 ];
 
 pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
