@@ -140,3 +140,8 @@ struct Hitches;
 #[cfg(all(doctest, feature = "memory-pools"))]
 #[doc = include_str!("../docs/POOLS.md")]
 struct Pools;
+
+/// And those of the page on staging rings.
+#[cfg(all(doctest, feature = "staging-rings"))]
+#[doc = include_str!("../docs/STAGING.md")]
+struct Staging;

@@ -235,7 +235,7 @@ fn median(times: &[Duration]) -> Duration {
 /// Until Ctrl+C, for a look at the figures.
 fn stay(vitals: &Vitals) -> Result<(), Problem> {
     let (ended, end) = std::sync::mpsc::channel();
-    ctrlc::set_handler(move || drop(ended.send(()))).map_err(|error| error.to_string())?;
+    ctrlc::set_handler(move || ended.send(()).unwrap_or_default()).map_err(|error| error.to_string())?;
     while end.recv_timeout(Duration::from_secs(1)).is_err() {
         vitals.frame();
     }
