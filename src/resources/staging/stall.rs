@@ -115,15 +115,29 @@ impl StagingRing {
         Ok(())
     }
 
-    /// Waits for the buffer that was flushed first.
+    /// Waits for the buffer that was flushed first. If no submission of it is known, only as long as there is any work.
     fn wait(&mut self, oldest: u32, timeout: Duration, begun: Instant) -> Result<(), StagingError> {
-        let left = timeout.saturating_sub(begun.elapsed());
         let submission_index = self.slot(oldest).and_then(|slot| slot.submission.clone());
-        let waited = self.maker.device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(left) });
-        self.collect();
-        match waited {
-            Err(wgpu::PollError::Timeout) => Err(StagingError::TimedOut { waited: begun.elapsed() }),
-            Ok(_) | Err(_) => Ok(()),
+        loop {
+            let left = timeout.saturating_sub(begun.elapsed());
+            let submission_index = submission_index.clone();
+            let is_submitted = submission_index.is_some();
+            let waited = self.maker.device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(left) });
+            self.collect();
+            if !self.shared.lock().plan.is_in_flight(oldest) {
+                return Ok(());
+            }
+            match waited {
+                Err(wgpu::PollError::Timeout) => return Err(StagingError::TimedOut { waited: begun.elapsed() }),
+                // On the web nobody can wait.
+                Ok(_) if is_submitted && !cfg!(target_family = "wasm") => {}
+                Ok(_) | Err(_) => return Ok(()),
+            }
+            // The GPU is done, and another thread that polls is about to tell.
+            if left.is_zero() {
+                return Err(StagingError::TimedOut { waited: begun.elapsed() });
+            }
+            std::thread::sleep(Duration::from_micros(20).min(left));
         }
     }
 

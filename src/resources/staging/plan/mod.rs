@@ -475,6 +475,16 @@ impl Plan {
         true
     }
 
+    /// Whether a buffer was flushed and has not landed.
+    #[must_use]
+    pub fn is_in_flight(&self, buffer: u32) -> bool {
+        let state = match buffer.checked_sub(DEDICATED) {
+            Some(index) => self.dedicated.get(index as usize).and_then(Option::as_ref).map(|one| &one.state),
+            None => self.buffers.get(buffer as usize),
+        };
+        matches!(state, Some(State::InFlight { .. }))
+    }
+
     /// The next buffer that has landed, from that number on, and how.
     #[must_use]
     pub fn next_landed(&self, from: u32) -> Option<(u32, Landing)> {
