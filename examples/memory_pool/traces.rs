@@ -37,7 +37,7 @@ pub(crate) struct Request {
 }
 
 /// Who churns, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     /// Sectors of a world that come and go with the camera, 1 KiB to 1 MiB, some of whose assets outlive them; now and then a new level.
     Streaming,
@@ -51,8 +51,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Streaming, Self::Atlas, Self::Particles, Self::Adversarial];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Streaming => "level streaming",

@@ -14,6 +14,7 @@ mod support;
 #[path = "../../examples/memory_pool/traces.rs"]
 mod traces;
 
+use clap::ValueEnum;
 use engine_vitals::Probe;
 use engine_vitals::resources::pool::layout::LayoutConfig;
 use engine_vitals::resources::pool::{MemoryPool, MemoryPoolConfig};
@@ -113,8 +114,8 @@ fn without_moves_the_adversary_wins() {
 #[test]
 fn contents_are_what_was_written() {
     let Some((device, queue)) = support::device("contents_are_what_was_written") else { return };
-    let frames = if is_soak() { frames() } else { frames() / Kind::ALL.len() as u64 };
-    for kind in Kind::ALL {
+    let frames = if is_soak() { frames() } else { frames() / Kind::value_variants().len() as u64 };
+    for &kind in Kind::value_variants() {
         let layout = LayoutConfig { budget_bytes: Some(SMALL_BUDGET), ..LayoutConfig::default() };
         let defrag_bytes = SMALL_BUDGET / MOVES_DIVISOR;
         let config = MemoryPoolConfig { layout, defrag_bytes, defrag_moves: MOST_MOVES, ..MemoryPoolConfig::default() };

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use clap::ValueEnum;
 use engine_vitals::resources::pool::layout::LayoutConfig;
 use offset_allocator::{Allocation, Allocator};
 
@@ -19,7 +20,7 @@ const UNIT: u64 = 16;
 
 pub(super) fn run(effort: Effort) -> Vec<Row> {
     let mut rows = Vec::new();
-    for kind in Kind::ALL {
+    for &kind in Kind::value_variants() {
         for (occupancy, at) in [(Occupancy::Sweep, "30 to 90 %"), (Occupancy::Steady(0.9), "90 %")] {
             let case = format!("{}, {at} of 64 MiB asked for", kind.name());
             let config = LayoutConfig { budget_bytes: Some(BUDGET), ..LayoutConfig::default() };
