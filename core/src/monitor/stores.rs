@@ -175,6 +175,13 @@ fn describe_ring(series: &mut Series, ring: &str) {
         .label("ring", ring());
     series
         .gauge(
+            "vitals_staging_unsubmitted_bytes",
+            Unit::Bytes,
+            "Bytes written to a staging ring that no submission has taken",
+        )
+        .label("ring", ring());
+    series
+        .gauge(
             "vitals_staging_high_water_bytes",
             Unit::Bytes,
             "The most bytes of a staging ring that were in flight at once",
@@ -194,7 +201,11 @@ fn describe_ring(series: &mut Series, ring: &str) {
         )
         .label("ring", ring());
     series
-        .counter("vitals_staging_wraps_total", Unit::Count, "Times that a staging ring went on with its first buffer")
+        .counter(
+            "vitals_staging_wraps_total",
+            Unit::Count,
+            "Times that a staging ring went on with the buffer that it had filled, or one before it",
+        )
         .label("ring", ring());
     series
         .counter("vitals_staging_stalls_total", Unit::Count, "Writes to a staging ring that found no buffer ready")
@@ -214,6 +225,7 @@ fn describe_ring(series: &mut Series, ring: &str) {
 fn record_ring(row: &mut Row<'_>, now: Option<&StagingRingReport>, counted: &StagingRingReport) {
     row.push(now.map(|ring| ring.ring_bytes))
         .push(now.map(|ring| ring.in_flight_bytes.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes))))
+        .push(now.map(|ring| ring.unsubmitted_bytes))
         .push(now.map(|ring| ring.high_water_bytes))
         .push(counted.written_bytes)
         .push(counted.copies)

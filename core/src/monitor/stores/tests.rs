@@ -153,6 +153,7 @@ fn each_figure_is_the_one_that_its_name_says() {
         ("vitals_staging_ring_bytes uploads", 1.0),
         ("vitals_staging_stall_seconds_total uploads", 10.5),
         ("vitals_staging_stalls_total uploads", 9.0),
+        ("vitals_staging_unsubmitted_bytes uploads", 3.0),
         ("vitals_staging_wraps_total uploads", 8.0),
         ("vitals_staging_written_bytes_total uploads", 5.0),
         ("vitals_store_names_refused_total", 0.0),
