@@ -24,6 +24,7 @@ mod config;
 mod drawing;
 mod error;
 pub mod layout;
+mod making;
 mod map;
 mod memory_pool;
 mod proof;

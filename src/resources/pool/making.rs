@@ -1,0 +1,153 @@
+//! Room for a block: in a slab that is there, or in one that is made with no lock held.
+
+use std::time::Duration;
+
+use engine_vitals_core::probe::ResourceId;
+use parking_lot::MutexGuard;
+use web_time::Instant;
+
+use super::config::BlockRequest;
+use super::error::PoolError;
+use super::layout::{Allocated, LayoutError};
+use super::memory_pool::Shared;
+use super::slab::{NoBuffer, SlabBuffer};
+use super::state::State;
+
+/// How long a request that does not fit the budget waits for a slab that another thread is making.
+const OTHERS_MAKE: Duration = Duration::from_secs(1);
+
+/// Room for a block.
+pub(super) struct Reserved {
+    pub(super) heap: usize,
+    pub(super) allocated: Allocated,
+    /// The resource that its slab is, unless that has to be made.
+    pub(super) within: Option<ResourceId>,
+}
+
+impl Shared {
+    /// Finds room for a block. If that is in a new slab, nobody else gets it until it is made.
+    pub(super) fn reserve(&self, request: &BlockRequest<'_>) -> Result<Reserved, PoolError> {
+        // Dropped after the lock.
+        let mut released = Vec::new();
+        let mut waited = None;
+        let mut state = self.state.lock();
+        let Some(heap) = state.heap_for(request.usage) else {
+            state.counted.failures += 1;
+            let sets = state.heaps.iter().map(|heap| heap.usage).collect();
+            return Err(PoolError::Usage { asked: request.usage, sets });
+        };
+        loop {
+            let error = match state.place(heap, request) {
+                Ok(allocated) => {
+                    if allocated.new_slab.is_some() {
+                        state.heaps[heap].layout.close(allocated.place.slab);
+                        state.making.push(std::thread::current().id());
+                    }
+                    let within = state.heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id);
+                    return Ok(Reserved { heap, allocated, within });
+                }
+                Err(error) => error,
+            };
+            if matches!(error, LayoutError::OverBudget { .. }) {
+                self.catch_up_in(&mut state);
+                let empty = state.release_bytes(request.bytes);
+                if !empty.is_empty() {
+                    released.push(empty);
+                    continue;
+                }
+                if self.wait_for_others(&mut state, &mut waited) {
+                    continue;
+                }
+            }
+            state.counted.failures += 1;
+            return Err(match error {
+                LayoutError::OverBudget { bytes, align, .. } => {
+                    PoolError::OverBudget { bytes, align, stats: Box::new(state.stats()) }
+                }
+                error => PoolError::Request(error),
+            });
+        }
+    }
+
+    /// Waits until another thread has made a slab, in which there may be room. False if none does, or if that takes too long. A thread that is
+    /// making one itself (in a callback of a soft budget) does not wait: others may wait for it.
+    fn wait_for_others(&self, state: &mut MutexGuard<'_, State>, until: &mut Option<Instant>) -> bool {
+        if state.making.is_empty() || state.making.contains(&std::thread::current().id()) {
+            return false;
+        }
+        let until = *until.get_or_insert_with(|| Instant::now() + OTHERS_MAKE);
+        !self.made.wait_for(state, until.saturating_duration_since(Instant::now())).timed_out()
+    }
+
+    /// Makes the slab that was reserved for a block. Returns the resource that it is.
+    pub(super) fn make_slab(
+        &self,
+        heap: usize,
+        allocated: &Allocated,
+        bytes: u64,
+        request: &BlockRequest<'_>,
+    ) -> Result<Option<ResourceId>, PoolError> {
+        let making = Making { shared: self, heap, allocated };
+        let usage = self.state.lock().heaps[heap].usage;
+        let mut made = self.maker.buffer(&self.name, bytes, usage);
+        if matches!(made, Err(NoBuffer::OutOfMemory)) {
+            // What is empty may be just what is missing.
+            self.catch_up();
+            let released = self.state.lock().release_empty();
+            if !released.is_empty() {
+                drop(released);
+                made = self.maker.buffer(&self.name, bytes, usage);
+            }
+        }
+        match made {
+            Ok(slab) => {
+                let id = slab.id;
+                making.done(slab);
+                Ok(id)
+            }
+            Err(error) => {
+                drop(making);
+                Err(match error {
+                    NoBuffer::OutOfMemory => {
+                        let stats = Box::new(self.state.lock().stats());
+                        PoolError::OutOfMemory { slab_bytes: bytes, bytes: request.bytes, stats }
+                    }
+                    NoBuffer::Refused(message) => PoolError::Buffer { slab_bytes: bytes, message },
+                })
+            }
+        }
+    }
+}
+
+/// A slab that is being made. Dropped before it is done, it was not made, and its block is gone.
+struct Making<'a> {
+    shared: &'a Shared,
+    heap: usize,
+    allocated: &'a Allocated,
+}
+
+impl Making<'_> {
+    fn done(self, slab: SlabBuffer) {
+        let mut state = self.shared.state.lock();
+        state.counted.slabs_made += 1;
+        let heap = &mut state.heaps[self.heap];
+        heap.slabs[self.allocated.place.slab.0 as usize] = Some(slab);
+        heap.layout.open(self.allocated.place.slab);
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        let own = std::thread::current().id();
+        if let Some(position) = state.making.iter().position(|&thread| thread == own) {
+            state.making.swap_remove(position);
+        }
+        let heap = &mut state.heaps[self.heap];
+        if heap.slab(self.allocated.place.slab).is_none() {
+            heap.layout.slab_failed(self.allocated);
+            state.counted.failures += 1;
+        }
+        self.shared.made.notify_all();
+    }
+}
