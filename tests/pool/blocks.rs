@@ -305,48 +305,64 @@ fn what_is_written_by_a_target_of_an_earlier_frame_is_not_lost() {
     });
 }
 
+/// A pass whose commands are refused, by what is wrong with them or with others of the submission.
+fn refused_pass(gpu: &Gpu, pool: &MemoryPool, whole_encoder: bool) {
+    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let broken = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 16,
+        usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut copies = encoder(gpu);
+    assert_eq!(pool.defragment_in(&mut copies).planned, 1);
+    let mut sibling = encoder(gpu);
+    if whole_encoder {
+        copies.clear_buffer(&broken, 0, Some(64));
+    } else {
+        sibling.clear_buffer(&broken, 0, None);
+        broken.destroy();
+    }
+    gpu.queue.submit([copies.finish(), sibling.finish()]);
+    assert!(pollster::block_on(scope.pop()).is_some(), "it was refused");
+    gpu.queue.submit([]);
+    gpu.wait();
+    at_rest(gpu, pool);
+}
+
 #[test]
 fn commands_that_wgpu_refuses_move_nothing() {
     on_each_device("commands_that_wgpu_refuses_move_nothing", |gpu| {
         for whole_encoder in [true, false] {
             let (pool, blocks) = two_of_eight(gpu);
-            let fillers = overwrite_what_is_free(&pool);
-            drop(fillers);
+            drop(overwrite_what_is_free(&pool));
             gpu.queue.submit([]);
             at_rest(gpu, &pool);
             let before = [&blocks[0], &blocks[1]].map(|block| block.location());
-            let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-            let broken = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: 16,
-                usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let mut copies = encoder(gpu);
-            assert_eq!(pool.defragment_in(&mut copies).planned, 1);
-            let mut sibling = encoder(gpu);
-            if whole_encoder {
-                copies.clear_buffer(&broken, 0, Some(64));
-            } else {
-                sibling.clear_buffer(&broken, 0, None);
-                broken.destroy();
-            }
-            gpu.queue.submit([copies.finish(), sibling.finish()]);
-            assert!(pollster::block_on(scope.pop()).is_some(), "it was refused");
-            gpu.queue.submit([]);
-            gpu.wait();
-            at_rest(gpu, &pool);
+            refused_pass(gpu, &pool, whole_encoder);
             let stats = pool.stats().defrag;
             assert_eq!((stats.moved, stats.stayed), (0, 1), "the whole encoder: {whole_encoder}");
             assert_eq!([&blocks[0], &blocks[1]].map(|block| block.location()), before);
             assert_eq!(gpu.contents(&[&blocks[0], &blocks[1]]), [[0; 1_024], [4; 1_024]]);
-            // The next ones are carried out, with the same proof.
+            // The next ones are carried out.
             for _ in 0..3 {
                 pool.defragment();
                 at_rest(gpu, &pool);
             }
             assert_eq!(pool.stats().defrag.moved, 1);
             assert_eq!(gpu.contents(&[&blocks[0], &blocks[1]]), [[0; 1_024], [4; 1_024]]);
+            // And refused again, where the buffers that tell hold the stamps of the pass that was not.
+            let first = blocks[0].location().buffer;
+            let mut fillers = overwrite_what_is_free(&pool);
+            let third = fillers.iter().position(|filler| filler.location().buffer != first).unwrap();
+            let third = fillers.swap_remove(third);
+            drop(fillers);
+            gpu.queue.submit([]);
+            at_rest(gpu, &pool);
+            refused_pass(gpu, &pool, whole_encoder);
+            let stats = pool.stats().defrag;
+            assert_eq!((stats.moved, stats.stayed), (1, 2), "the whole encoder: {whole_encoder}");
+            assert_eq!(gpu.contents(&[&blocks[0], &blocks[1], &third]), [[0; 1_024], [4; 1_024], [0xEE; 1_024]]);
         }
     });
 }

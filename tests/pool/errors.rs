@@ -130,3 +130,16 @@ fn a_lost_device_leaves_a_pool_that_answers_and_whose_books_go_to_zero() {
         assert_eq!(memory.reserved_bytes, 0);
     });
 }
+
+#[test]
+fn a_compaction_on_a_lost_device_ends() {
+    on_each_device("a_compaction_on_a_lost_device_ends", |gpu| {
+        gpu.device.on_uncaptured_error(std::sync::Arc::new(|_: wgpu::Error| ()));
+        let (pool, blocks) = super::blocks::two_of_eight(gpu);
+        gpu.device.destroy();
+        let begun = std::time::Instant::now();
+        assert_eq!(pool.compact(Duration::from_secs(600)).moved, 0);
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        drop(blocks);
+    });
+}

@@ -236,7 +236,7 @@ impl MemoryPool {
 
     /// Changes what all slabs together may have. Where more is reserved already, no slab is made until enough was given back.
     pub fn set_budget(&self, budget_bytes: Option<u64>) {
-        self.shared.state.lock().set_budget(budget_bytes);
+        self.shared.state.lock().budget = budget_bytes;
     }
 
     /// Its name in reports.

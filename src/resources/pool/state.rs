@@ -123,12 +123,7 @@ impl State {
         Ok(allocated)
     }
 
-    pub(super) fn set_budget(&mut self, budget: Option<u64>) {
-        self.budget = budget;
-        (0..self.heaps.len()).for_each(|heap| self.share_budget(heap));
-    }
-
-    /// A heap may have what the others have not taken of the budget.
+    /// A heap may have what the others have not taken of the budget. Asked for whenever it matters to the heap.
     fn share_budget(&mut self, heap: usize) {
         let others = self.heaps.iter().enumerate().filter(|&(other, _)| other != heap);
         let others: u64 = others.map(|(_, other)| other.layout.reserved_bytes()).sum();
