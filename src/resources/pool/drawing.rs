@@ -16,6 +16,7 @@ const ROW: u32 = 20;
 const BAR_HEIGHT: u32 = 14;
 const FREE: &str = "#eeeeee";
 const WAITING: &str = "#777777";
+const LEFT_OVER: &str = "#ffb3b3";
 /// Told apart by the colour-blind too (Okabe and Ito's, then darker ones of the same hues). Owners beyond share the last.
 const COLOURS: [&str; 13] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#004d7a", "#9c6b00", "#00664a",
@@ -24,11 +25,12 @@ const COLOURS: [&str; 13] = [
 
 impl PoolMap {
     /// As an SVG picture: each slab is a bar of the same length, cut into its cells. A block has its owner's colour, paler where its cell is larger
-    /// than what was asked for, with an outline if it is pinned; grey waits for the GPU. Hovering over it names owner and bytes.
+    /// than what was asked for, with an outline if it is pinned; grey waits for the GPU; red is left over behind
+    /// the last cell. Hovering over it names owner and bytes.
     #[must_use]
     pub fn to_svg(&self) -> String {
         let colours = self.colours();
-        let legend_rows = colours.len() as u32 + 2;
+        let legend_rows = colours.len() as u32 + 3;
         let slabs = self.heaps.iter().map(|heap| heap.slabs.len() as u32 + 1).sum::<u32>();
         let height = (slabs + legend_rows + 3) * ROW;
         let mut document = Document::new()
@@ -53,7 +55,9 @@ impl PoolMap {
             y += ROW;
             document = document.add(key(y, colour)).add(line(30, y, &format!("{owner}: {bytes} bytes")));
         }
-        for (colour, meaning) in [(WAITING, "waits for the GPU"), (FREE, "free")] {
+        for (colour, meaning) in
+            [(WAITING, "waits for the GPU"), (LEFT_OVER, "left over behind the last cell"), (FREE, "free")]
+        {
             y += ROW;
             document = document.add(key(y, colour)).add(line(30, y, meaning));
         }
@@ -94,7 +98,9 @@ fn bar(slab: &SlabMap, y: u32, colours: &BTreeMap<Arc<str>, (&'static str, u64)>
             .add(path(pinned, "none").set("stroke", "#000000"));
     }
     let waiting = slab.waiting_cells.iter().map(|&cell| (u64::from(cell) * slab.cell_bytes, slab.cell_bytes));
-    group.add(path(area(slab, top, waiting), WAITING))
+    let cells = slab.cell_bytes * u64::from(slab.cells);
+    let left_over = std::iter::once((cells, slab.bytes - cells)).filter(|&(_, bytes)| bytes > 0);
+    group.add(path(area(slab, top, waiting), WAITING)).add(path(area(slab, top, left_over), LEFT_OVER))
 }
 
 /// What those bytes of a slab cover; neighbours are one.
