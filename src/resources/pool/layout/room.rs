@@ -6,7 +6,7 @@ use super::{Layout, LayoutError, Row, Slab, SlabId, slab};
 /// An empty slab is cut anew for another class where at most this part of it is left over.
 const LEFT_OVER_DIVISOR: u64 = 32;
 /// A new slab holds at most this part of what the pool has allocated.
-const POOL_DIVISOR: u64 = 512;
+const POOL_DIVISOR: u64 = 1_024;
 /// A class has about so many slabs at most, where they are not all of the largest size.
 const MOST_OF_A_CLASS: u64 = 128;
 /// Where there is no room for a slab, a block may lie in a cell that is so many times larger at most.
