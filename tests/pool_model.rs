@@ -11,6 +11,7 @@ use engine_vitals::resources::pool::LayoutConfig;
 use engine_vitals::resources::pool::layout::{
     Allocated, BlockId, Committed, Layout, LayoutError, LayoutStats, Move, Place, SlabId, SlabView,
 };
+use fastrand::Rng;
 
 #[test]
 fn nothing_overlaps_and_nothing_is_lost() {
@@ -79,7 +80,7 @@ struct Waiting {
 
 struct Model {
     seed: u64,
-    random: Random,
+    random: Rng,
     layout: Layout,
     slabs: HashMap<SlabId, Slab>,
     held: Vec<Held>,
@@ -99,23 +100,23 @@ struct Model {
 
 impl Model {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
-        let slab = 12 + random.below(6);
-        let budget = random.chance(50).then(|| 50_000 + random.below(2_000_000));
+        let mut random = Rng::with_seed(seed);
+        let slab = 12 + random.u64(..6);
+        let budget = random.bool().then(|| 50_000 + random.u64(..2_000_000));
         let mut config = LayoutConfig {
-            classes_per_octave: 1 << random.below(5),
-            granularity: 4 << random.below(4),
+            classes_per_octave: 1 << random.u64(..5),
+            granularity: 4 << random.u64(..4),
             first_slab_bytes: 1 << (slab - 2),
             largest_slab_bytes: 1 << slab,
-            keep_empty_ticks: random.below(6),
+            keep_empty_ticks: random.u64(..6),
             budget_bytes: budget,
             ..LayoutConfig::default()
         };
-        config.defrag.least_gain = 1.0 + random.below(20) as f64 / 10.0;
+        config.defrag.least_gain = 1.0 + random.u64(..20) as f64 / 10.0;
         let mut expected = LayoutStats::default();
         expected.budget_bytes = budget;
-        let largest = 1 << (6 + random.below(12));
-        let sizes = (0..1 + random.below(6)).map(|_| 1 + random.below(largest)).collect();
+        let largest = 1 << (6 + random.u64(..12));
+        let sizes = (0..1 + random.u64(..6)).map(|_| 1 + random.u64(..largest)).collect();
         Self {
             seed,
             largest,
@@ -141,7 +142,7 @@ impl Model {
         // Phases of growth and of shrinking, so that slabs fill and empty.
         let growing = (self.steps / 300).is_multiple_of(2);
         let [allocate, free] = if growing { [40, 20] } else { [15, 40] };
-        let mut roll = self.random.below(allocate + free + 49);
+        let mut roll = self.random.u64(..allocate + free + 49);
         let mut falls = |weight: u64| {
             let hit = roll < weight;
             roll = roll.wrapping_sub(weight);
@@ -178,11 +179,11 @@ impl Model {
 
     fn allocate(&mut self) {
         // Mostly a few sizes, since moves need several slabs of a class.
-        let (bytes, align) = if self.random.chance(85) {
-            (self.sizes[self.random.below(self.sizes.len() as u64) as usize], 4)
+        let (bytes, align) = if self.random.u8(..100) < 85 {
+            (self.sizes[self.random.u64(..self.sizes.len() as u64) as usize], 4)
         } else {
-            let most = 1 + self.random.below(self.largest);
-            (1 + self.random.below(most), 1 << self.random.below(10))
+            let most = 1 + self.random.u64(..self.largest);
+            (1 + self.random.u64(..most), 1 << self.random.u64(..10))
         };
         match self.layout.allocate(bytes, align) {
             Ok(Allocated { block, place, new_slab }) => {
@@ -214,7 +215,7 @@ impl Model {
 
     /// A new slab is closed while it is made: nobody else gets a cell of it. Sometimes it cannot be made, and is gone. True then.
     fn making_fails(&mut self, block: BlockId, place: Place) -> bool {
-        if self.random.chance(50) {
+        if self.random.u8(..100) < 50 {
             return false;
         }
         self.layout.close(place.slab);
@@ -230,7 +231,7 @@ impl Model {
             }
             self.cut(other.place);
         }
-        if self.random.chance(80) {
+        if self.random.u8(..100) < 80 {
             self.layout.open(place.slab);
             return false;
         }
@@ -244,7 +245,7 @@ impl Model {
 
     /// Some of what is empty is given back.
     fn give_up_some(&mut self) {
-        let bytes = self.random.below(100_000);
+        let bytes = self.random.u64(..100_000);
         let mut released = Vec::new();
         self.layout.release_bytes(bytes, |slab| released.push(slab));
         for slab in released {
@@ -254,7 +255,7 @@ impl Model {
 
     fn change_budget(&mut self) {
         if self.expected.budget_bytes.is_some() {
-            let budget = Some(50_000 + self.random.below(2_000_000));
+            let budget = Some(50_000 + self.random.u64(..2_000_000));
             self.layout.set_budget(budget);
             self.expected.budget_bytes = budget;
         }
@@ -267,7 +268,7 @@ impl Model {
         if let Some(other) = self.held.get(index) {
             self.positions.insert(other.block, index);
         }
-        let after = self.now.saturating_sub(self.random.below(3));
+        let after = self.now.saturating_sub(self.random.u64(..3));
         assert_eq!(self.layout.place(held.block), Some(held.place), "{}", self.at());
         assert_eq!(self.layout.requested(held.block), Some(held.bytes), "{}", self.at());
         assert!(self.layout.free(held.block, after), "{}", self.at());
@@ -301,8 +302,8 @@ impl Model {
     }
 
     fn complete(&mut self) {
-        self.now += self.random.below(2);
-        self.completed = (self.completed + self.random.below(4)).min(self.now);
+        self.now += self.random.u64(..2);
+        self.completed = (self.completed + self.random.u64(..4)).min(self.now);
         self.layout.completed(self.completed);
         self.settle();
     }
@@ -316,7 +317,7 @@ impl Model {
     }
 
     fn plan(&mut self) {
-        let (budget, most) = (self.random.below(200_000), self.random.below(20) as usize);
+        let (budget, most) = (self.random.u64(..200_000), self.random.u64(..20) as usize);
         let plan = self.layout.plan(budget, most);
         let bytes: u64 = plan.iter().map(|planned| planned.bytes).sum();
         assert!(plan.len() <= most && bytes <= budget, "{}: {bytes} bytes in {} moves", self.at(), plan.len());
@@ -338,12 +339,12 @@ impl Model {
         if self.moves.is_empty() {
             return;
         }
-        let planned = self.moves.swap_remove(self.random.below(self.moves.len() as u64) as usize);
-        let written = self.random.chance(10);
+        let planned = self.moves.swap_remove(self.random.u64(..self.moves.len() as u64) as usize);
+        let written = self.random.u8(..100) < 10;
         let after = self.now;
         let (block, from, to, bytes) = (planned.block, planned.from, planned.to, planned.bytes);
         let index = self.positions.get(&block).copied();
-        let committed = if written && index.is_some() && self.random.chance(50) {
+        let committed = if written && index.is_some() && self.random.u8(..100) < 50 {
             self.layout.abandon(planned);
             Committed::Stayed
         } else {
@@ -515,7 +516,7 @@ impl Model {
     }
 
     fn some_block(&mut self) -> Option<usize> {
-        (!self.held.is_empty()).then(|| self.random.below(self.held.len() as u64) as usize)
+        (!self.held.is_empty()).then(|| self.random.u64(..self.held.len() as u64) as usize)
     }
 
     fn at(&self) -> String {
@@ -544,23 +545,4 @@ fn free_runs(slab: &SlabView) -> Vec<u64> {
     let starts = std::iter::once(0).chain(taken.iter().map(|cell| cell + 1));
     let ends = taken.iter().copied().chain([u64::from(slab.cells)]);
     starts.zip(ends).map(|(start, end)| (end - start) * slab.cell_bytes).filter(|&run| run > 0).collect()
-}
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
 }

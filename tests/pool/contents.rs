@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use engine_vitals::resources::pool::{BlockLocation, LayoutConfig, PoolBlock};
 
-use super::{Gpu, Random, on_each_device};
+use fastrand::Rng;
+
+use super::{Gpu, noise, on_each_device};
 
 /// A block and what must lie in it.
 struct Held {
@@ -33,7 +35,7 @@ fn contents_survive_defragmentation_under_churn() {
 
 fn churn(gpu: &Gpu, seed: u64) {
     let pool = gpu.pool(small_slabs());
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     let mut held: Vec<Held> = Vec::new();
     let sizes = [40, 300, 1_000, 3_001, 6_000];
     let mut seen = 0;
@@ -43,24 +45,24 @@ fn churn(gpu: &Gpu, seed: u64) {
         // Blocks come in bursts and go by chance, which leaves slabs half empty.
         if frame % 12 == 0 && held.len() < 600 {
             for _ in 0..80 {
-                let most = sizes[random.below(5) as usize];
-                let size = 1 + random.below(most);
-                let block = pool.allocate(size, 1 << random.below(9)).unwrap();
-                let bytes = random.bytes(size);
+                let most = sizes[random.u64(..5) as usize];
+                let size = 1 + random.u64(..most);
+                let block = pool.allocate(size, 1 << random.u64(..9)).unwrap();
+                let bytes = noise(&mut random, size);
                 block.write(0, &bytes).unwrap();
                 held.push(Held { last: block.location(), block, bytes });
             }
         }
         for _ in 0..6 {
             if !held.is_empty() {
-                let gone = random.below(held.len() as u64) as usize;
+                let gone = random.u64(..held.len() as u64) as usize;
                 held.swap_remove(gone);
             }
         }
         // Some are written again: by the CPU, and by commands.
         for _ in 0..2 {
             if !held.is_empty() {
-                let one = random.below(held.len() as u64) as usize;
+                let one = random.u64(..held.len() as u64) as usize;
                 overwrite(gpu, &mut held[one], &mut random);
             }
         }
@@ -68,7 +70,7 @@ fn churn(gpu: &Gpu, seed: u64) {
         let before: Vec<BlockLocation> = held.iter().take(8).map(|held| held.block.location()).collect();
         pool.defragment();
         let filler = pool.allocate(500, 4).unwrap();
-        filler.write(0, &random.bytes(500)).unwrap();
+        filler.write(0, &noise(&mut random, 500)).unwrap();
         if frame % 16 == 5 {
             let read = gpu.read(&before);
             for (read, held) in read.iter().zip(&held) {
@@ -83,13 +85,13 @@ fn churn(gpu: &Gpu, seed: u64) {
             check(gpu, &held, seed, frame);
         }
         pool.maintain();
-        if random.below(3) == 0 {
+        if random.u64(..3) == 0 {
             gpu.wait();
         }
     }
     let moved = pool.stats().defrag;
     assert!(moved.moved > 0 && moved.recovered_bytes > 0, "nothing was moved: {moved:?}");
-    held.retain(|_| random.below(4) == 0);
+    held.retain(|_| random.u64(..4) == 0);
     let sparse = pool.stats().memory.reserved_bytes;
     let compacted = pool.compact(Duration::from_secs(60));
     let stats = pool.stats();
@@ -125,9 +127,9 @@ fn look(held: &mut [Held]) -> u64 {
     moved
 }
 
-fn overwrite(gpu: &Gpu, held: &mut Held, random: &mut Random) {
-    let bytes = random.bytes(held.bytes.len() as u64);
-    if random.below(2) == 0 {
+fn overwrite(gpu: &Gpu, held: &mut Held, random: &mut Rng) {
+    let bytes = noise(random, held.bytes.len() as u64);
+    if random.u64(..2) == 0 {
         held.block.write(0, &bytes).unwrap();
     } else {
         let padded = bytes.len().next_multiple_of(4);

@@ -15,6 +15,8 @@ mod support;
 mod targets;
 mod threads;
 
+use fastrand::Rng;
+
 use engine_vitals::resources::pool::{BlockLocation, LayoutConfig, MemoryPool, MemoryPoolConfig, PoolBlock};
 
 /// A device to run on.
@@ -81,27 +83,9 @@ impl Gpu {
     }
 }
 
-/// Numbers by chance, the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn bytes(&mut self, count: u64) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(count as usize + 8);
-        while (bytes.len() as u64) < count {
-            bytes.extend(self.next().to_le_bytes());
-        }
-        bytes.truncate(count as usize);
-        bytes
-    }
+/// Bytes by chance.
+fn noise(random: &mut Rng, count: u64) -> Vec<u8> {
+    let mut bytes = vec![0; count as usize];
+    random.fill(&mut bytes);
+    bytes
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine_vitals::resources::pool::{LayoutConfig, PoolBlock};
 use parking_lot::Mutex;
 
-use super::{Random, noop, on_each_device};
+use fastrand::Rng;
+
+use super::{noise, noop, on_each_device};
 
 #[test]
 fn threads_allocate_write_and_drop_while_one_defragments() {
@@ -25,23 +27,23 @@ fn threads_allocate_write_and_drop_while_one_defragments() {
                 .map(|seed| {
                     let (pool, kept) = (&pool, &kept);
                     scope.spawn(move || {
-                        let mut random = Random(seed);
+                        let mut random = Rng::with_seed(seed);
                         let mut own: Vec<(PoolBlock, Vec<u8>)> = Vec::new();
                         for round in 0..600 {
-                            let size = 1 + random.below(2_000);
+                            let size = 1 + random.u64(..2_000);
                             let block = pool.allocate(size, 4).unwrap();
-                            let bytes = random.bytes(size);
+                            let bytes = noise(&mut random, size);
                             block.write(0, &bytes).unwrap();
                             own.push((block, bytes));
                             if own.len() > 40 {
-                                for _ in 0..1 + random.below(3) {
-                                    let gone = random.below(own.len() as u64) as usize;
+                                for _ in 0..1 + random.u64(..3) {
+                                    let gone = random.u64(..own.len() as u64) as usize;
                                     own.swap_remove(gone);
                                 }
                             }
-                            let one = random.below(own.len() as u64) as usize;
+                            let one = random.u64(..own.len() as u64) as usize;
                             let (block, bytes) = &mut own[one];
-                            *bytes = random.bytes(block.size());
+                            *bytes = noise(&mut random, block.size());
                             block.write(0, bytes).unwrap();
                             if round % 50 == 49 {
                                 // The thread that ends frames does not wait for this one.
@@ -51,7 +53,7 @@ fn threads_allocate_write_and_drop_while_one_defragments() {
                                 drop(pins);
                             }
                             // A handle that is dropped by another thread.
-                            if random.below(10) == 0 {
+                            if random.u64(..10) == 0 {
                                 let given = own.swap_remove(0);
                                 kept.lock().push(given);
                             }
