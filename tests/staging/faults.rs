@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine_vitals::analysis::guards::GuardSettings;
+use engine_vitals::analysis::guards::{GuardSettings, Warning};
 use engine_vitals::contract::StoreReport;
-use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing, StallPolicy};
+use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing, StallPolicy, StalledOn};
 use engine_vitals::{Probe, Tracker, Vitals};
 
 use crate::kit::{self, Gpu, LONG};
@@ -42,7 +42,10 @@ fn dropped_commands_are_counted_and_their_buffers_come_back() {
             ring.write_buffer(&target, 0, &[round as u8; 100]).unwrap();
             let mut encoder = gpu.encoder();
             ring.flush(&mut encoder);
-            assert_eq!(ring.write_buffer(&target, 0, &[9; 4]), Err(StagingError::WouldStall { in_flight: true }));
+            assert_eq!(
+                ring.write_buffer(&target, 0, &[9; 4]),
+                Err(StagingError::WouldStall { on: StalledOn::ASubmission })
+            );
             if finished {
                 drop(encoder.finish());
             } else {
@@ -91,10 +94,54 @@ fn what_is_never_submitted_is_visible_and_warned_of() {
     assert_eq!(warning.guard, "unsubmitted_writes", "{warning}");
     let text = warning.to_string();
     assert!(text.contains("tests/staging/faults.rs"), "it names the line that wrote: {text}");
-    assert_eq!(ring.write_buffer(&target, 0, &[1; 64]), Err(StagingError::WouldStall { in_flight: true }));
+    assert_eq!(ring.write_buffer(&target, 0, &[1; 64]), Err(StagingError::WouldStall { on: StalledOn::ASubmission }));
     let Some(StoreReport::StagingRing(report)) = vitals.tracker().stores().pop() else { panic!("no ring is listed") };
     assert_eq!((report.unsubmitted_bytes, report.in_flight_bytes), (128, vec![64, 64]));
     assert!(report.stalls > 0 && report.failures == report.stalls);
+}
+
+/// Frames on an instrumented device that submits each frame. The warnings after a while.
+fn warnings_of_frames(forgotten: Option<u32>) -> Vec<Warning> {
+    let mut settings = GuardSettings::default();
+    settings.unsubmitted_for = Duration::from_millis(100);
+    settings.unsubmitted_bytes = 1;
+    let vitals = Vitals::builder().without_server().guards(settings).start();
+    let gpu = kit::open(&vitals.wrap(kit::noop_instance()), wgpu::Features::empty()).unwrap();
+    let mut ring = StagingRing::new(&gpu.device, 3, 256);
+    let target = gpu.buffer(256);
+    let mut kept = None;
+    let begun = Instant::now();
+    let mut frame = 0;
+    // Four times as long as a forgotten write may wait.
+    while begun.elapsed() < Duration::from_millis(400) || (forgotten.is_some() && vitals.warnings().is_empty()) {
+        assert!(begun.elapsed() < LONG, "nothing was raised: {:?}", ring.stats());
+        ring.write_buffer(&target, 0, &[1; 64]).unwrap();
+        let mut encoder = gpu.encoder();
+        ring.flush(&mut encoder);
+        let other = gpu.encoder();
+        let submission = if forgotten == Some(frame) {
+            kept = Some(encoder);
+            gpu.queue.submit([other.finish()])
+        } else {
+            gpu.queue.submit([encoder.finish(), other.finish()])
+        };
+        ring.advance_ring(submission);
+        vitals.frame();
+        frame += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(kept);
+    vitals.warnings()
+}
+
+#[test]
+fn a_flush_that_was_forgotten_is_warned_of_though_others_are_submitted() {
+    let warnings = warnings_of_frames(Some(5));
+    let text = warnings[0].to_string();
+    assert_eq!(warnings[0].guard, "unsubmitted_writes", "{text}");
+    assert!(text.contains("tests/staging/faults.rs"), "it names the line that wrote: {text}");
+    let warnings = warnings_of_frames(None);
+    assert!(warnings.is_empty(), "nothing was forgotten: {warnings:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use engine_vitals::Probe;
-use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing, StallPolicy};
+use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing, StallPolicy, StalledOn};
 
 use crate::kit::{self, Gpu, LONG, Random, Readback};
 
@@ -262,7 +262,7 @@ fn write(gpu: &Gpu, ring: &mut StagingRing, mut call: impl FnMut(&mut StagingRin
     for _ in 0..8 {
         match call(ring) {
             Ok(()) => return,
-            Err(StagingError::WouldStall { in_flight: false }) => {
+            Err(StagingError::WouldStall { on: StalledOn::AFlush }) => {
                 let mut encoder = gpu.encoder();
                 ring.flush(&mut encoder);
                 let submission = gpu.queue.submit([encoder.finish()]);

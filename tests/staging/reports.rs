@@ -64,6 +64,57 @@ fn on_any_other_device_the_ring_reports_its_buffers_itself() {
 }
 
 #[test]
+fn a_dedicated_buffer_in_flight_is_in_the_report() {
+    let tracker = Tracker::new();
+    let gpu = kit::noop();
+    let config = StagingConfig { ring_count: 2, buffer_size: 1 << 10, ..StagingConfig::default() };
+    let mut ring = StagingRing::with_config(&gpu.device, tracker.probe(), "large", config);
+    let target = gpu.buffer(8 << 10);
+    ring.write_buffer(&target, 0, &[1; 100]).unwrap();
+    ring.write_buffer(&target, 0, &[1; 5000]).unwrap();
+    let mut encoder = gpu.encoder();
+    ring.flush(&mut encoder);
+    let report = listed(&tracker);
+    assert_eq!(report.in_flight_bytes, [100, 0, 5000]);
+    assert_eq!(report.in_flight_bytes.iter().sum::<u64>(), ring.stats().in_flight_bytes);
+    assert_eq!((report.high_water_bytes, report.dedicated), (5100, 1));
+}
+
+#[test]
+fn twins_are_counted_with_the_ring() {
+    let tracker = Tracker::new();
+    let gpu = kit::noop();
+    let config = StagingConfig {
+        ring_count: 2,
+        buffer_size: 1 << 10,
+        in_place_usage: wgpu::BufferUsages::UNIFORM,
+        ..StagingConfig::default()
+    };
+    let mut ring = StagingRing::with_config(&gpu.device, tracker.probe(), "twins", config);
+    assert!(!ring.is_copy_free());
+    ring.reserve(8, 4).unwrap().in_place().unwrap();
+    let stats = ring.stats();
+    assert_eq!((stats.twin_bytes, live(&tracker)), (1 << 10, (3, 3 << 10)));
+    assert_eq!(listed(&tracker).ring_bytes, stats.buffer_bytes + stats.dedicated_bytes + stats.twin_bytes);
+}
+
+#[test]
+fn on_a_plain_device_nothing_is_staged_that_no_submission_takes_back() {
+    let tracker = Tracker::new();
+    let gpu = kit::noop();
+    let mut ring = StagingRing::with_config(&gpu.device, tracker.probe(), "plain", StagingConfig::default());
+    let target = gpu.buffer(256);
+    for _ in 0..100 {
+        ring.write_buffer(&target, 0, &[1; 256]).unwrap();
+        assert_eq!(listed(&tracker).unsubmitted_bytes, 256);
+        let mut encoder = gpu.encoder();
+        ring.flush(&mut encoder);
+        ring.advance_ring(gpu.run(encoder));
+        assert_eq!((listed(&tracker).unsubmitted_bytes, tracker.totals().submissions.unsubmitted_bytes()), (0, 0));
+    }
+}
+
+#[test]
 fn a_report_follows_a_frame_byte_by_byte() {
     let tracker = Tracker::new();
     let gpu = instrumented(&tracker);

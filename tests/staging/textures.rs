@@ -1,9 +1,9 @@
 //! Textures: rows, strips, mips, layers, blocks; and what cannot be written.
 
 use engine_vitals::Probe;
-use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing};
+use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing, StallPolicy};
 
-use crate::kit::{self, Gpu};
+use crate::kit::{self, Gpu, LONG};
 
 fn small_ring(gpu: &Gpu) -> StagingRing {
     let config = StagingConfig { ring_count: 8, buffer_size: 4 << 10, ..StagingConfig::default() };
@@ -25,30 +25,104 @@ fn run(gpu: &Gpu, ring: &mut StagingRing) {
 }
 
 #[test]
-fn textures_larger_than_a_buffer_are_written_in_strips() {
-    let Some(gpu) = kit::gpu("textures_larger_than_a_buffer_are_written_in_strips", wgpu::Features::empty()) else {
-        return;
-    };
-    let mut ring = small_ring(&gpu);
+fn a_texture_of_any_size_is_written_by_one_call() {
+    let Some(gpu) = kit::gpu("a_texture_of_any_size_is_written_by_one_call", wgpu::Features::empty()) else { return };
+    // The ring's buffers hold 4 KiB, a dedicated one 64 KiB, both together no more.
+    let limits = |stall| StagingConfig { ring_count: 1, buffer_size: 4 << 10, stall, ..StagingConfig::default() };
     for (size, copies, dedicated) in [
         ([1, 1, 1], 1, 0),
         ([60, 8, 2], 1, 0),
-        // 16 rows of 256 bytes are a buffer: three and a bit for each image.
-        ([64, 50, 1], 4, 0),
-        ([64, 17, 2], 4, 0),
-        // A row of 8 KiB is two buffers.
-        ([2048, 3, 1], 3, 3),
+        ([64, 17, 1], 1, 1),
+        ([64, 17, 2], 1, 1),
+        // A row of 8 KiB is two buffers of the ring.
+        ([2048, 8, 1], 1, 1),
     ] {
-        let before = ring.stats();
-        let texture = gpu.texture(wgpu::TextureFormat::Rgba8Uint, size, 1);
-        let data: Vec<u8> = (0..size.iter().product::<u32>() * 4).map(|byte| (byte % 251) as u8).collect();
-        ring.write_texture(texture.as_image_copy(), &data, layout(size[0] * 4, size[1]), extent(size)).unwrap();
-        run(&gpu, &mut ring);
-        assert!(gpu.read_texture(&texture, 0) == data, "{size:?} differs");
-        let stats = ring.stats();
-        assert_eq!((stats.copies - before.copies, stats.dedicated - before.dedicated), (copies, dedicated), "{size:?}");
-        assert_eq!(stats.written_bytes - before.written_bytes, data.len() as u64, "{size:?}");
+        for stall in
+            [StallPolicy::Grow { most_buffers: 2 }, StallPolicy::Wait { timeout: LONG }, StallPolicy::WouldStall]
+        {
+            let mut ring = StagingRing::with_config(&gpu.device, Probe::OFF, "textures", limits(stall));
+            round_trip(&gpu, &mut ring, size, wgpu::TextureDimension::D2);
+            let stats = ring.stats();
+            assert_eq!((stats.copies, stats.dedicated, stats.failures), (copies, dedicated, 0), "{size:?} {stall:?}");
+        }
     }
+}
+
+#[test]
+fn what_is_larger_than_a_dedicated_buffer_is_split_at_images_or_rows() {
+    let test = "what_is_larger_than_a_dedicated_buffer_is_split_at_images_or_rows";
+    let Some(gpu) = kit::gpu(test, wgpu::Features::empty()) else { return };
+    let config = StagingConfig { most_dedicated_bytes: 10_000, buffer_size: 1 << 10, ..StagingConfig::default() };
+    let limited = || StagingRing::with_config(&gpu.device, Probe::OFF, "textures", config);
+    let texture = gpu.texture(wgpu::TextureFormat::Rgba8Uint, [64, 100, 1], 1);
+    let data = vec![7; 64 * 100 * 4];
+    let mut ring = limited();
+    // 39 rows of 256 bytes each time, and all buffers are of their own: the second waits for the first.
+    let refused = ring.write_texture(texture.as_image_copy(), &data, layout(256, 100), extent([64, 100, 1]));
+    assert!(matches!(refused, Err(StagingError::WouldStall { .. })), "{refused:?}");
+    let mut ring = limited();
+    round_trip(&gpu, &mut ring, [64, 39, 1], wgpu::TextureDimension::D2);
+    let row = gpu.texture(wgpu::TextureFormat::Rgba8Uint, [4096, 1, 1], 1);
+    let refused = ring.write_texture(row.as_image_copy(), &vec![1; 4 << 12], layout(4 << 12, 1), extent([4096, 1, 1]));
+    assert_eq!(refused, Err(StagingError::TooLarge { bytes: 4 << 12, most: 10_000 }));
+}
+
+#[test]
+fn large_textures_volumes_and_layers_arrive() {
+    let Some(gpu) = kit::gpu("large_textures_volumes_and_layers_arrive", wgpu::Features::empty()) else { return };
+    let mut ring = StagingRing::new(&gpu.device, 2, 1 << 20);
+    round_trip(&gpu, &mut ring, [4096, 4096, 1], wgpu::TextureDimension::D2);
+    round_trip(&gpu, &mut ring, [100, 90, 12], wgpu::TextureDimension::D2);
+    round_trip(&gpu, &mut ring, [50, 40, 30], wgpu::TextureDimension::D3);
+    assert_eq!(ring.stats().failures, 0);
+}
+
+/// Writes a texture whole, and compares.
+fn round_trip(gpu: &Gpu, ring: &mut StagingRing, size: [u32; 3], dimension: wgpu::TextureDimension) {
+    let texture = gpu.device.create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: extent(size),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension,
+        format: wgpu::TextureFormat::Rgba8Uint,
+        usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::COPY_SRC,
+        view_formats: &[],
+    });
+    let before = ring.stats().written_bytes;
+    let noise: Vec<u8> = (0..1_009_u32).map(|byte| (byte * 31 % 251) as u8).collect();
+    let bytes = size.iter().product::<u32>() as usize * 4;
+    let mut data = noise.repeat(bytes / noise.len() + 1);
+    data.truncate(bytes);
+    ring.write_texture(texture.as_image_copy(), &data, layout(size[0] * 4, size[1]), extent(size)).unwrap();
+    run(gpu, ring);
+    assert!(gpu.read_texture(&texture, 0) == data, "{size:?} differs");
+    assert_eq!(ring.stats().written_bytes - before, data.len() as u64, "{size:?}");
+}
+
+#[test]
+fn the_last_write_wins_whichever_way_each_goes() {
+    let Some(gpu) = kit::gpu("the_last_write_wins_whichever_way_each_goes", wgpu::Features::empty()) else { return };
+    let mut ring = small_ring(&gpu);
+    let texture = gpu.texture(wgpu::TextureFormat::R8Uint, [64, 64, 1], 1);
+    let buffer = gpu.buffer(16 << 10);
+    // Into the ring, into a dedicated buffer over it, into the ring over that; the same for the texture.
+    ring.write_buffer(&buffer, 0, &[1; 200]).unwrap();
+    ring.write_buffer(&buffer, 100, &[2; 8 << 10]).unwrap();
+    ring.write_buffer(&buffer, 150, &[3; 20]).unwrap();
+    for (value, size) in [(1_u8, [16, 16]), (2, [64, 64]), (3, [8, 8])] {
+        let data = vec![value; size[0] * size[1]];
+        let [width, height] = size.map(|texels| texels as u32);
+        ring.write_texture(texture.as_image_copy(), &data, layout(width, height), extent([width, height, 1])).unwrap();
+    }
+    run(&gpu, &mut ring);
+    let read = gpu.read(&buffer);
+    assert_eq!((&read[..100], &read[100..150], &read[150..170]), (&[1; 100][..], &[2; 50][..], &[3; 20][..]));
+    assert_eq!(read[170..8292], [2; 8122]);
+    let texels = gpu.read_texture(&texture, 0);
+    let expected = |at: usize| if at % 64 < 8 && at / 64 < 8 { 3 } else { 2 };
+    assert!(texels.iter().enumerate().all(|(at, &texel)| texel == expected(at)));
+    assert_eq!(ring.stats().dedicated, 2);
 }
 
 #[test]
@@ -119,7 +193,21 @@ fn what_cannot_be_written_is_refused_before_the_encoder_sees_it() {
     refused(depth.as_image_copy(), &data, layout(64, 16), [16, 16, 1], "Depth16Unorm");
     let both = gpu.texture(wgpu::TextureFormat::Depth24PlusStencil8, [16, 16, 1], 1);
     refused(both.as_image_copy(), &data, layout(64, 16), [16, 16, 1], "one aspect");
-    assert_eq!(ring.stats().failures, 14);
+    // An aspect that the format has not.
+    let small = gpu.texture(wgpu::TextureFormat::Depth16Unorm, [16, 16, 1], 1);
+    let stencil = gpu.texture(wgpu::TextureFormat::Stencil8, [16, 16, 1], 1);
+    for (texture, aspect) in [
+        (&texture, wgpu::TextureAspect::DepthOnly),
+        (&texture, wgpu::TextureAspect::StencilOnly),
+        (&texture, wgpu::TextureAspect::Plane0),
+        (&small, wgpu::TextureAspect::StencilOnly),
+        (&stencil, wgpu::TextureAspect::DepthOnly),
+        (&stencil, wgpu::TextureAspect::Plane1),
+    ] {
+        let to = wgpu::TexelCopyTextureInfo { aspect, ..texture.as_image_copy() };
+        refused(to, &data, whole, [16, 16, 1], "no such aspect");
+    }
+    assert_eq!(ring.stats().failures, 20);
     for size in [[0, 16, 1], [16, 0, 1], [16, 16, 0]] {
         ring.write_texture(to, &data, whole, extent(size)).unwrap();
     }
@@ -136,7 +224,7 @@ fn depth_and_stencil_are_written_whole() {
     ring.write_texture(depth.as_image_copy(), &data, layout(128, 40), extent([64, 40, 1])).unwrap();
     let stencil = gpu.texture(wgpu::TextureFormat::Stencil8, [64, 40, 1], 1);
     ring.write_texture(stencil.as_image_copy(), &data, layout(64, 40), extent([64, 40, 1])).unwrap();
-    assert_eq!(ring.stats().dedicated, 2, "strips are not allowed there");
     run(&gpu, &mut ring);
+    assert_eq!(ring.stats().dedicated, 2, "each is larger than a buffer");
     assert!(gpu.read_texture(&depth, 0) == data && gpu.read_texture(&stencil, 0) == data[..64 * 40]);
 }

@@ -24,6 +24,7 @@ mod sync {
     }
 }
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -70,6 +71,9 @@ impl Ring {
             }
             Err(refused) => panic!("{refused}"),
         };
+        if reserved.offset < 4 {
+            state.begin(reserved.buffer, to, Location::caller());
+        }
         state.plan.copy(reserved, Destination { buffer: 0, offset: to });
         drop(state);
         let mut staging = self.memory.staging[reserved.buffer as usize].lock();
@@ -86,7 +90,7 @@ impl Ring {
         let returning = flush.buffers.iter().map(|&buffer| Returning::new(&self.shared, buffer, flush.number));
         let flight = Flight { returning: returning.collect(), copies: std::mem::take(&mut flush.copies) };
         self.queue.send(flight).unwrap();
-        self.shared.lock().plan.submitted();
+        self.shared.lock().plan.submitted(|_| ());
     }
 
     fn collect(&mut self) {
@@ -123,8 +127,14 @@ fn report(shared: &Shared) -> StagingRingReport {
 
 /// One program under one schedule.
 fn model() {
-    let config =
-        PlanConfig { buffers: 2, buffer_bytes: 64, most_buffers: 2, most_dedicated_bytes: 0, quiet_ticks: 100 };
+    let config = PlanConfig {
+        buffers: 2,
+        buffer_bytes: 64,
+        most_buffers: 2,
+        most_dedicated_bytes: 0,
+        largest_dedicated_bytes: 0,
+        quiet_ticks: 100,
+    };
     let shared = Arc::new(Shared::new("model", config));
     let memory = Arc::new(Memory {
         staging: (0..2).map(|_| sync::Mutex::new(vec![0; 64])).collect(),
@@ -176,6 +186,7 @@ fn model() {
                 assert!(now.wraps >= before.wraps && now.stalls >= before.stalls);
                 assert!(now.in_flight_bytes.iter().all(|&bytes| bytes <= 64));
                 assert!(now.unsubmitted_bytes <= 128 && now.high_water_bytes <= 128);
+                assert!(shared.unsubmitted().is_none_or(|staged| staged.bytes > 0));
                 assert_eq!(now.written_bytes % BYTES, 0, "no write is seen in part");
                 before = now;
             }
@@ -190,7 +201,7 @@ fn model() {
     assert_eq!(*memory.destination.lock(), expected);
     let report = report(&shared);
     assert_eq!((report.written_bytes, report.in_flight_bytes), (WRITERS * WRITES * BYTES, vec![0, 0]));
-    assert_eq!(report.unsubmitted_bytes, 0);
+    assert_eq!((report.unsubmitted_bytes, shared.unsubmitted()), (0, None));
 }
 
 #[test]
@@ -205,8 +216,14 @@ fn what_threads_write_arrives_under_every_schedule_that_is_tried() {
 fn a_ring_that_ends_first_is_told_nothing() {
     shuttle::check_random(
         || {
-            let config =
-                PlanConfig { buffers: 1, buffer_bytes: 64, most_buffers: 1, most_dedicated_bytes: 0, quiet_ticks: 1 };
+            let config = PlanConfig {
+                buffers: 1,
+                buffer_bytes: 64,
+                most_buffers: 1,
+                most_dedicated_bytes: 0,
+                largest_dedicated_bytes: 0,
+                quiet_ticks: 1,
+            };
             let shared = Arc::new(Shared::new("model", config));
             shared.lock().plan.reserve(4, 4, 0).unwrap();
             let mut flush = Flush::default();

@@ -31,5 +31,5 @@ pub use reports::{
     CpuPhase, FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport,
     ResourceUsageReport, VramReport, bytes_to_mb,
 };
-pub use stores::{MemoryPoolReport, StagingRingReport, Store, StoreReport, TargetPoolReport};
+pub use stores::{MemoryPoolReport, StagedBytes, StagingRingReport, Store, StoreReport, TargetPoolReport};
 pub use vram::{Allocation, Allocations, EngineBusy, VramHeap};

@@ -1,6 +1,7 @@
 //! What hands out GPU memory from resources of its own, and how it is listed: staging rings, memory pools, pools of render targets.
 
 use std::fmt::Debug;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,22 @@ use std::time::Duration;
 pub trait Store: Debug + Send + Sync {
     /// How it stands now. Counters in it never go down.
     fn report(&self) -> StoreReport;
+
+    /// The bytes written to it that no submission has taken; `None` where there are none. Asked each frame, so it allocates nothing.
+    fn unsubmitted(&self) -> Option<StagedBytes> {
+        None
+    }
+}
+
+/// Bytes that wait for a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StagedBytes {
+    /// How many.
+    pub bytes: u64,
+    /// When the oldest of them were written, by the tracker's clock in nanoseconds since the Unix epoch.
+    pub since_unix_nanos: u64,
+    /// The line of source that wrote those.
+    pub site: &'static Location<'static>,
 }
 
 /// How one [`Store`] stands.
@@ -51,7 +68,7 @@ pub struct StagingRingReport {
     pub name: Arc<str>,
     /// Bytes of all its buffers, those made for one write included.
     pub ring_bytes: u64,
-    /// Bytes flushed that the GPU is not done with, of each buffer of the ring in order.
+    /// Bytes flushed that the GPU is not done with, of each buffer of the ring in order, and then of each that was made for one write.
     pub in_flight_bytes: Vec<u64>,
     /// Bytes written that no flush has recorded, or whose commands no submission has taken.
     pub unsubmitted_bytes: u64,
@@ -63,7 +80,7 @@ pub struct StagingRingReport {
     pub copies: u64,
     /// Writes that were made part of the copy before them.
     pub merged_copies: u64,
-    /// Times that the ring went on with its first buffer.
+    /// Times that the ring went on with the buffer that it had filled, or one before it.
     pub wraps: u64,
     /// Writes that found no buffer ready.
     pub stalls: u64,

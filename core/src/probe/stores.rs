@@ -1,6 +1,6 @@
 //! What hands out memory from resources of its own: listed for as long as it lives.
 
-use crate::contract::{Store, StoreReport};
+use crate::contract::{StagedBytes, Store, StoreReport};
 use crate::memory::HeapTag;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
@@ -25,6 +25,19 @@ impl Stores {
         listed.count += 1;
         let number = listed.count;
         listed.stores.push((number, store));
+    }
+
+    /// Of the bytes that wait for a submission in one of them, those that have waited longest.
+    pub(crate) fn unsubmitted(&self) -> Option<StagedBytes> {
+        let mut oldest: Option<StagedBytes> = None;
+        for index in 0.. {
+            // None is asked under the lock. One that is forgotten meanwhile is asked the next time.
+            let store = self.0.lock().stores.get(index).map(|(_, store)| store.upgrade());
+            let Some(store) = store else { break };
+            let staged = store.and_then(|store| store.unsubmitted());
+            oldest = oldest.into_iter().chain(staged).min_by_key(|staged| staged.since_unix_nanos);
+        }
+        oldest
     }
 
     /// Asks each for its report, under a number that no other one has.

@@ -5,6 +5,7 @@ use super::records::{
     Burst, LifeRecord, Lives, Misuse, MisuseKind, Misuses, OwnerTotals, PacketRecord, PoolCandidate, SubmissionRecord,
     Unsubmitted,
 };
+use crate::contract::StagedBytes;
 use crate::probe::alike::Sort;
 use crate::probe::chronicle::{Life, Misused};
 use crate::probe::lifetimes::BURST_NANOS;
@@ -77,12 +78,19 @@ impl Tracker {
         self.book.submissions.oldest_in_flight().map(submission)
     }
 
-    /// The staged bytes that wait for a submission; `None` if none do.
+    /// The staged bytes that wait for a submission, those of the queues or those of a staging ring, whichever have waited longer; `None` if none
+    /// do. A ring knows its own submissions: another's takes nothing from it.
     #[must_use]
     pub fn unsubmitted(&self) -> Option<Unsubmitted> {
-        let (bytes, waiting) = self.book.submissions.waiting()?;
-        let Waiting { since, by: Origin { owner, site, .. }, resource, .. } = waiting;
-        Some(Unsubmitted { bytes, since, first: resource, owner: known(owner), site })
+        let staged = self.book.submissions.waiting().map(|(bytes, waiting)| {
+            let Waiting { since, by: Origin { owner, site, .. }, resource, .. } = waiting;
+            Unsubmitted { bytes, since, first: resource, owner: known(owner), site }
+        });
+        let in_ring = self.book.stores.unsubmitted().map(|StagedBytes { bytes, since_unix_nanos, site }| {
+            let since = Timestamp::from_unix_nanos(since_unix_nanos);
+            Unsubmitted { bytes, since, first: None, owner: None, site: Some(site) }
+        });
+        staged.into_iter().chain(in_ring).min_by_key(|unsubmitted| unsubmitted.since)
     }
 
     /// The ends of followed kinds' lives.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::plan::Refused;
+use super::plan::{Refused, StalledOn};
 
 /// Something was not staged. Nothing was written, unless the call says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum StagingError {
     },
     /// All buffers are filled or in flight, and the [policy](super::StallPolicy) has nothing to offer.
     WouldStall {
-        /// Buffers are in flight: it helps to wait. Otherwise only a flush and a submission do.
-        in_flight: bool,
+        /// What helps.
+        on: StalledOn,
     },
     /// The GPU was not done with a buffer in time.
     TimedOut {
@@ -63,9 +63,7 @@ impl fmt::Display for StagingError {
             Self::ZeroSize => Refused::Zero.fmt(out),
             Self::Alignment(align) => Refused::Alignment(*align).fmt(out),
             Self::TooLarge { bytes, most } => Refused::TooLarge { bytes: *bytes, most: *most }.fmt(out),
-            Self::WouldStall { in_flight } => {
-                Refused::Stalled { oldest: in_flight.then_some(0), may_grow: false }.fmt(out)
-            }
+            Self::WouldStall { on } => on.fmt(out),
             Self::TimedOut { waited } => write!(
                 out,
                 "the GPU was not done with a buffer of the ring within {waited:?}: wait longer, or let the ring grow"
@@ -101,7 +99,7 @@ impl From<Refused> for StagingError {
             Refused::Alignment(align) => Self::Alignment(align),
             Refused::TooLarge { bytes, most } => Self::TooLarge { bytes, most },
             Refused::NeedsDedicated { .. } => Self::NoBuffer,
-            Refused::Stalled { oldest, .. } => Self::WouldStall { in_flight: oldest.is_some() },
+            Refused::Stalled { on, .. } => Self::WouldStall { on },
         }
     }
 }

@@ -18,13 +18,14 @@
 //! This folder owns the way of bytes from the program to buffers and textures. It knows nothing of what they mean, and nothing of who reads
 //! its figures. It differs from `pool` in that what it hands out lives until the next flush, and is written by the CPU.
 //!
-//! - [`plan`]: which bytes of which buffer are whose, which copies are one, what waits: plain data, tested without a GPU
+//! - `plan`: which bytes of which buffer are whose, which copies are one, what waits: plain data, tested without a GPU
 //! - `shared`: the plan and the figures as other threads see them, behind one lock
 //! - `ring`, `slice`, `texture`: what the program calls; `record`: what it becomes in an encoder
 //! - `slot`: the buffers themselves; `config`, `error`
 
 mod config;
 mod error;
+#[doc(hidden)]
 pub mod plan;
 mod record;
 mod ring;
@@ -37,6 +38,6 @@ mod texture;
 
 pub use config::{StagingConfig, StallPolicy};
 pub use error::StagingError;
-pub use plan::StagingStats;
+pub use plan::{StagingStats, StalledOn};
 pub use ring::StagingRing;
 pub use slice::{InPlace, StagingSlice};

@@ -20,6 +20,7 @@ impl StagingRing {
                     // The view must be gone before the buffer is unmapped.
                     slot.view = None;
                     slot.buffer.unmap();
+                    slot.submission = None;
                 }
             }
             for copy in &flush.copies {
@@ -40,7 +41,6 @@ impl StagingRing {
                     encoder.map_buffer_on_submit(&slot.buffer, wgpu::MapMode::Write, .., told);
                 }
             }
-            self.flushed.extend_from_slice(&flush.buffers);
         }
         self.destinations.clear();
         self.textures.clear();

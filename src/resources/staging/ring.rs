@@ -1,6 +1,7 @@
 //! The ring itself: what a program calls each frame.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::{Arc, Weak};
 
 use engine_vitals_core::contract::Store;
@@ -13,28 +14,33 @@ use super::texture::TextureCopy;
 use super::{StagingConfig, StagingError, StagingSlice, StallPolicy};
 use crate::instrument;
 
+/// Of the destinations of a flush, so many are recognised when they are written again.
+const DESTINATIONS_SEEN: usize = 8;
+
 /// A ring of staging buffers. They stay mapped while nothing uses them, so that a write is a copy into memory; [`flush`](Self::flush) records
 /// the copies from there to their destinations, neighbours as one, and has each buffer mapped again when the GPU is done with it. Nothing
 /// waits for that, unless the [policy](StallPolicy) says so.
 ///
 /// # What goes where
-/// A write goes behind the one before it, or where it does not fit, to the beginning of the next buffer. One that is larger than a buffer gets
-/// a dedicated buffer, which is kept for the next large write until none has come for [`quiet_frames`](StagingConfig::quiet_frames). A texture
-/// that is larger than a buffer is split into strips of whole rows; only a row that is larger gets a dedicated buffer. Copies are recorded in
-/// the order of the writes, so that the last one wins where they overlap.
+/// A write goes behind the one before it, or where it does not fit, to the beginning of the next buffer. One that is larger than a buffer, into a
+/// buffer or a texture, gets a dedicated buffer, which is kept for the next large write until none has come for
+/// [`quiet_frames`](StagingConfig::quiet_frames). A texture that is larger than a dedicated buffer may be is split at whole rows. Copies are
+/// recorded in the order of the writes, so that the last one wins where they overlap.
 ///
 /// Copies between buffers are of words of four bytes. [`write_buffer`](Self::write_buffer) writes any bytes: of a word of which only some are
 /// written the others are kept, on the GPU, by three small copies. The destination needs `COPY_SRC` for that.
 ///
 /// # Losses
-/// Bytes that are written and never flushed, or flushed into an encoder that is never submitted, go nowhere. They count as unsubmitted in the
-/// ring's report, and for the guard `unsubmitted_writes`, until then. If commands with a flush are dropped, its buffers come back and
-/// [`dropped_bytes`](StagingStats::dropped_bytes) says how much was lost. After the device is lost writes fail with
-/// [`StagingError::NoBuffer`] once no mapped buffer is left. A ring may be dropped while its buffers are in flight.
+/// Bytes that are written and never flushed, or flushed into an encoder that is never submitted, go nowhere: they are
+/// [`unsubmitted_bytes`](StagingStats::unsubmitted_bytes), and the guard `unsubmitted_writes` warns of them. If commands with a flush are dropped, its
+/// buffers come back and [`dropped_bytes`](StagingStats::dropped_bytes) says how much was lost. A submission that wgpu refuses as invalid (a
+/// destination was destroyed meanwhile) loses its bytes too, which wgpu's error tells and the ring cannot know. After the device is lost
+/// writes fail with [`StagingError::NoBuffer`] once no mapped buffer is left. A ring may be dropped while its buffers are in flight.
 ///
 /// # Thread rules
 /// `Send`, and its methods take `&mut self`: give each thread a ring of its own, or put one behind a lock. The device may be polled, and the ring's
-/// report read, on any thread meanwhile.
+/// report read, on any thread meanwhile. A write that finds no buffer ready polls the device, which runs the callbacks of others: none of them may
+/// ask for a lock that is held around the ring.
 pub struct StagingRing {
     pub(super) shared: Arc<Shared>,
     pub(super) maker: Maker,
@@ -51,8 +57,8 @@ pub struct StagingRing {
     pub(super) word: Option<wgpu::Texture>,
     /// The last flush.
     pub(super) flush: Flush,
-    /// The buffers flushed since the last submission that is known.
-    pub(super) flushed: Vec<u32>,
+    /// The buffers of a submission, kept for its memory.
+    submitted: Vec<u32>,
 }
 
 /// How bytes are used in place.
@@ -96,6 +102,7 @@ impl StagingRing {
             buffer_bytes: config.buffer_size.min(most_bytes),
             most_buffers,
             most_dedicated_bytes: config.most_dedicated_bytes,
+            largest_dedicated_bytes: most_bytes,
             quiet_ticks: config.quiet_frames,
         };
         let in_place = in_place_use(device, config.in_place_usage);
@@ -114,7 +121,7 @@ impl StagingRing {
             textures: Vec::new(),
             word: None,
             flush: Flush::default(),
-            flushed: Vec::new(),
+            submitted: Vec::new(),
         };
         let PlanConfig { buffers, buffer_bytes, .. } = *ring.shared.lock().plan.config();
         for number in 0..buffers {
@@ -136,34 +143,19 @@ impl StagingRing {
     #[track_caller]
     pub fn write_buffer(&mut self, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) -> Result<(), StagingError> {
         let bytes = data.len() as u64;
+        const ALIGN: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
         self.check(buffer, offset, bytes)?;
         if bytes == 0 {
             return Ok(());
         }
-        const ALIGN: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
-        let phase = offset & (ALIGN - 1);
-        let destinations = self.destinations.len();
-        let destination = self.destination(buffer, offset);
-        let mut state = self.shared.lock();
-        let reserved = match state.plan.reserve(bytes, ALIGN, phase) {
-            Ok(reserved) => {
-                state.plan.copy(reserved, destination);
-                drop(state);
-                reserved
-            }
-            Err(refused) => {
-                drop(state);
-                let reserved = self.reserve_anyway(refused, [bytes, ALIGN, phase]);
-                let reserved = reserved.inspect_err(|_| self.destinations.truncate(destinations))?;
-                self.shared.lock().plan.copy(reserved, destination);
-                reserved
-            }
-        };
+        let reserved = self.take(bytes, ALIGN, offset & (ALIGN - 1))?;
         let probe = self.maker.probe;
-        probe.staged(bytes);
         if let Some(mut view) = self.view(reserved) {
             probe.uploading(bytes, || view.copy_from_slice(data));
         }
+        self.maker.staged(bytes);
+        let destination = self.destination(buffer, offset);
+        self.shared.lock().plan.copy(reserved, destination);
         Ok(())
     }
 
@@ -173,8 +165,9 @@ impl StagingRing {
     /// # Errors
     /// [`StagingError`]: nothing or too much was asked for, the alignment is no power of two, or no buffer of the ring is ready.
     #[inline]
+    #[track_caller]
     pub fn reserve(&mut self, bytes: u64, align: u64) -> Result<StagingSlice<'_>, StagingError> {
-        let reserved = self.take(bytes, align.max(wgpu::COPY_BUFFER_ALIGNMENT))?;
+        let reserved = self.take(bytes, align.max(wgpu::COPY_BUFFER_ALIGNMENT), 0)?;
         Ok(StagingSlice::new(self, reserved))
     }
 
@@ -182,19 +175,13 @@ impl StagingRing {
     /// for long. Call it once a frame, after the submission.
     #[expect(clippy::needless_pass_by_value, reason = "as `Queue::submit` gives it")]
     pub fn advance_ring(&mut self, submission: wgpu::SubmissionIndex) {
-        let mut flushed = std::mem::take(&mut self.flushed);
-        for number in flushed.drain(..) {
-            if let Some(slot) = self.slot_mut(number) {
-                slot.submission = Some(submission.clone());
-            }
-        }
-        self.flushed = flushed;
         self.collect();
         self.repair();
+        let mut submitted = std::mem::take(&mut self.submitted);
         // Dropped when the lock is not held any more: wgpu may have other work to do then.
         let mut gone = Vec::new();
         let mut state = self.shared.lock();
-        state.plan.submitted();
+        state.plan.submitted(|number| submitted.push(number));
         if state.plan.tick().is_some() {
             gone.extend(self.buffers.pop());
         }
@@ -202,6 +189,13 @@ impl StagingRing {
             gone.extend(take_dedicated(&mut self.dedicated, number));
         }
         state.twin_bytes -= twin_bytes(&gone);
+        drop(state);
+        for number in submitted.drain(..) {
+            if let Some(slot) = self.slot_mut(number) {
+                slot.submission = Some(submission.clone());
+            }
+        }
+        self.submitted = submitted;
     }
 
     /// The buffer that is being filled, or that is next. For a look at it: its contents are the ring's.
@@ -214,10 +208,10 @@ impl StagingRing {
     /// The figures as they are now.
     #[must_use]
     pub fn stats(&self) -> StagingStats {
-        self.shared.lock().plan.stats()
+        self.shared.lock().stats()
     }
 
-    /// Bytes of each buffer that were flushed and that the GPU is not done with, in the order of the ring.
+    /// Bytes of each buffer that were flushed and that the GPU is not done with, in the order of the ring; then of the dedicated ones.
     #[must_use]
     pub fn in_flight(&self) -> Vec<u64> {
         self.shared.lock().plan.in_flight().collect()
@@ -233,28 +227,47 @@ impl StagingRing {
     /// The number of a destination, and where the bytes go there.
     #[inline]
     pub(super) fn destination(&mut self, buffer: &wgpu::Buffer, offset: u64) -> Destination {
-        if self.destinations.last() != Some(buffer) {
+        // Streams that are written in turn, vertices and indices, have few destinations.
+        let last = self.destinations.len();
+        let among = last.saturating_sub(DESTINATIONS_SEEN);
+        let known = self.destinations[among..].iter().rposition(|one| one == buffer);
+        let number = known.map_or(last, |index| among + index);
+        if number == last {
             self.destinations.push(buffer.clone());
         }
-        Destination { buffer: self.destinations.len() as u64 - 1, offset }
+        Destination { buffer: number as u64, offset }
     }
 
-    /// Room in the ring.
+    /// Room in the ring, which is mapped.
     #[inline]
-    pub(super) fn take(&mut self, bytes: u64, align: u64) -> Result<Reserved, StagingError> {
-        let reserved = self.shared.lock().plan.reserve(bytes, align, 0);
-        reserved.or_else(|refused| self.reserve_anyway(refused, [bytes, align, 0]))
+    #[track_caller]
+    pub(super) fn take(&mut self, bytes: u64, align: u64, phase: u64) -> Result<Reserved, StagingError> {
+        let reserved = self.shared.lock().plan.reserve(bytes, align, phase);
+        let reserved = match reserved {
+            Ok(reserved) => reserved,
+            Err(refused) => self.reserve_anyway(refused, [bytes, align, phase])?,
+        };
+        if reserved.offset < wgpu::COPY_BUFFER_ALIGNMENT
+            && let Some(now) = self.maker.probe.now()
+        {
+            self.shared.lock().begin(reserved.buffer, now.unix_nanos(), Location::caller());
+        }
+        if self.slot(reserved.buffer).is_some_and(|slot| slot.view.is_some()) {
+            return Ok(reserved);
+        }
+        debug_assert!(false, "a buffer that is not mapped was ready");
+        self.shared.lock().plan.unreserve(reserved);
+        Err(self.failed(StagingError::NoBuffer))
     }
 
-    /// The memory of a reservation. There is always some: what is reserved is mapped.
+    /// The memory of a reservation.
     #[inline]
     pub(super) fn view(&mut self, reserved: Reserved) -> Option<wgpu::WriteOnly<'_, [u8]>> {
         let range = reserved.offset as usize..(reserved.offset + reserved.bytes) as usize;
-        let view = self.slot_mut(reserved.buffer)?.view.as_mut();
-        debug_assert!(view.is_some(), "a buffer that is not mapped was filled");
-        Some(view?.slice(range))
+        Some(self.slot_mut(reserved.buffer)?.view.as_mut()?.slice(range))
     }
 
+    #[inline]
     pub(super) fn slot(&self, number: u32) -> Option<&Slot> {
         match number.checked_sub(DEDICATED) {
             Some(index) => self.dedicated.get(index as usize)?.as_ref(),

@@ -5,11 +5,12 @@
 //! runs other people's callbacks.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::{Arc, Weak};
 
-use engine_vitals_core::contract::{StagingRingReport, Store, StoreReport};
+use engine_vitals_core::contract::{StagedBytes, StagingRingReport, Store, StoreReport};
 
-use super::plan::{Landing, Plan, PlanConfig};
+use super::plan::{Landing, Plan, PlanConfig, StagingStats};
 use super::sync::{Mutex, MutexGuard};
 
 /// A ring as other threads see it.
@@ -22,11 +23,40 @@ pub(super) struct State {
     pub(super) plan: Plan,
     /// Bytes of the buffers that in-place bytes are copied to where the GPU cannot use them where they lie.
     pub(super) twin_bytes: u64,
+    /// When and where the buffers were begun that were written last.
+    begun: Vec<Begun>,
+}
+
+/// The first write into a buffer since it was ready.
+struct Begun {
+    buffer: u32,
+    unix_nanos: u64,
+    site: &'static Location<'static>,
+}
+
+impl State {
+    /// A buffer gets its first bytes.
+    pub(super) fn begin(&mut self, buffer: u32, unix_nanos: u64, site: &'static Location<'static>) {
+        let begun = Begun { buffer, unix_nanos, site };
+        match self.begun.iter_mut().find(|before| before.buffer == buffer) {
+            Some(before) => *before = begun,
+            None => self.begun.push(begun),
+        }
+    }
+
+    pub(super) fn stats(&self) -> StagingStats {
+        let mut stats = self.plan.stats();
+        stats.twin_bytes = self.twin_bytes;
+        stats
+    }
 }
 
 impl Shared {
     pub(super) fn new(name: &str, config: PlanConfig) -> Self {
-        Self { name: name.into(), state: Mutex::new(State { plan: Plan::new(config), twin_bytes: 0 }) }
+        Self {
+            name: name.into(),
+            state: Mutex::new(State { plan: Plan::new(config), twin_bytes: 0, begun: Vec::new() }),
+        }
     }
 
     #[inline]
@@ -38,10 +68,10 @@ impl Shared {
 impl Store for Shared {
     fn report(&self) -> StoreReport {
         let state = self.lock();
-        let stats = state.plan.stats();
+        let stats = state.stats();
         StoreReport::StagingRing(StagingRingReport {
             name: Arc::clone(&self.name),
-            ring_bytes: stats.buffer_bytes + stats.dedicated_bytes + state.twin_bytes,
+            ring_bytes: stats.buffer_bytes + stats.dedicated_bytes + stats.twin_bytes,
             in_flight_bytes: state.plan.in_flight().collect(),
             unsubmitted_bytes: stats.unsubmitted_bytes,
             high_water_bytes: stats.high_water_bytes,
@@ -55,11 +85,22 @@ impl Store for Shared {
             failures: stats.failures,
         })
     }
+
+    fn unsubmitted(&self) -> Option<StagedBytes> {
+        let state = self.lock();
+        let begun = |number| state.begun.iter().find(|begun| begun.buffer == number);
+        let oldest = state.plan.unsubmitted().filter_map(begun).min_by_key(|begun| begun.unix_nanos)?;
+        Some(StagedBytes {
+            bytes: state.plan.stats().unsubmitted_bytes,
+            since_unix_nanos: oldest.unix_nanos,
+            site: oldest.site,
+        })
+    }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Shared").field("name", &self.name).field("stats", &self.lock().plan.stats()).finish()
+        out.debug_struct("Shared").field("name", &self.name).field("stats", &self.lock().stats()).finish()
     }
 }
 

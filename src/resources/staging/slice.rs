@@ -108,9 +108,8 @@ impl<'a> StagingSlice<'a> {
     #[inline]
     #[track_caller]
     fn told(&self, bytes: u64) {
-        let probe = self.ring.maker.probe;
-        probe.staged(bytes);
-        probe.uploading(bytes, || ());
+        self.ring.maker.staged(bytes);
+        self.ring.maker.probe.uploading(bytes, || ());
     }
 }
 

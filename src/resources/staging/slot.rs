@@ -14,12 +14,11 @@ pub(super) struct Maker {
     pub(super) device: wgpu::Device,
     pub(super) probe: Probe,
     /// The device tells the probe itself what is made from it.
-    told_by_device: bool,
+    pub(super) told_by_device: bool,
     owner: OwnerId,
     name: String,
     /// What staging buffers are for beside copies.
     usage: wgpu::BufferUsages,
-    most_bytes: u64,
 }
 
 /// A staging buffer.
@@ -45,30 +44,34 @@ impl Maker {
             owner: probe.owner_named(probe.owner_kind("staging ring"), key, name),
             name: name.to_owned(),
             usage,
-            most_bytes: device.limits().max_buffer_size,
         }
     }
 
     /// A mapped buffer. Without a view where there is no memory for it, or the device is lost.
     pub(super) fn slot(&self, bytes: u64) -> Slot {
         let usage = self.usage | wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-        let (buffer, ticket) = self.buffer(bytes, usage, true);
+        let (buffer, ticket) = self.buffer(New::staging_buffer(bytes), bytes, usage, true);
         let view = ticket.as_ref().and_then(|_| buffer.get_mapped_range_mut(..).ok());
         Slot { buffer, view, twin: None, submission: None, tickets: ticket.into_iter().collect() }
     }
 
     /// Gives a slot its twin. False where there is no memory for it.
     pub(super) fn twin(&self, slot: &mut Slot, usage: wgpu::BufferUsages) -> bool {
-        let (twin, ticket) = self.buffer(slot.buffer.size(), usage | wgpu::BufferUsages::COPY_DST, false);
+        let bytes = slot.buffer.size();
+        let (twin, ticket) = self.buffer(New::buffer(bytes), bytes, usage | wgpu::BufferUsages::COPY_DST, false);
         let Some(ticket) = ticket else { return false };
         slot.twin = Some(twin);
         slot.tickets.push(ticket);
         true
     }
 
-    /// The most bytes that a buffer of the device may have.
-    pub(super) fn most_bytes(&self) -> u64 {
-        self.most_bytes
+    /// Bytes wait for a submission. Only an instrumented device tells the probe of those; elsewhere the ring's own figure has them.
+    #[inline]
+    #[track_caller]
+    pub(super) fn staged(&self, bytes: u64) {
+        if self.told_by_device {
+            self.probe.staged(bytes);
+        }
     }
 
     /// Four texels of a byte each: where the bytes of a word come together of which only some are written.
@@ -89,12 +92,18 @@ impl Maker {
     }
 
     /// A buffer, with a ticket if it was made.
-    fn buffer(&self, bytes: u64, usage: wgpu::BufferUsages, mapped: bool) -> (wgpu::Buffer, Option<Ticket>) {
+    fn buffer(
+        &self,
+        new: New<'_>,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+        mapped: bool,
+    ) -> (wgpu::Buffer, Option<Ticket>) {
         let descriptor =
             wgpu::BufferDescriptor { label: Some(&self.name), size: bytes, usage, mapped_at_creation: mapped };
         let _in_its_name = Context::current().with_owner(self.owner).enter();
         let probe = if self.told_by_device { Probe::OFF } else { self.probe };
-        let new = New::staging_buffer(bytes).label(&self.name);
+        let new = new.label(&self.name);
         let _announced = probe.announce(&new);
         let (buffer, is_made) = self.caught(|device| device.create_buffer(&descriptor));
         (buffer, is_made.then(|| probe.create(new)))

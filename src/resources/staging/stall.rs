@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use super::plan::{DEDICATED, Landing, Refused, Reserved};
+use super::plan::{DEDICATED, Landing, Refused, Reserved, StalledOn};
 use super::ring::{StagingRing, take_dedicated, twin_bytes};
 use super::shared::Returning;
 use super::slot::Slot;
@@ -56,7 +56,11 @@ impl StagingRing {
                 (Refused::NeedsDedicated { bytes }, _) => self.add_dedicated(bytes)?,
                 (Refused::Stalled { may_grow: true, .. }, StallPolicy::Grow { .. }) => self.grow()?,
                 (Refused::Stalled { oldest: Some(oldest), .. }, StallPolicy::Wait { timeout }) => {
-                    self.wait(oldest, timeout, begun)?;
+                    if let Err(timed_out) = self.wait(oldest, timeout, begun) {
+                        // Another may have come meanwhile.
+                        return self.ask(ask).map_err(|_| timed_out);
+                    }
+                    self.repair();
                 }
                 _ => return Err(self.refusal(refused)),
             }
@@ -71,7 +75,7 @@ impl StagingRing {
 
     fn refusal(&self, refused: Refused) -> StagingError {
         let failed = |landed: Option<(u32, Landing)>| landed.is_some_and(|(_, landing)| landing == Landing::Failed);
-        let is_stalled = matches!(refused, Refused::Stalled { oldest: None, .. });
+        let is_stalled = matches!(refused, Refused::Stalled { on: StalledOn::AFlush, .. });
         if is_stalled && failed(self.shared.lock().plan.next_landed(0)) {
             return StagingError::NoBuffer;
         }
@@ -91,10 +95,6 @@ impl StagingRing {
     }
 
     fn add_dedicated(&mut self, bytes: u64) -> Result<(), StagingError> {
-        let most = self.maker.most_bytes();
-        if bytes > most {
-            return Err(StagingError::TooLarge { bytes, most });
-        }
         loop {
             let mut state = self.shared.lock();
             let Some(number) = state.plan.idle_dedicated(bytes) else { break };
@@ -174,8 +174,16 @@ impl StagingRing {
         }
     }
 
-    /// Makes anew what could not be mapped, as far as there is memory.
+    /// Makes the ring's buffers anew that could not be mapped, as far as there is memory. Dedicated ones are given up.
     pub(super) fn repair(&mut self) {
+        loop {
+            let mut state = self.shared.lock();
+            let Some(number) = state.plan.broken_dedicated() else { break };
+            let gone = take_dedicated(&mut self.dedicated, number);
+            state.twin_bytes -= twin_bytes(gone.as_slice());
+            drop(state);
+            drop(gone);
+        }
         let mut from = 0;
         loop {
             let next = self.shared.lock().plan.next_landed(from);

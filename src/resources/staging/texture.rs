@@ -39,12 +39,12 @@ impl TextureCopy {
 impl StagingRing {
     /// Writes `data` into a texture, with the next flush: as `Queue::write_texture` does, with the same layout of `data`.
     ///
-    /// Rows are laid out at a pitch of 256 bytes in the ring. What is larger than a buffer is written in strips of whole rows of blocks; only a row
-    /// that is larger, or a texture of depth or stencil, gets a dedicated buffer.
+    /// Rows are laid out at a pitch of 256 bytes in the ring. What is larger than a buffer gets a dedicated one, and what is larger than that may be
+    /// is split at whole images, or else at whole rows of blocks (not of depth and stencil, which is written in whole images only).
     ///
     /// # Errors
-    /// [`StagingError`]: `data` is too short for its layout, the texture cannot be written there or like that, or no buffer of the ring is ready:
-    /// strips before that have been written then.
+    /// [`StagingError`]: `data` is too short for its layout, the texture cannot be written there or like that, or no buffer is ready. Only of what is
+    /// split may parts have been written then.
     #[track_caller]
     pub fn write_texture(
         &mut self,
@@ -54,21 +54,24 @@ impl StagingRing {
         size: wgpu::Extent3d,
     ) -> Result<(), StagingError> {
         let rows = Rows::of(&texture, data, layout, size).map_err(|what| self.failed(StagingError::Texture(what)))?;
-        if size.width == 0 || size.height == 0 || size.depth_or_array_layers == 0 {
+        let layers = size.depth_or_array_layers;
+        if size.width == 0 || size.height == 0 || layers == 0 {
             return Ok(());
         }
-        let buffer_bytes = self.shared.lock().plan.config().buffer_bytes;
-        let images = (buffer_bytes / rows.image()).min(size.depth_or_array_layers.into()) as u32;
+        let config = *self.shared.lock().plan.config();
+        let most = config.buffer_bytes.max(config.largest_dedicated_bytes);
+        let images = (most / rows.image()).min(layers.into()) as u32;
         if images > 0 {
-            for layer in (0..size.depth_or_array_layers).step_by(images as usize) {
-                let layers = images.min(size.depth_or_array_layers - layer);
+            for layer in (0..layers).step_by(images as usize) {
+                let layers = images.min(layers - layer);
                 self.write_strip(&texture, data, &rows, Strip { layer, layers, first: 0, count: rows.count }, size)?;
             }
             return Ok(());
         }
+        // A row that is larger than any buffer is refused as such.
         let whole = texture.texture.format().is_depth_stencil_format();
-        let most = if whole { rows.count } else { (buffer_bytes / u64::from(rows.pitch)).max(1) as u32 };
-        for layer in 0..size.depth_or_array_layers {
+        let most = if whole { rows.count } else { (most / u64::from(rows.pitch)).max(1) as u32 };
+        for layer in 0..layers {
             for first in (0..rows.count).step_by(most as usize) {
                 let count = most.min(rows.count - first);
                 self.write_strip(&texture, data, &rows, Strip { layer, layers: 1, first, count }, size)?;
@@ -87,10 +90,10 @@ impl StagingRing {
         size: wgpu::Extent3d,
     ) -> Result<(), StagingError> {
         let all = u64::from(strip.layers) * u64::from(strip.count);
-        let reserved = self.take(u64::from(rows.pitch) * (all - 1) + u64::from(rows.tight), PLACEMENT)?;
+        let reserved = self.take(u64::from(rows.pitch) * (all - 1) + u64::from(rows.tight), PLACEMENT, 0)?;
         let written = all * u64::from(rows.tight);
         let probe = self.maker.probe;
-        probe.staged(written);
+        self.maker.staged(written);
         if let Some(view) = self.view(reserved) {
             probe.uploading(written, || rows.copy(view, data, strip));
         }
@@ -151,7 +154,11 @@ impl Rows {
         size: wgpu::Extent3d,
     ) -> Result<Self, &'static str> {
         let format = to.texture.format();
-        let block = format.block_copy_size(Some(to.aspect)).ok_or("name one aspect of a format that has several")?;
+        if format.is_multi_planar_format() {
+            return Err("video formats of several planes are left to Queue::write_texture");
+        }
+        let of_aspect = format.aspect_specific_format(to.aspect).ok_or("its format has no such aspect")?;
+        let block = of_aspect.block_copy_size(None).ok_or("name one aspect of a format that has several")?;
         let (block_width, block_height) = format.block_dimensions();
         if !size.width.is_multiple_of(block_width) || !size.height.is_multiple_of(block_height) {
             return Err("the size is not one of whole blocks");
@@ -223,11 +230,10 @@ impl Rows {
             if [(x, size.width), (y, size.height)] != [(0, has[0]), (0, has[1])] {
                 return Err("of depth and stencil only whole images can be written");
             }
-            let writable = match to.aspect {
-                wgpu::TextureAspect::DepthOnly => format == wgpu::TextureFormat::Depth16Unorm,
-                _ => format.has_stencil_aspect() || format == wgpu::TextureFormat::Depth16Unorm,
-            };
-            if !writable {
+            // `of` has found that the format has the aspect, and that it is one.
+            let of_aspect = format.aspect_specific_format(to.aspect);
+            let writable = [wgpu::TextureFormat::Depth16Unorm, wgpu::TextureFormat::Stencil8].map(Some);
+            if !writable.contains(&of_aspect) {
                 return Err("of depth only Depth16Unorm can be written");
             }
         }

@@ -25,6 +25,9 @@ pub const COPY_ALIGNMENT: u64 = 4;
 /// From this number on buffers are dedicated ones.
 pub const DEDICATED: u32 = 1 << 31;
 
+/// The most buffers of a ring.
+pub const MOST_BUFFERS: u32 = 1 << 10;
+
 /// The size of a dedicated buffer is a multiple of this, so that writes of about one size find one another's.
 const DEDICATED_GRAIN: u64 = 64 << 10;
 
@@ -39,6 +42,8 @@ pub struct PlanConfig {
     pub most_buffers: u32,
     /// Bytes that all dedicated buffers together may have.
     pub most_dedicated_bytes: u64,
+    /// Bytes that one of them may have.
+    pub largest_dedicated_bytes: u64,
     /// Ticks without need of a buffer beyond [`buffers`](Self::buffers), or of a dedicated one, before it is given up.
     pub quiet_ticks: u64,
 }
@@ -62,7 +67,7 @@ pub enum Refused {
     Zero,
     /// The alignment is no power of two.
     Alignment(u64),
-    /// It is more than all dedicated buffers together may have.
+    /// It is more than a dedicated buffer may have.
     TooLarge {
         /// What was asked for.
         bytes: u64,
@@ -77,11 +82,35 @@ pub enum Refused {
     },
     /// All buffers are filled or in flight.
     Stalled {
-        /// The buffer that was flushed first of those that would do; `None` when none is in flight: then only a flush helps.
+        /// What helps.
+        on: StalledOn,
+        /// The buffer that was flushed first of those that would do.
         oldest: Option<u32>,
         /// Whether the ring may grow by one.
         may_grow: bool,
     },
+}
+
+/// What a write that stalls needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StalledOn {
+    /// Buffers are submitted: it helps to wait.
+    TheGpu,
+    /// Buffers are flushed into commands of which no submission is known: submit them, and say so with `advance_ring`.
+    ASubmission,
+    /// All is filled and nothing was flushed: flush and submit.
+    AFlush,
+}
+
+impl fmt::Display for StalledOn {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::TheGpu => "all buffers of the ring are in flight: wait for the GPU, let the ring grow, or give it more buffers",
+            Self::ASubmission => "all buffers of the ring are flushed into commands that are not known to be submitted: submit them and call advance_ring",
+            Self::AFlush => "all buffers of the ring are filled and none was flushed: flush and submit, let the ring grow, or give it more buffers",
+        })
+    }
 }
 
 impl fmt::Display for Refused {
@@ -90,13 +119,13 @@ impl fmt::Display for Refused {
             Self::Zero => out.write_str("0 bytes were asked for: ask for at least one"),
             Self::Alignment(align) => write!(out, "an alignment of {align} was asked for: use a power of two"),
             Self::TooLarge { bytes, most } => {
-                write!(out, "{bytes} bytes were asked for in one piece, and {most} is the most: write in pieces, or allow more")
+                write!(
+                    out,
+                    "{bytes} bytes were asked for in one piece, and {most} is the most: write in pieces, or allow more"
+                )
             }
             Self::NeedsDedicated { bytes } => write!(out, "a buffer of its own, of {bytes} bytes, is needed"),
-            Self::Stalled { oldest: Some(_), .. } => out.write_str("all buffers are in flight: wait for the GPU, let the ring grow, or give it more buffers"),
-            Self::Stalled { oldest: None, .. } => {
-                out.write_str("all buffers are filled and none was flushed: flush and submit, let the ring grow, or give it more buffers")
-            }
+            Self::Stalled { on, .. } => on.fmt(out),
         }
     }
 }
@@ -123,11 +152,22 @@ enum State {
     /// Mapped, with bytes that were not flushed.
     Filled { end: u64 },
     /// Flushed: the GPU, or who is to submit, has it.
-    InFlight { flush: u64, end: u64, submitted: bool },
+    InFlight { flush: u64, end: u64, sent: Sent },
     /// Whoever had it is done with it.
     Landed { flush: u64, landing: Landing },
     /// It is to be made anew.
     Broken,
+}
+
+/// What is known of the submission of a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// Nothing.
+    Unknown,
+    /// The caller has said that it is submitted.
+    Told,
+    /// A later flush has landed: this one was forgotten, whatever the caller has said.
+    Overtaken,
 }
 
 /// A buffer for a write that is larger than a buffer of the ring.
@@ -171,11 +211,12 @@ impl Plan {
     /// A ring whose buffers are all ready. There is at least one, of at least four bytes.
     #[must_use]
     pub fn new(config: PlanConfig) -> Self {
-        let buffers = config.buffers.max(1);
+        let buffers = config.buffers.clamp(1, MOST_BUFFERS);
         let config = PlanConfig {
             buffers,
             buffer_bytes: (config.buffer_bytes & !(COPY_ALIGNMENT - 1)).max(COPY_ALIGNMENT),
-            most_buffers: config.most_buffers.max(buffers),
+            most_buffers: config.most_buffers.clamp(buffers, MOST_BUFFERS),
+            largest_dedicated_bytes: config.largest_dedicated_bytes.min(config.most_dedicated_bytes),
             ..config
         };
         Self {
@@ -220,24 +261,36 @@ impl Plan {
                     stats.unflushed_bytes += end;
                     stats.unsubmitted_bytes += end;
                 }
-                State::InFlight { end, submitted, .. } => {
+                State::InFlight { end, sent, .. } => {
                     stats.in_flight_bytes += end;
                     stats.in_flight_buffers += 1;
-                    stats.unsubmitted_bytes += if submitted { 0 } else { end };
+                    stats.unsubmitted_bytes += if sent == Sent::Told { 0 } else { end };
                 }
                 State::Ready | State::Landed { .. } | State::Broken => {}
             }
         }
         stats.buffers = self.count();
-        stats.buffer_bytes = self.config.buffer_bytes * u64::from(self.count());
+        stats.buffer_bytes = self.config.buffer_bytes.saturating_mul(self.count().into());
         stats.dedicated_buffers = self.dedicated.iter().flatten().count() as u32;
         stats.dedicated_bytes = self.dedicated.iter().flatten().map(|one| one.bytes).sum();
         stats
     }
 
-    /// Bytes of each buffer of the ring that were flushed and that the GPU is not done with, in the order of the ring.
-    pub fn in_flight(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
-        self.buffers.iter().map(|state| if let State::InFlight { end, .. } = state { *end } else { 0 })
+    /// Bytes of each buffer that were flushed and that the GPU is not done with, in the order of the ring; then of the dedicated ones.
+    pub fn in_flight(&self) -> impl Iterator<Item = u64> + '_ {
+        self.states().map(|state| if let State::InFlight { end, .. } = state { *end } else { 0 })
+    }
+
+    /// The buffers with bytes that no submission is known to have taken.
+    pub fn unsubmitted(&self) -> impl Iterator<Item = u32> + '_ {
+        let dedicated = self.dedicated.iter().zip(DEDICATED..);
+        let dedicated = dedicated.filter_map(|(one, number)| Some((&one.as_ref()?.state, number)));
+        let waiting = |state: &State| match *state {
+            State::Filled { .. } => true,
+            State::InFlight { sent, .. } => sent != Sent::Told,
+            State::Ready | State::Landed { .. } | State::Broken => false,
+        };
+        self.buffers.iter().zip(0..).chain(dedicated).filter(move |(state, _)| waiting(state)).map(|(_, number)| number)
     }
 
     /// Takes room for `bytes` bytes at `phase` beyond a multiple of `align`: behind what is in the current buffer, or else from the beginning
@@ -284,8 +337,7 @@ impl Plan {
         // Buffers become ready in the order of their flushes, but need not lie in that order once the ring has grown.
         let mut others = (1..=count).map(|step| (self.current + step) % count);
         let Some(next) = others.find(|&buffer| self.buffers[buffer as usize] == State::Ready) else {
-            let oldest = oldest(self.buffers.iter().zip(0..));
-            return Err(Refused::Stalled { oldest, may_grow: count < self.config.most_buffers });
+            return Err(stalled(self.buffers.iter().zip(0..), count < self.config.most_buffers));
         };
         self.turn_to(next);
         // It is empty, and large enough.
@@ -306,13 +358,11 @@ impl Plan {
 
     /// The smallest dedicated buffer that is ready and holds it.
     fn reserve_dedicated(&mut self, bytes: u64, phase: u64) -> Result<Reserved, Refused> {
-        let most = self.config.most_dedicated_bytes;
-        let too_large = Refused::TooLarge { bytes, most };
-        let needed = bytes
-            .checked_add(phase)
-            .and_then(|bytes| bytes.checked_next_multiple_of(DEDICATED_GRAIN))
-            .filter(|&needed| needed <= most)
-            .ok_or(too_large)?;
+        let PlanConfig { most_dedicated_bytes: all, largest_dedicated_bytes: most, .. } = self.config;
+        let most = most & !(COPY_ALIGNMENT - 1);
+        let needed = bytes.checked_add(phase).filter(|&needed| needed <= most);
+        let needed = needed.ok_or(Refused::TooLarge { bytes, most })?;
+        let rounded = needed.checked_next_multiple_of(DEDICATED_GRAIN).map_or(most, |rounded| rounded.min(most));
         let mut found: Option<(u64, u32)> = None;
         let mut kept = 0;
         for (one, index) in self.dedicated.iter().zip(0..) {
@@ -325,18 +375,20 @@ impl Plan {
         }
         match found {
             Some((_, index)) => {
-                self.stats.dedicated += 1;
                 if let Some(Some(one)) = self.dedicated.get_mut(index as usize) {
-                    one.state = State::Filled { end: phase + bytes };
-                    one.idle_ticks = 0;
+                    one.state = State::Filled { end: needed };
+                    // One that is far too large is not needed: a smaller one would do.
+                    if one.bytes / 2 < rounded {
+                        one.idle_ticks = 0;
+                    }
                 }
                 Ok(Reserved { buffer: DEDICATED | index, offset: phase, bytes })
             }
-            None if needed <= most.saturating_sub(kept) => Err(Refused::NeedsDedicated { bytes: needed }),
+            None if rounded <= all.saturating_sub(kept) => Err(Refused::NeedsDedicated { bytes: rounded }),
             None => {
                 let states = self.dedicated.iter().zip(DEDICATED..);
                 let states = states.filter_map(|(one, number)| Some((&one.as_ref()?.state, number)));
-                Err(Refused::Stalled { oldest: oldest(states), may_grow: false })
+                Err(stalled(states, false))
             }
         }
     }
@@ -370,6 +422,17 @@ impl Plan {
     pub fn quiet_dedicated(&mut self) -> Option<u32> {
         let most = self.config.quiet_ticks;
         self.give_up_dedicated(|one| one.idle_ticks >= most)
+    }
+
+    /// A dedicated buffer that cannot be used any more. Its caller drops it.
+    pub fn broken_dedicated(&mut self) -> Option<u32> {
+        let is_broken = |one: &Option<Dedicated>| {
+            one.as_ref()
+                .is_some_and(|one| matches!(one.state, State::Broken | State::Landed { landing: Landing::Failed, .. }))
+        };
+        let index = self.dedicated.iter().position(is_broken)?;
+        self.dedicated[index] = None;
+        Some(DEDICATED | index as u32)
     }
 
     fn give_up_dedicated(&mut self, goes: impl Fn(&Dedicated) -> bool) -> Option<u32> {
@@ -414,12 +477,11 @@ impl Plan {
         flush.buffers.clear();
         flush.copies.clear();
         let number = self.flushes + 1;
-        let ring = self.buffers.iter_mut().zip(0..);
         let dedicated = self.dedicated.iter_mut().zip(DEDICATED..);
         let dedicated = dedicated.filter_map(|(one, buffer)| Some((&mut one.as_mut()?.state, buffer)));
-        for (state, buffer) in ring.chain(dedicated) {
+        for (state, buffer) in self.buffers.iter_mut().zip(0..).chain(dedicated) {
             if let State::Filled { end } = *state {
-                *state = State::InFlight { flush: number, end, submitted: false };
+                *state = State::InFlight { flush: number, end, sent: Sent::Unknown };
                 self.stats.flushed_bytes += end;
                 flush.buffers.push(buffer);
             }
@@ -430,6 +492,7 @@ impl Plan {
         let used = flush.buffers.iter().filter(|&&buffer| buffer < DEDICATED).count() as u32;
         flush.number = number;
         self.flushes = number;
+        self.stats.dedicated += (flush.buffers.len() - used as usize) as u64;
         self.tick_used += used;
         std::mem::swap(&mut flush.copies, &mut self.copies);
         self.stats.flushes = number;
@@ -449,11 +512,12 @@ impl Plan {
         true
     }
 
-    /// All that was flushed is submitted.
-    pub fn submitted(&mut self) {
-        for state in self.states_mut() {
-            if let State::InFlight { submitted, .. } = state {
-                *submitted = true;
+    /// All that was flushed is submitted. `told` hears of each buffer of which that was not known.
+    pub fn submitted(&mut self, mut told: impl FnMut(u32)) {
+        for (state, number) in self.numbered_mut() {
+            if let State::InFlight { sent: sent @ Sent::Unknown, .. } = state {
+                *sent = Sent::Told;
+                told(number);
             }
         }
     }
@@ -472,6 +536,16 @@ impl Plan {
         };
         self.stats.dropped_bytes += lost;
         self.stats.broken += u64::from(landing == Landing::Failed);
+        if landing != Landing::Dropped {
+            // A queue ends submissions in their order.
+            for (state, _) in self.numbered_mut() {
+                if let State::InFlight { flush: earlier, sent, .. } = state
+                    && *earlier < flush
+                {
+                    *sent = Sent::Overtaken;
+                }
+            }
+        }
         true
     }
 
@@ -519,7 +593,7 @@ impl Plan {
         let mut number = None;
         self.end_landing(buffer, |flush| {
             number = Some(flush);
-            State::InFlight { flush, end: 0, submitted: true }
+            State::InFlight { flush, end: 0, sent: Sent::Told }
         });
         number
     }
@@ -551,7 +625,7 @@ impl Plan {
     /// can go: the caller drops it.
     pub fn tick(&mut self) -> Option<u32> {
         for one in self.dedicated.iter_mut().flatten() {
-            one.idle_ticks = if one.state == State::Ready { one.idle_ticks + 1 } else { 0 };
+            one.idle_ticks += 1;
         }
         let used = std::mem::take(&mut self.tick_used);
         let waits = self.buffers.iter().filter(|state| **state != State::Ready).count() as u32;
@@ -565,7 +639,7 @@ impl Plan {
             self.buffers.pop();
             self.stats.shrunk += 1;
             if self.current == last {
-                self.turn_to(0);
+                self.current = 0;
             }
             last
         })
@@ -575,8 +649,10 @@ impl Plan {
         self.buffers.iter().chain(self.dedicated.iter().flatten().map(|one| &one.state))
     }
 
-    fn states_mut(&mut self) -> impl Iterator<Item = &mut State> {
-        self.buffers.iter_mut().chain(self.dedicated.iter_mut().flatten().map(|one| &mut one.state))
+    fn numbered_mut(&mut self) -> impl Iterator<Item = (&mut State, u32)> {
+        let dedicated = self.dedicated.iter_mut().zip(DEDICATED..);
+        let dedicated = dedicated.filter_map(|(one, number)| Some((&mut one.as_mut()?.state, number)));
+        self.buffers.iter_mut().zip(0..).chain(dedicated)
     }
 
     fn state_mut(&mut self, buffer: u32) -> Option<&mut State> {
@@ -587,11 +663,17 @@ impl Plan {
     }
 }
 
-/// The buffer that was flushed first of those in flight.
-fn oldest<'a>(states: impl Iterator<Item = (&'a State, u32)>) -> Option<u32> {
+/// Why none of these is ready, and the one that was flushed first of those that will be.
+fn stalled<'a>(states: impl Iterator<Item = (&'a State, u32)>, may_grow: bool) -> Refused {
+    // Those that are submitted come first, since they end.
     let flushed = states.filter_map(|(state, number)| match state {
-        State::InFlight { flush, .. } => Some((*flush, number)),
+        State::InFlight { flush, sent, .. } => Some((*sent != Sent::Told, *flush, number)),
         State::Ready | State::Filled { .. } | State::Landed { .. } | State::Broken => None,
     });
-    flushed.min().map(|(_, number)| number)
+    let (on, oldest) = match flushed.min() {
+        Some((false, _, number)) => (StalledOn::TheGpu, Some(number)),
+        Some((true, _, number)) => (StalledOn::ASubmission, Some(number)),
+        None => (StalledOn::AFlush, None),
+    };
+    Refused::Stalled { on, oldest, may_grow }
 }

@@ -14,9 +14,12 @@ pub struct StagingStats {
     pub dedicated_buffers: u32,
     /// Bytes of those.
     pub dedicated_bytes: u64,
+    /// Bytes of the buffers that in-place bytes are copied to where the GPU cannot use them where they lie.
+    pub twin_bytes: u64,
     /// Bytes filled and not flushed, with the gaps that alignment leaves.
     pub unflushed_bytes: u64,
-    /// Those, and the bytes flushed that no [`advance_ring`](super::super::StagingRing::advance_ring) has said to be submitted.
+    /// Those, and the bytes flushed that no [`advance_ring`](super::super::StagingRing::advance_ring) has said to be submitted, or that a later flush
+    /// has overtaken: their commands were forgotten.
     pub unsubmitted_bytes: u64,
     /// Bytes flushed that the GPU is not done with.
     pub in_flight_bytes: u64,
@@ -48,7 +51,7 @@ pub struct StagingStats {
     pub stalls: u64,
     /// Time that they took: waiting, or making another buffer.
     pub stall_time: Duration,
-    /// Writes that got a dedicated buffer.
+    /// Writes that a dedicated buffer was flushed for.
     pub dedicated: u64,
     /// Buffers that the ring grew by.
     pub grown: u64,

@@ -5,7 +5,14 @@ use proptest::prelude::*;
 use super::*;
 
 fn config(buffers: u32, buffer_bytes: u64) -> PlanConfig {
-    PlanConfig { buffers, buffer_bytes, most_buffers: buffers, most_dedicated_bytes: 1 << 20, quiet_ticks: 3 }
+    PlanConfig {
+        buffers,
+        buffer_bytes,
+        most_buffers: buffers,
+        most_dedicated_bytes: 1 << 20,
+        largest_dedicated_bytes: u64::MAX,
+        quiet_ticks: 3,
+    }
 }
 
 fn plan(buffers: u32, buffer_bytes: u64) -> Plan {
@@ -27,7 +34,11 @@ fn comes_back(plan: &mut Plan, buffer: u32, flush: u64) -> bool {
     plan.landed(buffer, flush, Landing::Mapped) && plan.ready(buffer)
 }
 
-const STALLED: Result<Reserved, Refused> = Err(Refused::Stalled { oldest: None, may_grow: false });
+const STALLED: Result<Reserved, Refused> = stalled(StalledOn::AFlush, None);
+
+const fn stalled(on: StalledOn, oldest: Option<u32>) -> Result<Reserved, Refused> {
+    Err(Refused::Stalled { on, oldest, may_grow: false })
+}
 
 #[test]
 fn writes_follow_one_another_and_wrap() {
@@ -37,9 +48,12 @@ fn writes_follow_one_another_and_wrap() {
     assert_eq!(plan.reserve(60, 4, 0), Ok(Reserved { buffer: 1, offset: 40, bytes: 60 }), "to the last byte");
     assert_eq!(plan.reserve(4, 4, 0), STALLED, "only a flush helps");
     assert_eq!(flush(&mut plan), Some((1, vec![0, 1], vec![])));
-    assert_eq!(plan.reserve(4, 4, 0), Err(Refused::Stalled { oldest: Some(0), may_grow: false }));
+    assert_eq!(plan.reserve(4, 4, 0), stalled(StalledOn::ASubmission, Some(0)));
     assert_eq!((plan.stats().unsubmitted_bytes, plan.stats().in_flight_bytes), (160, 160));
-    plan.submitted();
+    let mut told = Vec::new();
+    plan.submitted(|buffer| told.push(buffer));
+    plan.submitted(|buffer| told.push(buffer));
+    assert_eq!((told, plan.reserve(4, 4, 0)), (vec![0, 1], stalled(StalledOn::TheGpu, Some(0))));
     assert_eq!((plan.stats().unsubmitted_bytes, plan.stats().in_flight_bytes), (0, 160));
     assert!(comes_back(&mut plan, 0, 1) && !comes_back(&mut plan, 0, 1));
     assert!(!comes_back(&mut plan, 1, 7) && !comes_back(&mut plan, 9, 1) && !comes_back(&mut plan, DEDICATED, 1));
@@ -121,9 +135,10 @@ fn a_ring_grows_to_its_cap_and_shrinks_when_it_is_quiet() {
     let mut plan = Plan::new(PlanConfig { most_buffers: 3, ..config(1, 64) });
     let fill = |plan: &mut Plan| plan.reserve(64, 4, 0).map(|reserved| reserved.buffer);
     assert_eq!(fill(&mut plan), Ok(0));
-    assert_eq!(fill(&mut plan), Err(Refused::Stalled { oldest: None, may_grow: true }));
+    let may_grow = Err(Refused::Stalled { on: StalledOn::AFlush, oldest: None, may_grow: true });
+    assert_eq!(fill(&mut plan), may_grow);
     assert_eq!((plan.grow(), fill(&mut plan), plan.grow(), fill(&mut plan)), (Some(1), Ok(1), Some(2), Ok(2)));
-    assert_eq!((plan.grow(), fill(&mut plan)), (None, Err(Refused::Stalled { oldest: None, may_grow: false })));
+    assert_eq!((plan.grow(), fill(&mut plan)), (None, STALLED.map(|reserved| reserved.buffer)));
     let (number, ..) = flush(&mut plan).unwrap();
     assert_eq!(plan.tick(), None);
     for buffer in 0..3 {
@@ -158,7 +173,7 @@ fn dropped_commands_give_the_buffer_back_and_count_what_was_lost() {
     assert_eq!((plan.remapping(0), plan.remapping(0)), (Some(number), None));
     let stats = plan.stats();
     assert_eq!((stats.dropped_bytes, stats.in_flight_bytes, stats.unsubmitted_bytes), (40, 0, 0));
-    assert_eq!(plan.reserve(4, 4, 0), Err(Refused::Stalled { oldest: Some(0), may_grow: false }));
+    assert_eq!(plan.reserve(4, 4, 0), stalled(StalledOn::TheGpu, Some(0)));
     assert!(comes_back(&mut plan, 0, number) && plan.reserve(4, 4, 0).is_ok());
 }
 
@@ -182,17 +197,67 @@ fn what_is_larger_than_a_buffer_gets_one_of_its_own_which_is_kept_for_the_next()
     assert_eq!(plan.reserve(3 * GRAIN + 1, 4, 0), STALLED, "the small one is filled");
     let (number, buffers, _) = flush(&mut plan).unwrap();
     assert_eq!((number, buffers), (1, vec![small]));
-    let busy = Err(Refused::Stalled { oldest: Some(small), may_grow: false });
-    assert_eq!(plan.reserve(3 * GRAIN + 1, 4, 0), busy);
+    assert_eq!(plan.reserve(3 * GRAIN + 1, 4, 0), stalled(StalledOn::ASubmission, Some(small)));
     assert!(comes_back(&mut plan, small, number));
     assert_eq!(plan.reserve(3 * GRAIN + 1, 4, 0), Err(Refused::NeedsDedicated { bytes: 4 * GRAIN }));
     assert_eq!([(); 3].map(|()| plan.idle_dedicated(4 * GRAIN)), [Some(small), Some(large), None]);
     let whole = plan.add_dedicated(4 * GRAIN);
     assert_eq!(whole, small, "numbers are used again");
-    assert_eq!((plan.stats().dedicated_buffers, plan.stats().dedicated_bytes), (1, 4 * GRAIN));
+    let stats = plan.stats();
+    assert_eq!((stats.dedicated_buffers, stats.dedicated_bytes, stats.dedicated), (1, 4 * GRAIN, 1));
     assert_eq!(plan.quiet_dedicated(), None);
     (0..3).for_each(|_| assert_eq!(plan.tick(), None));
     assert_eq!((plan.quiet_dedicated(), plan.quiet_dedicated()), (Some(whole), None));
+}
+
+#[test]
+fn what_a_later_flush_overtakes_was_never_submitted() {
+    let mut plan = plan(3, 64);
+    let numbers = [(); 3].map(|()| {
+        plan.reserve(40, 4, 0).unwrap();
+        flush(&mut plan).unwrap().0
+    });
+    plan.submitted(|_| ());
+    assert_eq!(plan.stats().unsubmitted_bytes, 0);
+    assert!(comes_back(&mut plan, 1, numbers[1]));
+    assert_eq!((plan.stats().unsubmitted_bytes, plan.stats().in_flight_bytes), (40, 80), "the first was forgotten");
+    plan.submitted(|_| ());
+    assert_eq!(plan.stats().unsubmitted_bytes, 40, "and is, whatever is said of it");
+    plan.reserve(64, 4, 0).unwrap();
+    assert_eq!(plan.reserve(4, 4, 0), stalled(StalledOn::TheGpu, Some(2)), "the one that ends");
+    assert!(comes_back(&mut plan, 2, numbers[2]));
+    plan.reserve(64, 4, 0).unwrap();
+    assert_eq!(plan.reserve(4, 4, 0), stalled(StalledOn::ASubmission, Some(0)));
+    assert!(comes_back(&mut plan, 0, numbers[0]), "submitted after all");
+    assert_eq!((plan.stats().unsubmitted_bytes, plan.stats().unflushed_bytes), (128, 128));
+}
+
+#[test]
+fn a_dedicated_buffer_that_is_far_too_large_is_given_up_though_it_is_used() {
+    const GRAIN: u64 = DEDICATED_GRAIN;
+    let mut plan = plan(1, 64);
+    let large = plan.add_dedicated(16 * GRAIN);
+    for used in 0..3 {
+        assert_eq!(plan.quiet_dedicated(), None, "after {used}");
+        assert_eq!(plan.reserve(65, 4, 0).map(|reserved| reserved.buffer), Ok(large));
+        let (number, ..) = flush(&mut plan).unwrap();
+        assert!(comes_back(&mut plan, large, number));
+        plan.tick();
+    }
+    assert_eq!(plan.quiet_dedicated(), Some(large));
+}
+
+#[test]
+fn limits_are_exact_and_numbers_bounded() {
+    let mut plan = Plan::new(PlanConfig { most_dedicated_bytes: 100_000, ..config(u32::MAX, 64) });
+    assert_eq!(plan.count(), MOST_BUFFERS);
+    assert_eq!(plan.reserve(100_000, 4, 0), Err(Refused::NeedsDedicated { bytes: 100_000 }), "rounding stops there");
+    assert_eq!(plan.reserve(100_001, 4, 0), Err(Refused::TooLarge { bytes: 100_001, most: 100_000 }));
+    assert_eq!(plan.reserve(99_998, 4, 3), Err(Refused::TooLarge { bytes: 99_998, most: 100_000 }));
+    let mut plan = Plan::new(PlanConfig { largest_dedicated_bytes: 5_000, ..config(1, 64) });
+    assert_eq!(plan.reserve(5_001, 4, 0), Err(Refused::TooLarge { bytes: 5_001, most: 5_000 }));
+    let huge = Plan::new(PlanConfig { most_buffers: u32::MAX, ..config(4, u64::MAX) });
+    assert_eq!((huge.config().most_buffers, huge.stats().buffer_bytes), (MOST_BUFFERS, u64::MAX));
 }
 
 #[derive(Debug, Clone)]
@@ -388,7 +453,7 @@ proptest! {
                         prop_assert!(!model.flights.iter().any(|&(buffer, _)| buffer == gone));
                     }
                 }
-                Step::Submitted => plan.submitted(),
+                Step::Submitted => plan.submitted(|_| ()),
             }
             let stats = plan.stats();
             prop_assert_eq!(stats.in_flight_buffers as usize, model.flights.len());
