@@ -41,7 +41,7 @@ const MACOS: &[&str] = &[
 ];
 /// No sockets and no processes there: all but the server and the stream of events.
 const WASM: &[&str] =
-    &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument,fault"];
+    &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument,fault,memory-pools,staging-rings"];
 /// The twins that do nothing.
 const OFF: &[&str] = &["--package", "engine-vitals", "--no-default-features"];
 
