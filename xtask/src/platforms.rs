@@ -40,8 +40,13 @@ const MACOS: &[&str] = &[
     "engine-vitals/counters,engine-vitals/fault,engine-vitals/metal",
 ];
 /// No sockets and no processes there: all but the server and the stream of events.
-const WASM: &[&str] =
-    &["--package", "engine-vitals", "--no-default-features", "--features", "telemetry,instrument,fault,memory-pools,staging-rings"];
+const WASM: &[&str] = &[
+    "--package",
+    "engine-vitals",
+    "--no-default-features",
+    "--features",
+    "telemetry,instrument,fault,memory-pools,staging-rings",
+];
 /// The twins that do nothing.
 const OFF: &[&str] = &["--package", "engine-vitals", "--no-default-features"];
 
