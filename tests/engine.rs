@@ -67,7 +67,7 @@ fn churn_leaks_and_resizes_do_not_stop_it() {
 #[test]
 fn the_scene_looks_the_same_wherever_its_meshes_are_moved_to() {
     let (still, moving) = (scratch("still.png"), scratch("moving.png"));
-    let arguments = ["--no-ui", "--frames", "75", "--fps", "0", "--size", "32x18", "--samples", "1", "--screenshot"];
+    let arguments = ["--no-ui", "--frames", "130", "--fps", "0", "--size", "32x18", "--samples", "1", "--screenshot"];
     let output = run(engine().args(arguments).arg(&still));
     if without_adapter("the_scene_looks_the_same_wherever_its_meshes_are_moved_to", &output) {
         return;
