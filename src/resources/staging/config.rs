@@ -30,13 +30,13 @@ pub enum StallPolicy {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StagingConfig {
-    /// Buffers; 3 by default, at least 1. One is filled while the GPU reads the others.
+    /// Buffers; 3 by default, from 1 to 1,024. One is filled while the GPU reads the others.
     pub ring_count: u32,
     /// Bytes of each; 16 MiB by default, at least 4 and at most the device's `max_buffer_size`. What a frame writes should fit into one.
     pub buffer_size: u64,
-    /// What happens when no buffer is ready; growing to twice `ring_count` (6) by default.
+    /// What happens when no buffer is ready; growing to 6 buffers by default, so say more for a ring that has more at the start.
     pub stall: StallPolicy,
-    /// Bytes that all dedicated buffers together may have; 1 GiB by default.
+    /// Bytes that all dedicated buffers together may have; 1 GiB by default. One of them has at most the device's `max_buffer_size`.
     pub most_dedicated_bytes: u64,
     /// Calls of [`advance_ring`](super::StagingRing::advance_ring) without need of them after which the buffers that the ring has grown by, and
     /// the dedicated ones, are given up; 120 by default.
