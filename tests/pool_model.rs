@@ -96,6 +96,8 @@ struct Model {
     largest: u64,
     sizes: Vec<u64>,
     reserved_before: u64,
+    /// Until which submission a block is used that ended while it was copied.
+    orphans: HashMap<BlockId, u64>,
 }
 
 impl Model {
@@ -134,6 +136,7 @@ impl Model {
             done: Done::default(),
             steps: 0,
             reserved_before: 0,
+            orphans: HashMap::new(),
         }
     }
 
@@ -275,8 +278,11 @@ impl Model {
         assert!(!self.layout.free(held.block, after) && self.layout.place(held.block).is_none(), "{}", self.at());
         assert!(!self.layout.pin(held.block) && !self.layout.used(held.block, after), "{}", self.at());
         self.expected.live_blocks -= 1;
-        if !held.moving {
-            self.give_back(held.place, held.bytes, after.max(held.last_use));
+        let until = after.max(held.last_use);
+        if held.moving {
+            self.orphans.insert(held.block, until);
+        } else {
+            self.give_back(held.place, held.bytes, until);
         }
     }
 
@@ -341,12 +347,14 @@ impl Model {
         }
         let planned = self.moves.swap_remove(self.random.u64(..self.moves.len() as u64) as usize);
         let written = self.random.u8(..100) < 10;
-        let after = self.now;
+        let after = self.now.saturating_sub(self.random.u64(..4));
         let (block, from, to, bytes) = (planned.block, planned.from, planned.to, planned.bytes);
         let index = self.positions.get(&block).copied();
-        let committed = if written && index.is_some() && self.random.u8(..100) < 50 {
+        let abandoned = written && self.random.bool();
+        let orphaned = self.orphans.remove(&block);
+        let committed = if abandoned {
             self.layout.abandon(planned);
-            Committed::Stayed
+            if index.is_some() { Committed::Stayed } else { Committed::Gone }
         } else {
             self.layout.commit(planned, written, after)
         };
@@ -370,7 +378,8 @@ impl Model {
             (Committed::Gone, None) => {
                 self.done.gone += 1;
                 self.give_back(to, bytes, 0);
-                self.give_back(from, bytes, after);
+                let until = orphaned.unwrap();
+                self.give_back(from, bytes, if abandoned { until } else { until.max(after) });
             }
             (committed, index) => panic!("{}: {committed:?} {index:?}", self.at()),
         }

@@ -57,7 +57,7 @@ impl Layout {
     /// A slab whose blocks do not fit one budget is emptied by several plans. No plan begins a slab that gives back less than it costs
     /// ([`DefragRules`]), and none makes a new slab: where there is nothing to gain it is empty.
     pub fn plan(&mut self, budget_bytes: u64, max_moves: usize) -> Vec<Move> {
-        let mut plan = Plan { moves: Vec::new(), budget: budget_bytes, max_moves };
+        let mut plan = Plan { moves: Vec::new(), budget: budget_bytes, whole: budget_bytes, max_moves };
         if max_moves == 0 || !self.go_on(&mut plan) {
             return plan.moves;
         }
@@ -69,15 +69,20 @@ impl Layout {
             }
         }
         rows.sort_unstable_by_key(|&(holes, _)| Reverse(holes));
+        // Those that the last plan did not get to come before all.
+        let first = self.plan_from.take().and_then(|from| rows.iter().position(|&(_, row)| row == from)).unwrap_or(0);
         let mut looked_at = 0;
-        for (_, row) in rows {
+        for step in 0..rows.len() {
+            let (_, row) = rows[(first + step) % rows.len()];
+            if looked_at >= MOST_SLABS {
+                self.plan_from = Some(row);
+                break;
+            }
             if !self.empty_slabs(row as usize, &mut plan) {
                 break;
             }
-            looked_at += self.rows[row as usize].slabs.len();
-            if looked_at >= MOST_SLABS {
-                break;
-            }
+            let row = &self.rows[row as usize];
+            looked_at += row.slabs.len() - row.free_positions.len();
         }
         plan.moves
     }
@@ -94,6 +99,7 @@ impl Layout {
         let Some(entry) = self.entry_mut(block) else {
             // It ended on the way: both cells are nobody's.
             let requested = done.bytes;
+            let after = after.max(self.orphans.remove(&block).unwrap_or(0));
             self.give_back(to_slab, to_cell, requested);
             self.give_back_after(after, from_slab, from_cell, requested);
             return Committed::Gone;
@@ -128,27 +134,34 @@ impl Layout {
     /// the plan is full.
     fn empty_slabs(&mut self, row: usize, plan: &mut Plan) -> bool {
         let slabs = self.partly_used(row);
-        let cells = slabs.iter().filter_map(|&(_, id)| self.slab(id)).map(|slab| u64::from(slab.cells() - slab.used));
-        let mut free: u64 = cells.sum();
+        let seen = |&(_, id): &(f64, u32)| self.slab(id);
+        let mut free: u64 = slabs.iter().filter_map(seen).map(|slab| u64::from(slab.cells() - slab.used)).sum();
         let least = self.config.defrag.least_gain;
         // Where room is scarce a smaller gain is worth it, but never none.
         let least = if self.is_scarce() { 1.0 + (least - 1.0) / SCARCE_GAIN } else { least };
-        let mut next = 0;
-        while let Some(&(used_part, id)) = slabs.get(next) {
-            next += 1;
+        // What would not fit any plan is not begun.
+        let fits = slabs.iter().find_map(seen).is_none_or(|slab| slab.cell_bytes <= plan.whole);
+        // A slab that cannot be emptied now takes blocks before all others.
+        let may_be_emptied =
+            |one: &(f64, u32)| fits && seen(one).is_some_and(|slab| slab.pins == 0 && slab.last_use <= self.completed);
+        let (mut slabs, stuck): (Vec<_>, Vec<_>) = slabs.into_iter().partition(may_be_emptied);
+        let candidates = slabs.len();
+        slabs.extend(stuck);
+        for next in 0..candidates {
+            let (used_part, id) = slabs[next];
             let Some(slab) = self.slab(id) else { continue };
             // One that blocks were moved to meanwhile is not emptied.
             if used_part * least > 1.0 || slab.used_part() > used_part {
                 return true;
             }
-            if slab.pins > 0 || slab.last_use > self.completed {
-                continue;
-            }
             // Neither its own free cells nor those that its blocks take are there for the next ones.
-            let Some(left) = free.checked_sub(slab.cells().into()) else { continue };
+            let Some(left) = free.checked_sub(slab.cells().into()) else {
+                slabs.push((used_part, id));
+                continue;
+            };
             free = left;
             self.begin_draining(id);
-            if !self.drain(id, slabs.get(next..).unwrap_or_default(), plan) {
+            if !self.drain(id, slabs.get(next + 1..).unwrap_or_default(), plan) {
                 return false;
             }
         }
@@ -202,6 +215,11 @@ impl Layout {
                 return true;
             }
             let requested = entry.requested;
+            if requested > plan.whole {
+                // It would wait for ever, and all others with it.
+                self.stop_draining(id);
+                return true;
+            }
             if plan.moves.len() >= plan.max_moves || requested > plan.budget {
                 if let Some(slab) = self.slab_mut(id) {
                     slab.drained_to = Some(cell);
@@ -259,5 +277,7 @@ impl Layout {
 struct Plan {
     moves: Vec<Move>,
     budget: u64,
+    /// The budget that it began with.
+    whole: u64,
     max_moves: usize,
 }

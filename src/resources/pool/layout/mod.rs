@@ -18,7 +18,7 @@ mod stats;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use self::bits::Bits;
 use self::classes::Classes;
@@ -137,6 +137,10 @@ pub struct Layout {
     peaks: [u64; 2],
     completed: u64,
     sums: Sums,
+    /// Blocks that ended while they were copied, and the last submission that uses them.
+    orphans: HashMap<BlockId, u64>,
+    /// The class that the next plan begins with, where the last one did not get to all of them.
+    plan_from: Option<u32>,
     /// The slab whose blocks are being moved elsewhere, until all of its moves are planned.
     draining: Option<u32>,
 }
@@ -249,6 +253,8 @@ impl Layout {
             peaks: [0; 2],
             completed: 0,
             sums: Sums::default(),
+            orphans: HashMap::new(),
+            plan_from: None,
             draining: None,
         }
     }
@@ -339,6 +345,7 @@ impl Layout {
         if state == State::Moving {
             // Its copy reads the cell until the move is committed, which gives it back.
             self.disown(slab, cell);
+            self.orphans.insert(block, after.max(last_use));
         } else {
             self.give_back_after(after.max(last_use), slab, cell, requested);
         }

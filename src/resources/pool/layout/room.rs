@@ -36,7 +36,7 @@ impl Layout {
         let peak = self.peaks[0].max(self.peaks[1]);
         let spare = (peak / self.config.spare_divisor.max(1)).max(SPARE_FLOOR);
         for (since, id) in empty {
-            let old = since + self.config.keep_empty_ticks <= self.tick;
+            let old = since.saturating_add(self.config.keep_empty_ticks) <= self.tick;
             if !old && self.sums.empty <= spare && self.sums.reserved <= peak + 2 * spare {
                 break;
             }

@@ -443,3 +443,125 @@ proptest! {
         Model::run(&mut layout(config), steps)?;
     }
 }
+
+/// Slabs of sixteen cells of 1 KiB, of which each keeps so many blocks; and what is left, slab by slab.
+fn sixteens(keeps: &[usize]) -> (Layout, Vec<Vec<BlockId>>) {
+    let config = LayoutConfig { first_slab_bytes: 16 << 10, largest_slab_bytes: 16 << 10, ..LayoutConfig::default() };
+    let mut layout = layout(config);
+    let slabs = keeps.iter().map(|&keep| {
+        let mut blocks: Vec<_> = (0..16).map(|_| layout.allocate(1_024, 4).unwrap().block).collect();
+        (blocks.split_off(keep), blocks)
+    });
+    let (gone, left): (Vec<_>, Vec<_>) = slabs.collect();
+    gone.into_iter().flatten().for_each(|block| assert!(layout.free(block, 0)));
+    (layout, left)
+}
+
+#[test]
+fn a_slab_that_cannot_be_emptied_takes_the_blocks_of_others() {
+    // One block of the first is pinned. The second's five fit there, and not into the third.
+    let (mut layout, left) = sixteens(&[1, 5, 14]);
+    assert!(layout.pin(left[0][0]));
+    let plan = layout.plan(u64::MAX, 100);
+    assert_eq!(plan.len(), 5);
+    for planned in plan {
+        assert!(left[1].contains(&planned.block), "{planned:?}");
+        assert_eq!(planned.to.slab, layout.place(left[0][0]).unwrap().slab);
+        assert_eq!(layout.commit(planned, false, 0), Committed::Moved);
+    }
+    layout.release_empty(|_| ());
+    assert_eq!(layout.stats().slabs, 2);
+}
+
+#[test]
+fn nothing_is_moved_where_the_slab_would_not_become_empty() {
+    // All but one slab are full: there is room for two blocks, and five would have to move.
+    let (mut layout, left) = sixteens(&[5, 14, 16, 16]);
+    assert_eq!(layout.plan(u64::MAX, 100), []);
+    // Room for all of them, one at a time.
+    assert!(left[2][..3].iter().all(|&block| layout.free(block, 0)));
+    let planned = layout.plan(1_024, 100);
+    assert_eq!(planned.len(), 1);
+    let mut moves: Vec<_> = planned.into_iter().chain(layout.plan(u64::MAX, 100)).collect();
+    assert_eq!(moves.len(), 5);
+    assert!(moves.drain(..).all(|planned| layout.commit(planned, false, 0) == Committed::Moved));
+    layout.release_empty(|_| ());
+    assert_eq!(layout.stats().slabs, 3);
+}
+
+#[test]
+fn a_block_that_is_larger_than_the_budget_of_a_pass_does_not_hold_up_the_others() {
+    let config = LayoutConfig { first_slab_bytes: 64 << 10, largest_slab_bytes: 64 << 10, ..LayoutConfig::default() };
+    let mut layout = layout(config);
+    for bytes in [16 << 10, 1_024] {
+        let blocks: Vec<_> = (0..2 * (64 << 10) / bytes).map(|_| layout.allocate(bytes, 4).unwrap().block).collect();
+        let keep = |index: usize| index.is_multiple_of(blocks.len() / 2);
+        blocks
+            .iter()
+            .enumerate()
+            .filter(|&(index, _)| !keep(index))
+            .for_each(|(_, &block)| assert!(layout.free(block, 0)));
+    }
+    for _ in 0..2 {
+        let plan = layout.plan(8 << 10, 100);
+        assert_eq!(plan.iter().map(|planned| planned.bytes).collect::<Vec<_>>(), [1_024]);
+        plan.into_iter().for_each(|planned| layout.abandon(planned));
+    }
+    // With a budget that is enough it is moved.
+    let both = layout.plan(16 << 10, 100).into_iter().chain(layout.plan(16 << 10, 100));
+    let mut bytes: Vec<_> = both.map(|planned| planned.bytes).collect();
+    bytes.sort_unstable();
+    assert_eq!(bytes, [1_024, 16 << 10]);
+}
+
+#[test]
+fn every_class_gets_its_turn_however_many_slabs_another_has() {
+    let config = LayoutConfig { first_slab_bytes: 2 << 10, largest_slab_bytes: 2 << 10, ..LayoutConfig::default() };
+    let mut layout = layout(config);
+    // 1,500 slabs with one of two cells used, all of them pinned; and two slabs of another class of which one can be emptied.
+    let large: Vec<_> = (0..3_000).map(|_| layout.allocate(1_024, 4).unwrap().block).collect();
+    let small: Vec<_> = (0..16).map(|_| layout.allocate(256, 4).unwrap().block).collect();
+    for (index, &block) in large.iter().enumerate() {
+        assert!(if index.is_multiple_of(2) { layout.pin(block) } else { layout.free(block, 0) });
+    }
+    for (index, &block) in small.iter().enumerate() {
+        assert!(index.is_multiple_of(8) || layout.free(block, 0));
+    }
+    let moved: Vec<_> = (0..3).flat_map(|_| layout.plan(u64::MAX, 100)).collect();
+    assert_eq!(moved.iter().map(|planned| planned.bytes).collect::<Vec<_>>(), [256]);
+    moved.into_iter().for_each(|planned| layout.abandon(planned));
+}
+
+#[test]
+fn a_block_that_ends_while_it_is_copied_waits_for_its_last_submission() {
+    for abandon in [false, true] {
+        let (mut layout, left) = sixteens(&[1, 8]);
+        layout.completed(5);
+        let planned = layout.plan(u64::MAX, 1).remove(0);
+        let place = planned.from;
+        assert_eq!(planned.block, left[0][0]);
+        assert!(layout.free(planned.block, 9));
+        if abandon {
+            layout.abandon(planned);
+        } else {
+            assert_eq!(layout.commit(planned, false, 6), Committed::Gone);
+        }
+        for done in 6..=8 {
+            layout.completed(done);
+            assert_eq!(layout.stats().waiting_blocks, 1, "submission 9 still uses {place:?}");
+        }
+        layout.completed(9);
+        assert_eq!((layout.stats().waiting_blocks, layout.stats().allocated_bytes), (0, 8 * 1_024));
+    }
+}
+
+#[test]
+fn empty_slabs_may_be_kept_for_ever() {
+    let mut layout = layout(LayoutConfig { keep_empty_ticks: u64::MAX, ..LayoutConfig::default() });
+    layout.tick(|_| ());
+    let block = layout.allocate(64, 4).unwrap().block;
+    layout.free(block, 0);
+    for _ in 0..3_000 {
+        layout.tick(|slab| panic!("{slab:?} was given back"));
+    }
+}
