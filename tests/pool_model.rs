@@ -204,6 +204,7 @@ impl Model {
                 assert!(place.bytes >= bytes && place.offset.is_multiple_of(align), "{}: {place:?}", self.at());
                 self.claim(place, bytes);
                 self.expected.live_blocks += 1;
+                self.expected.live_requested_bytes += bytes;
                 let held = Held { block, bytes, align, place, pins: 0, last_use: 0, moving: false };
                 assert!(self.positions.insert(block, self.held.len()).is_none(), "{}: a name twice", self.at());
                 self.held.push(held);
@@ -278,6 +279,7 @@ impl Model {
         assert!(!self.layout.free(held.block, after) && self.layout.place(held.block).is_none(), "{}", self.at());
         assert!(!self.layout.pin(held.block) && !self.layout.used(held.block, after), "{}", self.at());
         self.expected.live_blocks -= 1;
+        self.expected.live_requested_bytes -= held.bytes;
         let until = after.max(held.last_use);
         if held.moving {
             self.orphans.insert(held.block, until);
@@ -482,6 +484,9 @@ impl Model {
         let unusable: u64 = view.iter().map(unusable_bytes).sum();
         assert_eq!(stats.lost_bytes(), rounding + unusable, "{}", self.at());
         assert_eq!(stats.free_bytes(), stats.reserved_bytes - stats.allocated_bytes - unusable, "{}", self.at());
+        let asked: u64 = self.held.iter().map(|held| held.bytes).sum();
+        let strict = stats.reserved_bytes - asked - stats.free_bytes();
+        assert_eq!(stats.lost_or_in_flight_bytes(), strict, "{}", self.at());
         let longest = view.iter().flat_map(free_runs).max().unwrap_or(0);
         assert_eq!(self.layout.largest_free_bytes(), longest, "{}", self.at());
         let buckets = self.layout.buckets();

@@ -227,6 +227,7 @@ struct Sums {
     empty: u64,
     emptied: u64,
     live_blocks: u64,
+    live_requested: u64,
     slabs: u64,
     moves_under_way: u64,
     moving: u64,
@@ -337,6 +338,7 @@ impl Layout {
         entry.generation = entry.generation.wrapping_add(1);
         self.free_entries.push(block.index);
         self.sums.live_blocks -= 1;
+        self.sums.live_requested -= requested;
         if pins > 0
             && let Some(slab) = self.slab_mut(slab)
         {
@@ -459,6 +461,7 @@ impl Layout {
         let generation = entry.generation;
         *entry = Entry { requested, last_use: 0, slab, cell, generation, pins: 0, state: State::Live };
         self.sums.live_blocks += 1;
+        self.sums.live_requested += requested;
         Allocated {
             block: BlockId { index, generation },
             place: Place { slab: SlabId(slab), offset: bytes * u64::from(cell), bytes },

@@ -21,6 +21,8 @@ pub struct LayoutStats {
     pub budget_bytes: Option<u64>,
     /// Blocks given out and not freed.
     pub live_blocks: u64,
+    /// Bytes that they asked for.
+    pub live_requested_bytes: u64,
     /// Slabs.
     pub slabs: u64,
     /// Blocks that were freed while the GPU uses them still.
@@ -50,6 +52,13 @@ impl LayoutStats {
         self.allocated_bytes - self.requested_bytes + self.unusable_bytes
     }
 
+    /// The lost bytes, and all of the cells that no block has and nobody gets until the GPU is done: those that wait, and those that copies are made
+    /// into. The strictest figure: what is reserved, less what live blocks asked for and what the next request can get.
+    #[must_use]
+    pub fn lost_or_in_flight_bytes(&self) -> u64 {
+        self.allocated_bytes - self.live_requested_bytes + self.unusable_bytes
+    }
+
     /// The lost bytes as a share of the reserved; `None` where nothing is reserved.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a ratio")]
@@ -68,6 +77,7 @@ impl std::ops::AddAssign for LayoutStats {
             requested_bytes,
             budget_bytes: _,
             live_blocks,
+            live_requested_bytes,
             slabs,
             waiting_blocks,
             waiting_bytes,
@@ -79,6 +89,7 @@ impl std::ops::AddAssign for LayoutStats {
         self.allocated_bytes += allocated_bytes;
         self.requested_bytes += requested_bytes;
         self.live_blocks += live_blocks;
+        self.live_requested_bytes += live_requested_bytes;
         self.slabs += slabs;
         self.waiting_blocks += waiting_blocks;
         self.waiting_bytes += waiting_bytes;
@@ -159,6 +170,7 @@ impl Layout {
             requested_bytes: self.sums.requested,
             budget_bytes: self.config.budget_bytes,
             live_blocks: self.sums.live_blocks,
+            live_requested_bytes: self.sums.live_requested,
             slabs: self.sums.slabs,
             waiting_blocks: self.waiting.len() as u64,
             waiting_bytes: self.sums.waiting,
