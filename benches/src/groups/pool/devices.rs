@@ -12,9 +12,11 @@ use super::{GROUP, OURS};
 use crate::harness::{Effort, Subject, alternate, cpu_ns};
 use crate::report::Row;
 
-/// Pairs of a round: few enough that what they leave waits for the GPU in a few slabs.
+/// Pairs of a round: between two frames.
 const PAIRS: u64 = 1_000;
 const BYTES: u64 = 16 << 10;
+/// Blocks that live all the while.
+const LIVE: u64 = 16 * PAIRS;
 /// At most this part of what a buffer costs.
 const TARGET: f64 = 1.0 / 20.0;
 const BUFFERS: &str = "wgpu buffers made anew";
@@ -37,11 +39,12 @@ fn on(
     let trackers = [Level::Counters, Level::Events].map(|level| Tracker::builder().level(level).build());
     let pool = |probe| {
         let pool = MemoryPool::with_config(device, queue, probe, MemoryPoolConfig::default());
-        // The slabs are there.
-        let kept: Result<Vec<PoolBlock>, _> = (0..2 * PAIRS).map(|_| pool.allocate(BYTES, 256)).collect();
-        kept.map(|_| pool)
+        // So many that what waits for the GPU is little against it.
+        let kept: Result<Vec<PoolBlock>, _> = (0..LIVE).map(|_| pool.allocate(BYTES, 256)).collect();
+        kept.map(|kept| (pool, kept))
     };
     let (off, counters, events) = (pool(Probe::OFF)?, pool(trackers[0].probe())?, pool(trackers[1].probe())?);
+    let before = [&off, &counters, &events].map(|(pool, _)| pool.stats().slabs_made);
     let settle = |pool: Option<&MemoryPool>| {
         queue.submit([]);
         if let Some(pool) = pool {
@@ -82,9 +85,9 @@ fn on(
     let mut subjects = [
         buffers,
         core,
-        of_pool("MemoryPool, probe off", &off),
-        of_pool("MemoryPool, probe on: Counters", &counters),
-        of_pool("MemoryPool, probe on: Events", &events),
+        of_pool("MemoryPool, probe off", &off.0),
+        of_pool("MemoryPool, probe on: Counters", &counters.0),
+        of_pool("MemoryPool, probe on: Events", &events.0),
     ];
     let rounds = alternate(effort, &mut subjects);
     let case = format!("16 KiB given out and freed, {device_name}");
@@ -97,6 +100,10 @@ fn on(
             _ => row.against(BUFFERS, rounds.ratio(index, 0)),
         });
     }
+    let after = [&off, &counters, &events].map(|(pool, _)| pool.stats().slabs_made);
+    let made = after[0] - before[0];
+    let pairs = (pairs * (effort.rounds as u64 + 1)) as f64;
+    rows.push(Row::new(GROUP, case, "MemoryPool, probe off", "slabs made for 1,000", 1e3 * made as f64 / pairs));
     let case = format!("what the probe adds to it, {device_name}");
     for (index, subject) in [(3, "Counters"), (4, "Events")] {
         rows.push(Row::new(GROUP, case.clone(), subject, "ns more", rounds.difference(index, 2)));
@@ -112,7 +119,7 @@ impl Core {
         use engine_vitals::resources::pool::layout::{Layout, LayoutConfig};
 
         let mut layout = Layout::new(LayoutConfig::default());
-        for _ in 0..2 * PAIRS {
+        for _ in 0..LIVE {
             black_box(layout.allocate(BYTES, 256).is_ok());
         }
         Self(layout)
