@@ -57,8 +57,25 @@ pub struct StagingRing {
     pub(super) word: Option<wgpu::Texture>,
     /// The last flush.
     pub(super) flush: Flush,
+    /// The last write, if the next may go on where it ended.
+    last: Option<LastWrite>,
+    buffer_bytes: u64,
     /// The buffers of a submission, kept for its memory.
     submitted: Vec<u32>,
+}
+
+/// A write of whole words into a buffer, which is the plan's last copy, and those that went on behind it.
+#[derive(Debug)]
+struct LastWrite {
+    /// In which buffer of the ring, and up to which byte.
+    buffer: u32,
+    end: u64,
+    /// Where the first byte goes, and how many there are.
+    destination: Destination,
+    bytes: u64,
+    /// Of those, what the plan does not know.
+    more_bytes: u64,
+    more_writes: u64,
 }
 
 /// How bytes are used in place.
@@ -121,9 +138,12 @@ impl StagingRing {
             textures: Vec::new(),
             word: None,
             flush: Flush::default(),
+            last: None,
+            buffer_bytes: 0,
             submitted: Vec::new(),
         };
         let PlanConfig { buffers, buffer_bytes, .. } = *ring.shared.lock().plan.config();
+        ring.buffer_bytes = buffer_bytes;
         for number in 0..buffers {
             let slot = ring.maker.slot(buffer_bytes);
             if slot.view.is_none() {
@@ -144,6 +164,9 @@ impl StagingRing {
     pub fn write_buffer(&mut self, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) -> Result<(), StagingError> {
         let bytes = data.len() as u64;
         const ALIGN: u64 = wgpu::COPY_BUFFER_ALIGNMENT;
+        if self.goes_on(buffer, offset, data) {
+            return Ok(());
+        }
         self.check(buffer, offset, bytes)?;
         if bytes == 0 {
             return Ok(());
@@ -156,7 +179,46 @@ impl StagingRing {
         self.maker.staged(bytes);
         let destination = self.destination(buffer, offset);
         self.shared.lock().plan.copy(reserved, destination);
+        if reserved.buffer < DEDICATED && (offset | bytes) & (ALIGN - 1) == 0 {
+            let Reserved { buffer, offset: at, .. } = reserved;
+            self.last = Some(LastWrite { buffer, end: at + bytes, destination, bytes, more_bytes: 0, more_writes: 0 });
+        }
         Ok(())
+    }
+
+    /// Writes what goes on where the last write ended, without asking the plan.
+    #[inline]
+    #[track_caller]
+    fn goes_on(&mut self, buffer: &wgpu::Buffer, offset: u64, data: &[u8]) -> bool {
+        let bytes = data.len() as u64;
+        let Some(last) = &mut self.last else { return false };
+        let follows = offset == last.destination.offset + last.bytes
+            && bytes & (wgpu::COPY_BUFFER_ALIGNMENT - 1) == 0
+            && bytes <= self.buffer_bytes - last.end
+            && bytes <= buffer.size().saturating_sub(offset)
+            && self.destinations[last.destination.buffer as usize] == *buffer;
+        let view = self.buffers.get_mut(last.buffer as usize).and_then(|slot| slot.view.as_mut());
+        let (true, Some(view)) = (follows && bytes > 0, view) else { return false };
+        let range = last.end as usize..(last.end + bytes) as usize;
+        last.end += bytes;
+        last.bytes += bytes;
+        last.more_bytes += bytes;
+        last.more_writes += 1;
+        self.shared.went_on(last.more_bytes, last.more_writes);
+        self.maker.probe.uploading(bytes, || view.slice(range).copy_from_slice(data));
+        self.maker.staged(bytes);
+        true
+    }
+
+    /// Tells the plan of what went on.
+    #[inline]
+    pub(super) fn tell(&mut self) {
+        if let Some(last) = self.last.take()
+            && last.more_writes > 0
+        {
+            let told = self.shared.tell(last.buffer, last.more_bytes, last.more_writes);
+            debug_assert!(told, "the last write was not the plan's last copy");
+        }
     }
 
     /// Room for `bytes` bytes at a multiple of `align` in the ring, to be written in place and then [sent](StagingSlice::copy_to_buffer) to where
@@ -208,7 +270,7 @@ impl StagingRing {
     /// The figures as they are now.
     #[must_use]
     pub fn stats(&self) -> StagingStats {
-        self.shared.lock().stats()
+        self.shared.stats()
     }
 
     /// Bytes of each buffer that were flushed and that the GPU is not done with, in the order of the ring; then of the dedicated ones.
@@ -242,6 +304,7 @@ impl StagingRing {
     #[inline]
     #[track_caller]
     pub(super) fn take(&mut self, bytes: u64, align: u64, phase: u64) -> Result<Reserved, StagingError> {
+        self.tell();
         let reserved = self.shared.lock().plan.reserve(bytes, align, phase);
         let reserved = match reserved {
             Ok(reserved) => reserved,

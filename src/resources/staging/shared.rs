@@ -11,12 +11,22 @@ use std::sync::{Arc, Weak};
 use engine_vitals_core::contract::{StagedBytes, StagingRingReport, Store, StoreReport};
 
 use super::plan::{Landing, Plan, PlanConfig, StagingStats};
-use super::sync::{Mutex, MutexGuard};
+use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// A ring as other threads see it.
 pub(super) struct Shared {
     name: Arc<str>,
     state: Mutex<State>,
+    went_on: WentOn,
+}
+
+/// Writes that went on where the last one ended, which the plan does not know of yet. Only the ring's thread writes it, and takes it back under the lock
+/// when the plan is told: a reader that holds the lock counts nothing twice. A write costs two plain stores so. A locked instruction would wait for
+/// the bytes of the write before it to reach memory, which takes longer than all else that a ring does.
+#[derive(Default)]
+struct WentOn {
+    bytes: AtomicU64,
+    writes: AtomicU64,
 }
 
 pub(super) struct State {
@@ -44,9 +54,15 @@ impl State {
         }
     }
 
-    pub(super) fn stats(&self) -> StagingStats {
+    fn stats(&self, went_on: &WentOn) -> StagingStats {
         let mut stats = self.plan.stats();
         stats.twin_bytes = self.twin_bytes;
+        let [bytes, writes] = [&went_on.bytes, &went_on.writes].map(|word| word.load(Ordering::Relaxed));
+        stats.unflushed_bytes += bytes;
+        stats.unsubmitted_bytes += bytes;
+        stats.written_bytes += bytes;
+        stats.writes += writes;
+        stats.merged += writes;
         stats
     }
 }
@@ -56,7 +72,26 @@ impl Shared {
         Self {
             name: name.into(),
             state: Mutex::new(State { plan: Plan::new(config), twin_bytes: 0, begun: Vec::new() }),
+            went_on: WentOn::default(),
         }
+    }
+
+    pub(super) fn stats(&self) -> StagingStats {
+        self.lock().stats(&self.went_on)
+    }
+
+    /// So many writes of so many bytes in all went on where the last one ended, since the plan was told.
+    #[inline]
+    pub(super) fn went_on(&self, bytes: u64, writes: u64) {
+        self.went_on.bytes.store(bytes, Ordering::Relaxed);
+        self.went_on.writes.store(writes, Ordering::Relaxed);
+    }
+
+    /// Tells the plan of them.
+    pub(super) fn tell(&self, buffer: u32, bytes: u64, writes: u64) -> bool {
+        let mut state = self.lock();
+        self.went_on(0, 0);
+        state.plan.went_on(buffer, bytes, writes)
     }
 
     #[inline]
@@ -68,7 +103,7 @@ impl Shared {
 impl Store for Shared {
     fn report(&self) -> StoreReport {
         let state = self.lock();
-        let stats = state.stats();
+        let stats = state.stats(&self.went_on);
         StoreReport::StagingRing(StagingRingReport {
             name: Arc::clone(&self.name),
             ring_bytes: stats.buffer_bytes + stats.dedicated_bytes + stats.twin_bytes,
@@ -91,7 +126,7 @@ impl Store for Shared {
         let begun = |number| state.begun.iter().find(|begun| begun.buffer == number);
         let oldest = state.plan.unsubmitted().filter_map(begun).min_by_key(|begun| begun.unix_nanos)?;
         Some(StagedBytes {
-            bytes: state.plan.stats().unsubmitted_bytes,
+            bytes: state.stats(&self.went_on).unsubmitted_bytes,
             since_unix_nanos: oldest.unix_nanos,
             site: oldest.site,
         })
@@ -100,7 +135,7 @@ impl Store for Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Shared").field("name", &self.name).field("stats", &self.lock().stats()).finish()
+        out.debug_struct("Shared").field("name", &self.name).field("stats", &self.stats()).finish()
     }
 }
 

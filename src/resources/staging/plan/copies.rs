@@ -74,6 +74,23 @@ impl Plan {
         self.add(from, to);
     }
 
+    /// Behind the last copy, in the buffer and at the destination, so many writes of so many bytes in all were made without asking. There was room:
+    /// nothing was reserved since. False where the last copy is not from that buffer, or does not end with what is filled.
+    pub fn went_on(&mut self, buffer: u32, bytes: u64, writes: u64) -> bool {
+        let Some(Copy::Buffer(last)) = self.copies.last_mut() else { return false };
+        let end = last.from.offset + last.from.bytes;
+        if last.from.buffer != buffer
+            || !self.buffers.get_mut(buffer as usize).is_some_and(|one| one.grow_from(end, bytes))
+        {
+            return false;
+        }
+        last.from.bytes += bytes;
+        self.stats.written_bytes += bytes;
+        self.stats.writes += writes;
+        self.stats.merged += writes;
+        true
+    }
+
     /// The same up to the end of the word that the last byte is in. What lies behind it must be nobody's, here and there.
     pub fn copy_words(&mut self, from: Reserved, to: Destination) {
         self.wrote(from.bytes);

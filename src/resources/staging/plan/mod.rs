@@ -159,6 +159,19 @@ enum State {
     Broken,
 }
 
+impl State {
+    /// What is filled up to `end` is filled so much further.
+    fn grow_from(&mut self, end: u64, bytes: u64) -> bool {
+        match self {
+            Self::Filled { end: filled } if *filled == end => *filled += bytes,
+            Self::Filled { .. } | Self::Ready | Self::InFlight { .. } | Self::Landed { .. } | Self::Broken => {
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// What is known of the submission of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
