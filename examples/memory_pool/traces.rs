@@ -438,16 +438,18 @@ impl Adversarial {
 
     /// The next size.
     fn turn(&mut self, books: &mut Books) {
-        let every = books.random.usize(6..40);
-        for (index, key) in std::mem::take(&mut self.filling).into_iter().enumerate() {
-            if index % every == 0 {
+        // What stays is spread over all slabs: so little that to move it is cheap, or so much that it is not.
+        let stays =
+            if books.random.bool() { 0.02 + 0.15 * books.random.f64() } else { 0.2 + 0.65 * books.random.f64() };
+        for key in std::mem::take(&mut self.filling) {
+            if books.random.f64() < stays {
                 self.kept_bytes += books.sizes[key as usize];
                 self.kept.push_back(key);
             } else {
                 self.leaving.push(key);
             }
         }
-        while self.kept_bytes > books.goal / 3 {
+        while self.kept_bytes > books.goal / 4 * 3 {
             let Some(key) = self.kept.pop_front() else { break };
             self.kept_bytes -= books.sizes[key as usize];
             self.leaving.push(key);
