@@ -204,6 +204,8 @@ struct Model {
     /// Ranges that wait, until which submission, and the bytes asked for.
     waiting: Vec<(Place, u64, u64)>,
     moves: Vec<Move>,
+    /// Blocks that ended while they were copied, and until when something uses them.
+    orphans: HashMap<BlockId, u64>,
     now: u64,
     done: u64,
 }
@@ -256,7 +258,9 @@ impl Model {
                     let until = (self.now + after).max(self.last_use.remove(&block).unwrap_or(0));
                     let moving = self.moves.iter().any(|planned| planned.block == block);
                     let place = layout.place(block).unwrap();
-                    if !moving && until > self.done {
+                    if moving {
+                        self.orphans.insert(block, until);
+                    } else if until > self.done {
                         self.waiting.push((place, until, bytes));
                     }
                     prop_assert!(layout.free(block, self.now + after));
@@ -314,8 +318,9 @@ impl Model {
                 if let Some(index) = at(which, self.moves.len()) {
                     let planned = self.moves.swap_remove(index);
                     let (block, from, to, bytes) = (planned.block, planned.from, planned.to, planned.bytes);
-                    let until = self.now;
-                    let committed = layout.commit(planned, used, until);
+                    let committed = layout.commit(planned, used, self.now);
+                    // What used a block that has ended may go on for longer than its copy.
+                    let until = self.orphans.remove(&block).unwrap_or(0).max(self.now);
                     let live = self.blocks.iter().any(|(live, ..)| *live == block);
                     prop_assert_eq!(committed == Committed::Gone, !live);
                     let place = match committed {
