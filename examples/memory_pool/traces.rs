@@ -415,7 +415,8 @@ impl Adversarial {
     fn frame(&mut self, books: &mut Books) {
         let mut out = books.goal / (4 * FRAMES_A_SECOND);
         for _ in 0..MOST_A_FRAME {
-            let Some(key) = self.leaving.pop().filter(|_| out > 0) else { break };
+            // What has to wait for the next frame stays in the list.
+            let Some(key) = self.leaving.pop_if(|_| out > 0) else { break };
             out = out.saturating_sub(books.sizes[key as usize]);
             books.free(key);
         }
