@@ -6,8 +6,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StallPolicy {
-    /// The ring gets one more buffer, up to so many; then as [`WouldStall`](Self::WouldStall). Making a buffer takes a while: on one CPU about
-    /// 0.7 ms per MiB.
+    /// The ring gets one more buffer, up to so many; then as [`WouldStall`](Self::WouldStall). Making a buffer takes several
+    /// times as long as to fill it.
     Grow {
         /// Buffers that there may be.
         most_buffers: u32,

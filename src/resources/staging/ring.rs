@@ -93,7 +93,7 @@ impl StagingRing {
     /// A ring of `ring_count` buffers of `buffer_size` bytes each that grows to twice as many. If the device is instrumented, it reports to the
     /// same probe, under the name `staging ring`.
     ///
-    /// All buffers are made and mapped now, since that takes a while: on one CPU about 0.7 ms per MiB. What there is no memory for is made when
+    /// All buffers are made and mapped now, since that takes several times as long as to fill them. What there is no memory for is made when
     /// it is needed, if there is then.
     #[must_use]
     pub fn new(device: &wgpu::Device, ring_count: u32, buffer_size: u64) -> Self {
