@@ -23,6 +23,8 @@ use super::stats::{DefragStats, PoolStats};
 
 /// The longest that a compaction takes.
 const LONGEST_COMPACTION: Duration = Duration::from_secs(3_600);
+/// A report looks at so many slabs, some microseconds long, before it lets others have the lock.
+const SLABS_AT_ONCE: u32 = 64;
 /// A compaction ends after so many rounds in which nothing has moved.
 const FRUITLESS_ROUNDS: u32 = 4;
 
@@ -263,11 +265,11 @@ impl MemoryPool {
         self.shared.state.lock().heaps.iter().map(|heap| (heap.usage, heap.layout.buckets())).collect()
     }
 
-    /// The longest run of free bytes in one buffer.
+    /// The longest run of free bytes in one buffer. Looks at every slab, a few at a time: others use the pool meanwhile, so that it is what each
+    /// slab had when it was looked at.
     #[must_use]
     pub fn largest_free_bytes(&self) -> u64 {
-        let state = self.shared.state.lock();
-        state.heaps.iter().map(|heap| heap.layout.largest_free_bytes()).max().unwrap_or(0)
+        self.shared.largest_free_bytes()
     }
 
     /// Every slab with its blocks and their owners, to be kept as JSON or drawn. Looks at every cell.
@@ -333,6 +335,19 @@ impl Shared {
         state.frame += 1;
         drop(state);
         self.queue.on_submitted_work_done(move || drop(fence));
+    }
+
+    fn largest_free_bytes(&self) -> u64 {
+        let mut largest = 0;
+        let mut heap = 0;
+        let mut from = 0;
+        loop {
+            let state = self.state.lock();
+            let Some(Heap { layout, .. }) = state.heaps.get(heap) else { return largest };
+            let end = layout.slab_numbers().min(from + SLABS_AT_ONCE);
+            largest = layout.largest_free_bytes_among(from..end, largest);
+            (heap, from) = if end == layout.slab_numbers() { (heap + 1, 0) } else { (heap, end) };
+        }
     }
 
     pub(super) fn location(&self, handle: &Handle) -> BlockLocation {
@@ -416,15 +431,15 @@ impl Drop for Fence {
 
 impl Store for Shared {
     fn report(&self) -> StoreReport {
-        let state = self.state.lock();
-        let PoolStats { memory, allocations, failures, released_bytes, defrag, .. } = state.stats();
+        let largest_free_bytes = self.largest_free_bytes();
+        let PoolStats { memory, allocations, failures, released_bytes, defrag, .. } = self.state.lock().stats();
         StoreReport::MemoryPool(MemoryPoolReport {
             name: Arc::clone(&self.name),
             reserved_bytes: memory.reserved_bytes,
             allocated_bytes: memory.allocated_bytes,
             requested_bytes: memory.requested_bytes,
             unusable_bytes: memory.unusable_bytes,
-            largest_free_bytes: state.heaps.iter().map(|heap| heap.layout.largest_free_bytes()).max().unwrap_or(0),
+            largest_free_bytes,
             budget_bytes: memory.budget_bytes,
             blocks: memory.live_blocks,
             waiting_blocks: memory.waiting_blocks,

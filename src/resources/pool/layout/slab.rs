@@ -133,15 +133,24 @@ impl Slab {
                 u64::MAX => run += 64,
                 0 => (longest, run) = (run.max(longest), 0),
                 _ => {
-                    for bit in 0..64 {
-                        run = if word >> bit & 1 == 0 { 0 } else { run + 1 };
-                        longest = run.max(longest);
-                    }
+                    longest = longest.max(run + word.trailing_ones()).max(longest_run_in(word));
+                    run = word.leading_ones();
                 }
             }
         }
         run.max(longest)
     }
+}
+
+/// The most bits that are set side by side.
+fn longest_run_in(mut word: u64) -> u32 {
+    let mut longest = 0;
+    // Each step takes the last bit off all runs.
+    while word != 0 {
+        word &= word << 1;
+        longest += 1;
+    }
+    longest
 }
 
 /// The cells of a slab of so many bytes.
@@ -174,6 +183,31 @@ mod tests {
             }
             (0..cells).rev().for_each(|cell| slab.give_back(cell));
             assert_eq!((slab.used, slab.longest_run()), (0, cells));
+        }
+    }
+
+    #[test]
+    fn the_longest_run_is_that_of_a_walk_over_all_cells() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..2_000 {
+            let mut slab = Slab::new(0, 0, 16, 16 * random.u64(1..400));
+            for _ in 0..slab.cells() {
+                slab.take(7);
+            }
+            let most = random.u32(2..100);
+            let mut free = false;
+            for cell in 0..slab.cells() {
+                free ^= random.u32(..most) == 0;
+                if free {
+                    slab.give_back(cell);
+                }
+            }
+            let (mut longest, mut run) = (0, 0);
+            for cell in 0..slab.cells() {
+                run = if slab.is_free(cell) { run + 1 } else { 0 };
+                longest = run.max(longest);
+            }
+            assert_eq!(slab.longest_run(), longest);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a pool holds, in figures.
 
+use std::ops::Range;
+
 use super::{BlockId, Layout, SlabId, State};
 
 /// The figures of a pool.
@@ -201,7 +203,21 @@ impl Layout {
     /// The longest run of free bytes in one slab that takes blocks; 0 without one. Looks at slabs that have more free bytes than that.
     #[must_use]
     pub fn largest_free_bytes(&self) -> u64 {
-        self.slabs.iter().flatten().fold(0, |largest, slab| slab.largest_free_bytes(largest))
+        self.largest_free_bytes_among(0..self.slab_numbers(), 0)
+    }
+
+    /// The same of the slabs of these numbers, or `known` if that is more: for a caller that lets others in between, so that none waits until all
+    /// slabs are looked at.
+    #[must_use]
+    pub fn largest_free_bytes_among(&self, numbers: Range<u32>, known: u64) -> u64 {
+        let slabs = self.slabs.iter().skip(numbers.start as usize).take(numbers.len());
+        slabs.flatten().fold(known, |largest, slab| slab.largest_free_bytes(largest))
+    }
+
+    /// All slabs have numbers below this one.
+    #[must_use]
+    pub fn slab_numbers(&self) -> u32 {
+        self.slabs.len() as u32
     }
 
     /// Every slab with its blocks, by number. Looks at every cell.
