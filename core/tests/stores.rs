@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use engine_vitals_core::analysis::{Dump, DumpOptions};
+use engine_vitals_core::analysis::{Diff, Dump, DumpOptions, diff};
 use engine_vitals_core::contract::{
     LifecycleMonitor, MemoryPoolReport, ResourceMonitor, StagingRingReport, Store, StoreReport, TargetPoolReport,
 };
@@ -164,7 +164,8 @@ fn a_file_with_figures_that_cannot_be_is_refused_or_shown_and_no_more() {
     let tracker = Tracker::new();
     let _listed = stores(tracker.probe());
     let mut file = Vec::new();
-    Dump::take(&tracker, &DumpOptions::default()).write_json(&mut file).unwrap();
+    let dump = Dump::take(&tracker, &DumpOptions::default());
+    dump.write_json(&mut file).unwrap();
     let text = String::from_utf8(file).unwrap();
     for time in ["-1.0", "1e300", "\"1\"", "null"] {
         let damaged = text.replace("\"stall_seconds\":1.234567891", &format!("\"stall_seconds\":{time}"));
@@ -179,7 +180,138 @@ fn a_file_with_figures_that_cannot_be_is_refused_or_shown_and_no_more() {
         assert_ne!(damaged, text);
         let read = Dump::read_json(damaged.as_bytes(), 1 << 20).unwrap();
         assert!(read.to_string().contains("memory pools"));
+        assert!(diff(&dump, &read).to_string().contains("memory pools"));
     }
+    // Two of one name that have counted as much as there are numbers.
+    let most = text.replace("\"stalls\":2", &format!("\"stalls\":{max}"));
+    let mut most = Dump::read_json(most.as_bytes(), 1 << 20).unwrap();
+    most.staging_rings.push(most.staging_rings[0].clone());
+    let text = diff(&dump, &most).to_string();
+    assert!(text.contains("+9223372036854775807"), "{text}");
+}
+
+/// Dumps of these, one run's.
+fn differs(older: &[StoreReport], newer: &[StoreReport]) -> Diff {
+    let tracker = Tracker::new();
+    let take = |reports: &[StoreReport]| {
+        let _listed: Vec<_> = reports.iter().map(|report| list(tracker.probe(), report.clone())).collect();
+        Dump::take(&tracker, &DumpOptions::default())
+    };
+    diff(&take(older), &take(newer))
+}
+
+#[test]
+fn a_difference_tells_how_rings_and_pools_grew() {
+    let grown = StagingRingReport {
+        ring_bytes: 64 << 20,
+        stalls: 5,
+        stall_time: Duration::from_nanos(2_734_567_891),
+        dedicated: 6,
+        failures: 3,
+        written_bytes: 4 << 30,
+        ..ring()
+    };
+    let fuller = MemoryPoolReport {
+        reserved_bytes: 96 << 20,
+        requested_bytes: 37 << 20,
+        unusable_bytes: 1 << 20,
+        blocks: 990,
+        slabs: 24,
+        failures: 2,
+        ..pool()
+    };
+    let more = TargetPoolReport { used: 3, used_bytes: 12 << 20, created: 4, ..targets() };
+    let [ring, pool, targets] =
+        [StoreReport::StagingRing(ring()), StoreReport::MemoryPool(pool()), StoreReport::TargetPool(targets())];
+    let now = [
+        StoreReport::StagingRing(grown.clone()),
+        StoreReport::MemoryPool(fuller.clone()),
+        StoreReport::TargetPool(more.clone()),
+    ];
+    let found = differs(&[ring, pool, targets], &now);
+    assert_eq!((found.staging_rings[0].net_bytes, found.staging_rings[0].after.as_ref()), (16 << 20, Some(&grown)));
+    assert_eq!((found.memory_pools[0].net_bytes, found.memory_pools[0].after.as_ref()), (32 << 20, Some(&fuller)));
+    assert_eq!((found.target_pools[0].net_bytes, found.target_pools[0].after.as_ref()), (4 << 20, Some(&more)));
+    assert!(!found.is_empty() && found.changes.is_empty());
+    let text = found.to_string();
+    let cells =
+        |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("|");
+    let lines: Vec<_> = text.lines().skip(1).map(cells).collect();
+    let expected = [
+        "staging rings",
+        "net|now|written|apart|stalls|refused|state|ring",
+        "+16.0 MiB|64.0 MiB|+1.00 GiB|+1|+3, +1.50 s|+2|there|uploads",
+        "memory pools",
+        "net|now|slabs|requested|lost|blocks|refused|state|pool",
+        r"+32.0 MiB|96.0 MiB|+8|-1.00 MiB|+2.00 MiB|-10|+2|there|meshes \u{1b}[2J",
+        "pools of render targets",
+        "net|now|targets|made|given up|state|pool",
+        "+4.00 MiB|16.0 MiB|+1|+1|0|there|bloom",
+    ];
+    assert_eq!(lines, expected, "{text}");
+    let mut json = Vec::new();
+    found.write_json(&mut json).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["memory_pools"][0]["before"]["requested_bytes"], 38 << 20);
+    assert_eq!(
+        (&json["staging_rings"][0]["net_bytes"], &json["staging_rings"][0]["name"]),
+        (&(16 << 20).into(), &"uploads".into())
+    );
+}
+
+#[test]
+fn a_difference_tells_which_rings_and_pools_came_and_went() {
+    let named = |name: &str| StoreReport::StagingRing(StagingRingReport { name: name.into(), ..ring() });
+    let found = differs(&[named("old"), named("kept")], &[named("kept"), named("new"), named("another")]);
+    let changes: Vec<_> =
+        found.staging_rings.iter().map(|one| (&*one.name, one.before.is_some(), one.after.is_some())).collect();
+    assert_eq!(changes, [("another", false, true), ("new", false, true), ("old", true, false)]);
+    let text = found.to_string();
+    let row = |name: &str| text.lines().find(|line| line.ends_with(name)).unwrap();
+    assert!(row("new").contains("+48.0 MiB  48.0 MiB") && row("new").contains("appeared"), "{text}");
+    assert!(row("old").contains("-48.0 MiB       0 B") && row("old").contains("gone"), "{text}");
+    assert!(found.most(1).to_string().ends_with("another\n  and 2 more\n"), "{}", found.most(1));
+    // Those of one name are one: half of them gone is half of the bytes gone.
+    let found = differs(&[named("twin"), named("twin")], &[named("twin")]);
+    let twins = &found.staging_rings[0];
+    assert_eq!((twins.net_bytes, twins.before.as_ref().unwrap().ring_bytes), (-(48 << 20), 96 << 20));
+    assert_eq!(twins.before.as_ref().unwrap().stalls, 4);
+}
+
+#[test]
+fn what_passes_through_is_no_difference() {
+    let before =
+        [StoreReport::StagingRing(ring()), StoreReport::MemoryPool(pool()), StoreReport::TargetPool(targets())];
+    let after = [
+        StoreReport::StagingRing(StagingRingReport {
+            in_flight_bytes: vec![0, 1 << 20, 0],
+            unsubmitted_bytes: 0,
+            high_water_bytes: 40 << 20,
+            written_bytes: 5 << 30,
+            copies: 240,
+            merged_copies: 990,
+            wraps: 41,
+            ..ring()
+        }),
+        StoreReport::MemoryPool(MemoryPoolReport {
+            largest_free_bytes: 9 << 20,
+            waiting_blocks: 0,
+            allocations: 6000,
+            defrag_moves: 80,
+            defrag_moved_bytes: 2 << 20,
+            ..pool()
+        }),
+        StoreReport::TargetPool(TargetPoolReport {
+            used: 1,
+            used_bytes: 4 << 20,
+            idle: 2,
+            idle_bytes: 8 << 20,
+            reused: 700,
+            ..targets()
+        }),
+    ];
+    let found = differs(&before, &after);
+    assert!(found.is_empty() && found.to_string().ends_with("nothing changed\n"), "{found}");
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! What appeared, what is gone and what grew between two dumps.
 
+mod stores;
+
+pub use self::stores::StoreChange;
+
 use super::dump::{Dump, Resource, Sum};
 use super::group::Group;
 use super::text::{Side, Table, bytes, counted, duration, signed_bytes};
+use crate::contract::{MemoryPoolReport, StagingRingReport, TargetPoolReport};
 use crate::tracker::{Snapshot, Tracker};
 use serde::{Serialize, Serializer};
 use std::cmp::{Ordering, Reverse};
@@ -14,7 +19,8 @@ use std::time::Duration;
 /// Lines that are written where nothing else is asked for.
 const MOST: usize = 50;
 
-/// What is different in `newer`, by kind, owner, site and label.
+/// What is different in `newer`: of resources by kind, owner, site and label; of staging rings, memory pools and pools of render targets by
+/// name.
 ///
 /// Two dumps of one process are compared resource by resource. Between two runs no resource is the same: there, as many as have the same
 /// group and size on both sides are the same, and the rest appeared or is gone.
@@ -65,11 +71,15 @@ pub fn diff(older: &Dump, newer: &Dump) -> Diff {
         unchanged_groups: groups - changes.len() as u64,
         missing: older.missing().saturating_add(newer.missing()),
         changes,
+        staging_rings: stores::changes(&older.staging_rings, &newer.staging_rings),
+        memory_pools: stores::changes(&older.memory_pools, &newer.memory_pools),
+        target_pools: stores::changes(&older.target_pools, &newer.target_pools),
     }
 }
 
 impl Snapshot {
-    /// What is different in this snapshot from an `older` one of the same tracker, which knows the owners' names.
+    /// What is different in this snapshot from an `older` one of the same tracker, which knows the owners' names. A snapshot has resources
+    /// alone: how rings and pools stood is in a [`Dump`].
     #[must_use]
     pub fn diff(&self, older: &Self, tracker: &Tracker) -> Diff {
         let dump = |snapshot: &Self| {
@@ -89,7 +99,7 @@ impl Dump {
     }
 }
 
-/// The difference between two dumps. [`Display`] writes the first 50 changes.
+/// The difference between two dumps. [`Display`] writes the first 50 changes of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Diff {
@@ -108,6 +118,15 @@ pub struct Diff {
     pub unchanged_groups: u64,
     /// Resources that are missing in either dump, since they were left out or being written: some changes may be theirs.
     pub missing: u64,
+    /// The staging rings that appeared, are gone, have other bytes, or have stalled, refused writes or given one a buffer of its own since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub staging_rings: Vec<StoreChange<StagingRingReport>>,
+    /// The memory pools that appeared, are gone, have other bytes reserved, requested or lost, other blocks, or have refused requests since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub memory_pools: Vec<StoreChange<MemoryPoolReport>>,
+    /// The pools of render targets that appeared, are gone, have other targets, or have made or given up any since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub target_pools: Vec<StoreChange<TargetPoolReport>>,
 }
 
 /// How one group changed: `after` is `before` with what appeared, without what is gone, and with the change by resizing.
@@ -146,13 +165,15 @@ impl Change {
 }
 
 impl Diff {
-    /// Nothing appeared, is gone or was resized.
+    /// Nothing appeared, is gone or was resized, and rings and pools stand as they did. What has merely passed through those (bytes written,
+    /// blocks given out, blocks moved) is no change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        let stores = self.staging_rings.len() + self.memory_pools.len() + self.target_pools.len();
+        self.changes.is_empty() && stores == 0
     }
 
-    /// The text with that many changes.
+    /// The text with that many changes of resources, and as many of rings, of pools and of pools of render targets.
     pub fn most(&self, changes: usize) -> DiffText<'_> {
         DiffText { diff: self, most: changes }
     }
@@ -200,40 +221,52 @@ impl Display for DiffText<'_> {
         if diff.is_empty() {
             return writeln!(f, "nothing changed");
         }
-        let mut table = Table::new([
-            ("net", Side::Right),
-            ("appeared", Side::Right),
-            ("gone", Side::Right),
-            ("resized", Side::Right),
-            ("now", Side::Right),
-            ("kind", Side::Left),
-            ("label", Side::Left),
-            ("owner", Side::Left),
-            ("site", Side::Left),
+        if !diff.changes.is_empty() {
+            write_table(f, &resources(&diff.changes, most), diff.changes.len(), most)?;
+        }
+        stores::write(f, diff, most)
+    }
+}
+
+fn resources(changes: &[Change], most: usize) -> Table<9> {
+    let mut table = Table::new([
+        ("net", Side::Right),
+        ("appeared", Side::Right),
+        ("gone", Side::Right),
+        ("resized", Side::Right),
+        ("now", Side::Right),
+        ("kind", Side::Left),
+        ("label", Side::Left),
+        ("owner", Side::Left),
+        ("site", Side::Left),
+    ]);
+    for change in changes.iter().take(most) {
+        let [kind, label, owner, site] = change.group.cells();
+        let resized = match change.resized {
+            0 => "0".to_owned(),
+            count => format!("{count}, {}", signed_bytes(change.resized_bytes)),
+        };
+        table.row([
+            signed_bytes(change.net_bytes),
+            sum_text(change.appeared),
+            sum_text(change.gone),
+            resized,
+            sum_text(change.after),
+            kind,
+            label,
+            owner,
+            site,
         ]);
-        for change in diff.changes.iter().take(most) {
-            let [kind, label, owner, site] = change.group.cells();
-            let resized = match change.resized {
-                0 => "0".to_owned(),
-                count => format!("{count}, {}", signed_bytes(change.resized_bytes)),
-            };
-            table.row([
-                signed_bytes(change.net_bytes),
-                sum_text(change.appeared),
-                sum_text(change.gone),
-                resized,
-                sum_text(change.after),
-                kind,
-                label,
-                owner,
-                site,
-            ]);
-        }
-        write!(f, "{table}")?;
-        match diff.changes.len().saturating_sub(most) {
-            0 => Ok(()),
-            left => writeln!(f, "  and {left} more"),
-        }
+    }
+    table
+}
+
+/// A table of the first of so many changes.
+fn write_table<const N: usize>(f: &mut Formatter<'_>, table: &Table<N>, changes: usize, most: usize) -> fmt::Result {
+    write!(f, "{table}")?;
+    match changes.saturating_sub(most) {
+        0 => Ok(()),
+        left => writeln!(f, "  and {left} more"),
     }
 }
 

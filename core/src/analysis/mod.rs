@@ -52,7 +52,7 @@ pub(crate) use trend::Trend;
 pub use windows::{Analyzer, Detail, Edge, Observation, StartupEnd, Window};
 #[cfg(feature = "telemetry")]
 pub use {
-    diff::{Change, Diff, DiffText, diff},
+    diff::{Change, Diff, DiffText, StoreChange, diff},
     group::Group,
     leaks::{LeakCheck, Leaks},
 };

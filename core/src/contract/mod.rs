@@ -31,5 +31,6 @@ pub use reports::{
     CpuPhase, FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport,
     ResourceUsageReport, VramReport, bytes_to_mb,
 };
+pub(crate) use stores::Sums;
 pub use stores::{MemoryPoolReport, StagedBytes, StagingRingReport, Store, StoreReport, TargetPoolReport};
 pub use vram::{Allocation, Allocations, EngineBusy, VramHeap};

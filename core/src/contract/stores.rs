@@ -1,9 +1,13 @@
 //! What hands out GPU memory from resources of its own, and how it is listed: staging rings, memory pools, pools of render targets.
 
+mod sums;
+
 use std::fmt::Debug;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use self::sums::Sums;
 
 /// Something that hands out GPU memory from resources of its own and says how it stands. Give it to
 /// [`Probe::list`](crate::probe::Probe::list), and it is in the lifecycle report.

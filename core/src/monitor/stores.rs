@@ -1,7 +1,6 @@
 //! What hands out GPU memory from resources of its own: staging rings, memory pools, pools of render targets.
 
 mod group;
-mod sums;
 #[cfg(all(test, feature = "telemetry"))]
 mod tests;
 
@@ -218,6 +217,13 @@ fn describe_ring(series: &mut Series, ring: &str) {
         )
         .label("ring", ring());
     series
+        .counter(
+            "vitals_staging_dedicated_total",
+            Unit::Count,
+            "Writes to a staging ring that got a buffer of their own",
+        )
+        .label("ring", ring());
+    series
         .counter("vitals_staging_failures_total", Unit::Count, "Writes that a staging ring has refused")
         .label("ring", ring());
 }
@@ -233,6 +239,7 @@ fn record_ring(row: &mut Row<'_>, now: Option<&StagingRingReport>, counted: &Sta
         .push(counted.wraps)
         .push(counted.stalls)
         .push(counted.stall_time)
+        .push(counted.dedicated)
         .push(counted.failures);
 }
 
@@ -274,6 +281,14 @@ fn describe_pool(series: &mut Series, pool: &str) {
         .gauge("vitals_pool_live_blocks", Unit::Count, "Blocks of a memory pool that are in use")
         .label("pool", pool());
     series
+        .gauge(
+            "vitals_pool_waiting_blocks",
+            Unit::Count,
+            "Blocks of a memory pool that are freed and whose bytes wait for the GPU",
+        )
+        .label("pool", pool());
+    series.gauge("vitals_pool_slabs", Unit::Count, "Buffers of a memory pool").label("pool", pool());
+    series
         .counter("vitals_pool_allocations_total", Unit::Count, "Blocks that a memory pool has given out")
         .label("pool", pool());
     series
@@ -289,6 +304,9 @@ fn describe_pool(series: &mut Series, pool: &str) {
             "Bytes of the blocks that defragmentation has moved",
         )
         .label("pool", pool());
+    series
+        .counter("vitals_pool_released_bytes_total", Unit::Bytes, "Bytes of buffers that a memory pool has given back")
+        .label("pool", pool());
 }
 
 fn record_pool(row: &mut Row<'_>, now: Option<&MemoryPoolReport>, counted: &MemoryPoolReport) {
@@ -299,10 +317,13 @@ fn record_pool(row: &mut Row<'_>, now: Option<&MemoryPoolReport>, counted: &Memo
         .push(now.and_then(MemoryPoolReport::loss_ratio))
         .push(now.and_then(|pool| pool.budget_bytes))
         .push(now.map(|pool| pool.blocks))
+        .push(now.map(|pool| pool.waiting_blocks))
+        .push(now.map(|pool| pool.slabs))
         .push(counted.allocations)
         .push(counted.failures)
         .push(counted.defrag_moves)
-        .push(counted.defrag_moved_bytes);
+        .push(counted.defrag_moved_bytes)
+        .push(counted.released_bytes);
 }
 
 fn describe_targets(series: &mut Series, pool: &str) {

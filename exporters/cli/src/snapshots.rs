@@ -33,7 +33,7 @@ pub(crate) struct InspectOptions {
     top: usize,
 }
 
-/// Show what appeared, is gone and grew between two snapshots, what grew most first.
+/// Show what appeared, is gone and grew between two snapshots, what grew most first: resources, staging rings, memory pools.
 #[derive(Debug, Args)]
 #[command(after_help = crate::failure::EXIT_CODES)]
 pub(crate) struct DiffOptions {
@@ -44,7 +44,7 @@ pub(crate) struct DiffOptions {
     /// All changes as one JSON object; sizes in bytes
     #[arg(long)]
     json: bool,
-    /// Changes to show
+    /// Changes to show: of resources, and as many of rings and of pools
     #[arg(long, default_value_t = 50, value_name = "LINES", conflicts_with = "json")]
     top: usize,
 }

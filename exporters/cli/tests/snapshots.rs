@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use engine_vitals_core::analysis::{Dump, DumpOptions};
+use engine_vitals_core::contract::{MemoryPoolReport, Store, StoreReport};
 use engine_vitals_core::probe::{Context, New, OwnerKind, Ticket};
 use engine_vitals_core::tracker::Tracker;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use tempfile::TempDir;
 
 /// Two snapshots of an engine that leaks between them.
@@ -95,6 +98,43 @@ fn the_difference_comes_with_a_code() {
 
     assert!(printed(&run(&["diff", after, after]), 0).contains("nothing changed"));
     assert!(printed(&run(&["diff", after, before]), 1).contains("the newer dump was taken first"));
+}
+
+/// A pool that has refused so many requests.
+#[derive(Debug)]
+struct Refusing(AtomicU64);
+
+impl Store for Refusing {
+    fn report(&self) -> StoreReport {
+        let failures = self.0.load(Ordering::Relaxed);
+        StoreReport::MemoryPool(MemoryPoolReport { name: "meshes".into(), failures, ..MemoryPoolReport::default() })
+    }
+}
+
+#[test]
+fn a_pool_that_refuses_is_a_difference_without_any_of_resources() {
+    let tracker = Tracker::new();
+    let pool = Arc::new(Refusing(AtomicU64::new(1)));
+    let listed: Weak<Refusing> = Arc::downgrade(&pool);
+    tracker.probe().list(listed);
+    let folder = TempDir::new().unwrap();
+    let [before, after] = ["before.json", "after.json"].map(|name| {
+        let path = folder.path().join(name);
+        Dump::take(&tracker, &DumpOptions::default()).write_json(File::create(&path).unwrap()).unwrap();
+        pool.0.fetch_add(4, Ordering::Relaxed);
+        path
+    });
+    let shown = printed(&run(&["diff", text(&before), text(&after)]), 1);
+    assert!(
+        shown.contains("memory pools\n") && !shown.contains("staging rings") && !shown.contains("appeared"),
+        "{shown}"
+    );
+    let row = shown.lines().find(|line| line.ends_with("meshes")).unwrap();
+    assert!(row.contains("+4"), "{shown}");
+    let json = printed(&run(&["diff", text(&before), text(&after), "--json"]), 1);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["memory_pools"][0]["after"]["failures"], 5);
+    assert!(printed(&run(&["diff", text(&after), text(&after)]), 0).contains("nothing changed"));
 }
 
 #[test]

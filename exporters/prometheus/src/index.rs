@@ -94,14 +94,21 @@ fn store_table(html: &mut String, stores: &[StoreReport]) {
         let (what, name, bytes, used, more) = match store {
             StoreReport::StagingRing(ring) => {
                 let in_flight = ring.in_flight_bytes.iter().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
-                let stalls = format!("{} stalls, {:.3} s", ring.stalls, ring.stall_time.as_secs_f64());
-                ("staging ring", &ring.name, ring.ring_bytes, format!("{} in flight", mib(in_flight)), stalls)
+                let (stalls, seconds) = (ring.stalls, ring.stall_time.as_secs_f64());
+                let more = format!(
+                    "{stalls} stalls, {seconds:.3} s; {} writes apart, {} refused",
+                    ring.dedicated, ring.failures
+                );
+                ("staging ring", &ring.name, ring.ring_bytes, format!("{} in flight", mib(in_flight)), more)
             }
             StoreReport::MemoryPool(pool) => {
                 let loss = pool.loss_ratio().map_or_else(String::new, |loss| format!(", {:.1} % lost", loss * 100.0));
-                let moves = format!("{} blocks, {} moved{loss}", pool.blocks, pool.defrag_moves);
+                let more = format!(
+                    "{} blocks in {} slabs, {} waiting, {} moved, {} refused{loss}",
+                    pool.blocks, pool.slabs, pool.waiting_blocks, pool.defrag_moves, pool.failures
+                );
                 let allocated = format!("{} allocated", mib(pool.allocated_bytes));
-                ("memory pool", &pool.name, pool.reserved_bytes, allocated, moves)
+                ("memory pool", &pool.name, pool.reserved_bytes, allocated, more)
             }
             StoreReport::TargetPool(pool) => {
                 let bytes = pool.used_bytes.saturating_add(pool.idle_bytes);
@@ -157,11 +164,19 @@ mod tests {
     #[test]
     fn names_cannot_become_markup() {
         let line = MonitorLine { id: "<script>", resource: "a&b", state: MonitorState::Failed };
-        let ring = StagingRingReport { name: "<u>up".into(), in_flight_bytes: vec![1 << 20; 2], ..Default::default() };
+        let ring = StagingRingReport {
+            name: "<u>up".into(),
+            in_flight_bytes: vec![1 << 20; 2],
+            dedicated: 6,
+            ..Default::default()
+        };
         let pool = MemoryPoolReport {
             name: "p".into(),
             reserved_bytes: 3 << 20,
             unusable_bytes: 3 << 19,
+            slabs: 2,
+            waiting_blocks: 4,
+            failures: 5,
             ..Default::default()
         };
         let mut stores = vec![StoreReport::StagingRing(ring), StoreReport::MemoryPool(pool)];
@@ -169,7 +184,8 @@ mod tests {
         let html = page("\"<b>'", Some("1.0"), false, false, &[line], &stores, &issues);
         assert!(html.contains("&lt;u&gt;up") && !html.contains("<u>"), "{html}");
         assert!(html.contains("2.00 MiB in flight") && html.contains("<td>3.00 MiB</td>"), "{html}");
-        assert!(html.contains("0 blocks, 0 moved, 50.0 % lost"), "{html}");
+        assert!(html.contains("0 blocks in 2 slabs, 4 waiting, 0 moved, 5 refused, 50.0 % lost"), "{html}");
+        assert!(html.contains("0 stalls, 0.000 s; 6 writes apart, 0 refused"), "{html}");
         stores.resize(100, stores[0].clone());
         let many = page("a", None, false, false, &[], &stores, &[]);
         assert!(many.contains("and 36 more") && !page("a", None, false, false, &[], &[], &[]).contains("Ring or pool"));

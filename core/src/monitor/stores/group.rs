@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::StoreMonitor;
-use super::sums::Sums;
+use crate::contract::Sums;
 
 /// All of one kind.
 #[derive(Debug)]

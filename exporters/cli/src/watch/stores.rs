@@ -22,6 +22,7 @@ struct RingTotals {
     copies: Figure,
     stalls: Figure,
     stall_seconds: Figure,
+    dedicated: Figure,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +31,8 @@ struct PoolTotals {
     allocated: Figure,
     loss: Figure,
     blocks: Figure,
+    waiting: Figure,
+    slabs: Figure,
     allocations: Figure,
     moved: Figure,
     failures: Figure,
@@ -55,6 +58,8 @@ pub(crate) struct Ring {
     pub(crate) stalls: Figure,
     /// Seconds of them in a second.
     pub(crate) stalled: Figure,
+    /// Writes in between that got a buffer of their own.
+    pub(crate) dedicated: Figure,
 }
 
 /// A memory pool.
@@ -66,6 +71,9 @@ pub(crate) struct Pool {
     /// A share.
     pub(crate) loss: Figure,
     pub(crate) blocks: Figure,
+    /// Blocks freed that wait for the GPU.
+    pub(crate) waiting: Figure,
+    pub(crate) slabs: Figure,
     pub(crate) allocations_per_second: Figure,
     /// Bytes that defragmentation moves in a second.
     pub(crate) moved_per_second: Figure,
@@ -94,10 +102,13 @@ impl Stores {
             "vitals_staging_copies_total" => &mut entry(&mut self.rings, series, "ring").copies,
             "vitals_staging_stalls_total" => &mut entry(&mut self.rings, series, "ring").stalls,
             "vitals_staging_stall_seconds_total" => &mut entry(&mut self.rings, series, "ring").stall_seconds,
+            "vitals_staging_dedicated_total" => &mut entry(&mut self.rings, series, "ring").dedicated,
             "vitals_pool_reserved_bytes" => &mut entry(&mut self.pools, series, "pool").reserved,
             "vitals_pool_allocated_bytes" => &mut entry(&mut self.pools, series, "pool").allocated,
             "vitals_pool_loss_ratio" => &mut entry(&mut self.pools, series, "pool").loss,
             "vitals_pool_live_blocks" => &mut entry(&mut self.pools, series, "pool").blocks,
+            "vitals_pool_waiting_blocks" => &mut entry(&mut self.pools, series, "pool").waiting,
+            "vitals_pool_slabs" => &mut entry(&mut self.pools, series, "pool").slabs,
             "vitals_pool_allocations_total" => &mut entry(&mut self.pools, series, "pool").allocations,
             "vitals_pool_defrag_moved_bytes_total" => &mut entry(&mut self.pools, series, "pool").moved,
             "vitals_pool_failures_total" => &mut entry(&mut self.pools, series, "pool").failures,
@@ -124,6 +135,7 @@ pub(super) fn rings(span: Span<'_>, now: &Sample) -> Vec<Ring> {
             copies_per_second: span.rate(before(|ring| ring.copies), now),
             stalls: span.growth(before(|ring| ring.stalls), ring.stalls),
             stalled: span.rate(before(|ring| ring.stall_seconds), now),
+            dedicated: span.growth(before(|ring| ring.dedicated), ring.dedicated),
         }
     });
     most_first(rings, |ring| ring.bytes)
@@ -139,6 +151,8 @@ pub(super) fn pools(span: Span<'_>, now: &Sample) -> Vec<Pool> {
             allocated: pool.allocated,
             loss: pool.loss,
             blocks: pool.blocks,
+            waiting: pool.waiting,
+            slabs: pool.slabs,
             allocations_per_second: span.rate(before(|pool| pool.allocations), now),
             moved_per_second: span.rate(before(|pool| pool.moved), now),
             failures: pool.failures,
@@ -176,11 +190,14 @@ mod tests {
 
     const FIRST: &str = "vitals_staging_ring_bytes{ring=\"a\"} 100\n\
         vitals_staging_written_bytes_total{ring=\"a\"} 10\nvitals_staging_written_bytes_total{ring=\"gone\"} 5\n\
+        vitals_staging_dedicated_total{ring=\"a\"} 7\n\
         vitals_staging_stalls_total{ring=\"a\"} 3\nvitals_staging_stall_seconds_total{ring=\"a\"} 1\n\
         vitals_pool_reserved_bytes{pool=\"p\"} 1000\nvitals_pool_defrag_moved_bytes_total{pool=\"p\"} 0\n\
         vitals_target_pool_created_total{pool=\"bloom\"} 3\nvitals_target_pool_reused_total{pool=\"bloom\"} 0\n";
     const SECOND: &str = "vitals_staging_ring_bytes{ring=\"a\"} 100\nvitals_staging_in_flight_bytes{ring=\"a\"} 40\n\
         vitals_staging_written_bytes_total{ring=\"a\"} 110\nvitals_staging_written_bytes_total{ring=\"gone\"} 5\n\
+        vitals_staging_dedicated_total{ring=\"a\"} 8\nvitals_pool_slabs{pool=\"p\"} 4\n\
+        vitals_pool_waiting_blocks{pool=\"p\"} 2\nvitals_pool_live_blocks{pool=\"p\"} 9\n\
         vitals_staging_stalls_total{ring=\"a\"} 5\nvitals_staging_stall_seconds_total{ring=\"a\"} 1.5\n\
         vitals_pool_reserved_bytes{pool=\"p\"} 1000\nvitals_pool_reserved_bytes{pool=\"q\"} 2000\n\
         vitals_pool_loss_ratio{pool=\"p\"} 0.04\nvitals_pool_defrag_moved_bytes_total{pool=\"p\"} 64\n\
@@ -196,9 +213,12 @@ mod tests {
         let ring = &rates.rings[0];
         assert_eq!((ring.in_flight, ring.written_per_second), (Some(40.0), Some(50.0)));
         assert_eq!((ring.stalls, ring.stalled, ring.copies_per_second), (Some(2.0), Some(0.25), None));
+        assert_eq!(ring.dedicated, Some(1.0));
         let pools: Vec<_> =
             rates.pools.iter().map(|pool| (pool.name.as_str(), pool.loss, pool.moved_per_second)).collect();
         assert_eq!(pools, [("q", None, None), ("p", Some(0.04), Some(32.0))]);
+        let pool = &rates.pools[1];
+        assert_eq!((pool.blocks, pool.waiting, pool.slabs), (Some(9.0), Some(2.0), Some(4.0)));
         let targets = &rates.targets[0];
         assert_eq!((targets.used, targets.idle), (Some(8.0), None));
         assert_eq!((targets.reused_per_second, targets.created_per_second), (Some(60.0), Some(0.0)));

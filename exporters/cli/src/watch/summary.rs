@@ -29,11 +29,23 @@ pub(crate) fn page(watched: &Watched) -> String {
     }
     section(&mut out, &["VRAM", ""], vram(rates));
     if !rates.rings.is_empty() {
-        let header = ["staging rings", "bytes", "in flight", "written/s", "copies/s", "stalls", "stalled in 1 s"];
+        let header =
+            ["staging rings", "bytes", "in flight", "written/s", "copies/s", "stalls", "stalled in 1 s", "apart"];
         section(&mut out, &header, rings(rates));
     }
     if !rates.pools.is_empty() {
-        let header = ["memory pools", "reserved", "allocated", "loss", "blocks", "allocs/s", "moved/s", "refused"];
+        let header = [
+            "memory pools",
+            "reserved",
+            "allocated",
+            "loss",
+            "blocks",
+            "waiting",
+            "slabs",
+            "allocs/s",
+            "moved/s",
+            "refused",
+        ];
         section(&mut out, &header, pools(rates));
     }
     if !rates.targets.is_empty() {
@@ -154,6 +166,7 @@ pub(crate) fn rings(rates: &Rates) -> Vec<Vec<String>> {
             rate(ring.copies_per_second),
             count(ring.stalls),
             seconds(ring.stalled),
+            count(ring.dedicated),
         ]
     };
     rates.rings.iter().map(row).collect()
@@ -168,6 +181,8 @@ pub(crate) fn pools(rates: &Rates) -> Vec<Vec<String>> {
             bytes(pool.allocated),
             percent(pool.loss),
             count(pool.blocks),
+            count(pool.waiting),
+            count(pool.slabs),
             rate(pool.allocations_per_second),
             bytes(pool.moved_per_second),
             count(pool.failures),

@@ -228,7 +228,7 @@ fn store_panels(rates: &Rates) -> Vec<Panel> {
             title: "memory pools",
             header: &["", "reserved", "alloc'd", "loss", "moved/s"],
             widths: &[9, 9, 7, 9],
-            rows: summary::pools(rates).into_iter().map(|row| columns(&row, &[0, 1, 2, 3, 6])).collect(),
+            rows: summary::pools(rates).into_iter().map(|row| columns(&row, &[0, 1, 2, 3, 8])).collect(),
             least: 1,
         },
         Panel {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::contract::{MemoryPoolReport, StagingRingReport, TargetPoolReport};
+use super::{MemoryPoolReport, StagingRingReport, TargetPoolReport};
 
 /// A report that can be added to others of its kind.
-pub(super) trait Sums: Clone + Default {
+pub(crate) trait Sums: Clone + Default {
     /// The name that it has.
     fn name(&self) -> &Arc<str>;
 
@@ -31,13 +31,13 @@ impl Sums for StagingRingReport {
 
     fn add_counted(&mut self, other: &Self) {
         self.written_bytes = self.written_bytes.saturating_add(other.written_bytes);
-        self.copies += other.copies;
-        self.merged_copies += other.merged_copies;
-        self.wraps += other.wraps;
-        self.stalls += other.stalls;
+        self.copies = self.copies.saturating_add(other.copies);
+        self.merged_copies = self.merged_copies.saturating_add(other.merged_copies);
+        self.wraps = self.wraps.saturating_add(other.wraps);
+        self.stalls = self.stalls.saturating_add(other.stalls);
         self.stall_time = self.stall_time.saturating_add(other.stall_time);
-        self.dedicated += other.dedicated;
-        self.failures += other.failures;
+        self.dedicated = self.dedicated.saturating_add(other.dedicated);
+        self.failures = self.failures.saturating_add(other.failures);
     }
 }
 
@@ -54,15 +54,15 @@ impl Sums for MemoryPoolReport {
         self.largest_free_bytes = self.largest_free_bytes.max(other.largest_free_bytes);
         let budgets = self.budget_bytes.zip(other.budget_bytes);
         self.budget_bytes = budgets.map(|(one, other)| one.saturating_add(other));
-        self.blocks += other.blocks;
-        self.waiting_blocks += other.waiting_blocks;
-        self.slabs += other.slabs;
+        self.blocks = self.blocks.saturating_add(other.blocks);
+        self.waiting_blocks = self.waiting_blocks.saturating_add(other.waiting_blocks);
+        self.slabs = self.slabs.saturating_add(other.slabs);
     }
 
     fn add_counted(&mut self, other: &Self) {
-        self.allocations += other.allocations;
-        self.failures += other.failures;
-        self.defrag_moves += other.defrag_moves;
+        self.allocations = self.allocations.saturating_add(other.allocations);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.defrag_moves = self.defrag_moves.saturating_add(other.defrag_moves);
         self.defrag_moved_bytes = self.defrag_moved_bytes.saturating_add(other.defrag_moved_bytes);
         self.released_bytes = self.released_bytes.saturating_add(other.released_bytes);
     }
@@ -74,15 +74,15 @@ impl Sums for TargetPoolReport {
     }
 
     fn add_standing(&mut self, other: &Self) {
-        self.used += other.used;
+        self.used = self.used.saturating_add(other.used);
         self.used_bytes = self.used_bytes.saturating_add(other.used_bytes);
-        self.idle += other.idle;
+        self.idle = self.idle.saturating_add(other.idle);
         self.idle_bytes = self.idle_bytes.saturating_add(other.idle_bytes);
     }
 
     fn add_counted(&mut self, other: &Self) {
-        self.reused += other.reused;
-        self.created += other.created;
-        self.released += other.released;
+        self.reused = self.reused.saturating_add(other.reused);
+        self.created = self.created.saturating_add(other.created);
+        self.released = self.released.saturating_add(other.released);
     }
 }
