@@ -11,26 +11,29 @@
 //! Units are bytes (`u64`) and [`std::time::Duration`]. A figure that is not known is `None`; zero means that zero was measured.
 
 mod figures;
+mod frame;
 mod heap;
 mod histogram;
+mod lifecycle;
+mod memory;
 mod monitor;
 mod profile;
-mod reports;
 mod stores;
+mod usage;
 mod vram;
 
 pub use figures::{Figure, FigureKind, Reading, Row, Series, SeriesOverflow, Unit, Value};
+pub use frame::{CpuPhase, FrameStats, GpuHook, GpuReport};
 pub use heap::{CallSite, HeapProfile, HeapSampleCounts, SizeBucket, SizeHistogram, TagTotals};
 pub use histogram::{Histogram, HistogramSnapshot};
+pub use lifecycle::{KindUsage, LifecycleReport};
+pub use memory::{HeapTotals, MemoryReport};
 pub use monitor::{
     Cadence, GpuMonitor, LifecycleMonitor, MemoryMonitor, MonitorRef, MonitoredResourceType, ResourceMonitor,
     VramMonitor, VramProvider,
 };
 pub use profile::{HeapMeasure, ResolvedFrame, ResolvedProfile, ResolvedSite, SourceLine};
-pub use reports::{
-    CpuPhase, FrameStats, GpuHook, GpuReport, HeapTotals, KindUsage, LifecycleReport, MemoryReport,
-    ResourceUsageReport, VramReport, bytes_to_mb,
-};
 pub(crate) use stores::Sums;
 pub use stores::{MemoryPoolReport, StagedBytes, StagingRingReport, Store, StoreReport, TargetPoolReport};
-pub use vram::{Allocation, Allocations, EngineBusy, VramHeap};
+pub use usage::{ResourceUsageReport, bytes_to_mb};
+pub use vram::{Allocation, Allocations, EngineBusy, VramHeap, VramReport};

@@ -1,7 +1,63 @@
-//! What sources tell of the parts of a graphics device.
+//! What sources tell of a graphics device: its memory as a whole, and its parts.
 
 use std::borrow::Cow;
 use std::time::Duration;
+
+use super::usage::bytes_to_mb;
+
+/// The memory of a graphics adapter, from one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VramReport {
+    /// Bytes in use.
+    pub current_usage_bytes: u64,
+    /// The most bytes seen in use.
+    pub peak_usage_bytes: Option<u64>,
+    /// Bytes that the memory holds.
+    pub capacity_bytes: Option<u64>,
+    /// Bytes that this process may use before the system takes some away.
+    pub budget_bytes: Option<u64>,
+    /// Bytes given out by an allocator inside the process.
+    pub allocated_bytes: Option<u64>,
+    /// Bytes taken from the driver by an allocator inside the process.
+    pub reserved_bytes: Option<u64>,
+    /// Bytes in use by all processes.
+    pub device_usage_bytes: Option<u64>,
+}
+
+impl VramReport {
+    /// A report of the usage alone; the other figures are unknown until set.
+    #[must_use]
+    pub fn new(current_usage_bytes: u64) -> Self {
+        Self {
+            current_usage_bytes,
+            peak_usage_bytes: None,
+            capacity_bytes: None,
+            budget_bytes: None,
+            allocated_bytes: None,
+            reserved_bytes: None,
+            device_usage_bytes: None,
+        }
+    }
+
+    /// Bytes in use, in MiB.
+    #[must_use]
+    pub fn current_usage_mb(&self) -> f64 {
+        bytes_to_mb(self.current_usage_bytes)
+    }
+
+    /// Peak in MiB.
+    #[must_use]
+    pub fn peak_usage_mb(&self) -> Option<f64> {
+        self.peak_usage_bytes.map(bytes_to_mb)
+    }
+
+    /// Capacity in MiB.
+    #[must_use]
+    pub fn capacity_mb(&self) -> Option<f64> {
+        self.capacity_bytes.map(bytes_to_mb)
+    }
+}
 
 /// One heap, segment or region of a device's memory. A figure that the source does not have is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]

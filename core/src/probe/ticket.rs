@@ -1,8 +1,15 @@
 //! Tickets: the life of one resource, from creation to release.
 
+mod misuse;
+mod touches;
+
+pub use self::touches::Touches;
+pub(super) use self::touches::touching;
+
+use self::misuse::{check_use, insist};
 use super::book::Book;
 use super::budgets;
-use super::chronicle::{Life, Misused};
+use super::chronicle::Life;
 use super::clock::nanos;
 use super::event::EventKind;
 use super::lifetimes::Step;
@@ -53,19 +60,6 @@ impl Ticket {
             local::with(book, |local| {
                 local.emit_next(book, slot, event_of(slot, EventKind::Bind, book.now(), context));
             });
-        }
-    }
-
-    /// The touch by one of several.
-    fn touch_with(&self, touches: &mut Touches<'_>) {
-        let Some(Entry { slot, book }) = self.0 else { return };
-        if !std::ptr::eq(book, touches.book) {
-            self.touch(touches.packet);
-        } else if slot.touch(touches.packet) {
-            check_use(book, slot, touches.packet);
-            if let Some((local, time, context)) = &mut touches.events {
-                local.emit_next(book, slot, event_of(slot, EventKind::Bind, *time, *context));
-            }
         }
     }
 
@@ -200,37 +194,6 @@ impl Ticket {
     }
 }
 
-/// Touches of many resources by one packet at one moment, as [`Probe::touching`](super::Probe::touching) hands it out.
-pub struct Touches<'a> {
-    book: &'static Book,
-    packet: PacketId,
-    /// With touch lists: where their events go, and what they have in common.
-    events: Option<(&'a mut Local, Timestamp, Context)>,
-}
-
-impl Touches<'_> {
-    /// The packet uses the resource too, as by [`Ticket::touch`].
-    #[inline]
-    pub fn touch(&mut self, ticket: &Ticket) {
-        ticket.touch_with(self);
-    }
-}
-
-impl std::fmt::Debug for Touches<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Touches").field("packet", &self.packet).finish_non_exhaustive()
-    }
-}
-
-/// Touches by one packet, at a level other than Off.
-pub(super) fn touching(book: &'static Book, level: Level, packet: PacketId, tell: impl Fn(&mut Touches<'_>)) {
-    if level != Level::Events || !book.touch_lists() {
-        return tell(&mut Touches { book, packet, events: None });
-    }
-    let (time, context) = (book.now(), Context::current().with_packet(packet));
-    local::with(book, |local| tell(&mut Touches { book, packet, events: Some((local, time, context)) }));
-}
-
 impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
@@ -355,14 +318,6 @@ impl Entry {
         });
         insist(misused);
     }
-
-    /// The resource is about to go: while a packet that has touched it is open, that is a misuse.
-    fn check_end(self, at: Option<&'static Location<'static>>) -> Option<Refusal> {
-        let Self { slot, book } = self;
-        let packet = slot.last_packet();
-        let open = !packet.is_none() && book.packets(packet.lane()).is_some_and(|(_, packets)| packets.is_open(packet));
-        if open { misuse(book, slot, false, packet, at) } else { None }
-    }
 }
 
 /// Whether a life that ends in `packet` after so many nanoseconds was short.
@@ -386,49 +341,6 @@ fn write_down(book: &Book, slot: &Slot, record: &Record, state: u32, now: Timest
         last_packet: slot.last_packet(),
         explicit: state & DESTROYED != 0,
     });
-}
-
-/// A packet is about to use the resource: after its destruction, that is a misuse.
-#[inline]
-fn check_use(book: &'static Book, slot: &'static Slot, packet: PacketId) {
-    if slot.state() & DESTROYED != 0 {
-        insist(misuse(book, slot, true, packet, None));
-    }
-}
-
-/// What a program that asked for it panics with.
-type Refusal = String;
-
-/// Writes a misuse down.
-#[cold]
-fn misuse(
-    book: &'static Book,
-    slot: &'static Slot,
-    after_destroy: bool,
-    packet: PacketId,
-    at: Option<&'static Location<'static>>,
-) -> Option<Refusal> {
-    let record = slot.record();
-    let label = if record.labelled { slot.label() } else { None };
-    let at = at.filter(|_| record.site != 0);
-    let refusal = book.settings.panic_on_misuse.then(|| {
-        let what = if after_destroy { "used after it was destroyed" } else { "destroyed while it was in use" };
-        let site = book.sites.get(record.site).map(|site| format!(", made at {site}")).unwrap_or_default();
-        let (kind, id, label) = (record.kind.name(), record.id, label.as_deref().unwrap_or("without a label"));
-        format!("engine-vitals: {kind} {label:?} (resource {id}{site}) was {what}, by packet {}", packet.number())
-    });
-    book.chronicle.misuse(Misused { after_destroy, time: book.now(), record, label, packet, at });
-    refusal
-}
-
-/// Panics over a misuse, where that is asked for.
-#[expect(clippy::panic, reason = "only for who asked for it")]
-fn insist(refusal: Option<Refusal>) {
-    if let Some(refusal) = refusal
-        && !std::thread::panicking()
-    {
-        panic!("{refusal}");
-    }
 }
 
 /// Begins a resource's life, at a level other than Off.

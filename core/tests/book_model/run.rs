@@ -1,220 +1,22 @@
-//! Random lives against a naive model: totals, snapshots and events must equal what plain bookkeeping gives.
-#![cfg(feature = "telemetry")]
+//! The same steps on a tracker and on the model.
 
 use engine_vitals_core::probe::{
-    Clock, Context, Counts, Event, EventKind, Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, Packet, PacketId,
-    PacketResult, Probe, ResourceId, ResourceKind, Ticket, Timestamp,
+    Clock, Context, EventKind, Extent, Lane, Level, Mark, New, OwnerId, OwnerKind, Packet, PacketId, PacketResult,
+    Probe, ResourceId, Ticket, Timestamp,
 };
 use engine_vitals_core::tracker::{PASSING_KINDS, ResourceRecord, Tracker};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A life that is shorter, or of fewer packets, is short.
-const SHORT: Duration = Duration::from_millis(4);
-const SHORT_PACKETS: u64 = 2;
-
-#[derive(Clone, Debug)]
-enum Op {
-    Create {
-        kind: usize,
-        bytes: u64,
-        label: Option<String>,
-        extent: Option<(u32, u32)>,
-        within: Option<usize>,
-        native: Option<u64>,
-    },
-    Resize {
-        which: usize,
-        bytes: u64,
-        extent: Option<(u32, u32)>,
-    },
-    HandleDropped(usize),
-    Destroyed(usize),
-    Freed(usize),
-    Touch(usize),
-    Rebuilt(usize),
-    Drop(usize),
-    Owner(Option<u64>),
-    BeginPacket,
-    EndPacket(PacketResult),
-    Stage(u64),
-    Submit,
-    Complete,
-    Level(Level),
-    TouchLists(bool),
-}
-
-const KINDS: [ResourceKind; 3] = [ResourceKind::BUFFER, ResourceKind::TEXTURE_VIEW, ResourceKind::TLAS];
-
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let extent = || proptest::option::of((1..5000u32, 1..5000u32));
-    let which = || 0..64usize;
-    let create = (
-        0..KINDS.len(),
-        0..200_000u64,
-        proptest::option::of("[a-zé]{0,200}"),
-        extent(),
-        proptest::option::weighted(0.2, which()),
-        any::<Option<u64>>(),
-    )
-        .prop_map(|(kind, bytes, label, extent, within, native)| Op::Create {
-            kind,
-            bytes,
-            label,
-            extent,
-            within,
-            native,
-        });
-    let level = prop_oneof![1 => Just(Level::Off), 2 => Just(Level::Counters), 6 => Just(Level::Events)];
-    let result = proptest::sample::select(PacketResult::ALL.to_vec());
-    let op = prop_oneof![
-        12 => create,
-        4 => (which(), 0..200_000u64, extent()).prop_map(|(which, bytes, extent)| Op::Resize { which, bytes, extent }),
-        4 => which().prop_map(Op::HandleDropped),
-        3 => which().prop_map(Op::Destroyed),
-        3 => which().prop_map(Op::Freed),
-        4 => which().prop_map(Op::Touch),
-        1 => which().prop_map(Op::Rebuilt),
-        8 => which().prop_map(Op::Drop),
-        2 => proptest::option::of(0..3u64).prop_map(Op::Owner),
-        2 => Just(Op::BeginPacket),
-        2 => result.prop_map(Op::EndPacket),
-        1 => (0..5000u64).prop_map(Op::Stage),
-        1 => Just(Op::Submit),
-        1 => Just(Op::Complete),
-        1 => level.prop_map(Op::Level),
-        1 => any::<bool>().prop_map(Op::TouchLists),
-    ];
-    proptest::collection::vec(op, 0..200)
-}
-
-/// A tracked resource as the model knows it.
-#[derive(Clone, Debug)]
-struct Life {
-    id: ResourceId,
-    kind: ResourceKind,
-    bytes: u64,
-    owner: OwnerId,
-    label: Option<String>,
-    extent: Option<Extent>,
-    within: Option<ResourceId>,
-    native: Option<u64>,
-    created: Timestamp,
-    created_in: PacketId,
-    last_packet: PacketId,
-    handle_dropped: bool,
-    destroyed: bool,
-    freed: bool,
-    sequence: u32,
-}
-
-/// What an event must say, as far as the model tells.
-type Told = (
-    Timestamp,
-    EventKind,
-    Option<ResourceId>,
-    Option<u64>,
-    Option<u32>,
-    Option<PacketId>,
-    Option<OwnerId>,
-    Option<PacketResult>,
-    Option<Duration>,
-);
-
-fn told(event: &Event) -> Told {
-    (
-        event.time,
-        event.event,
-        event.resource,
-        event.bytes,
-        event.sequence,
-        event.packet,
-        event.owner,
-        event.result,
-        event.lifetime,
-    )
-}
-
-#[derive(Default)]
-struct Model {
-    level: Level,
-    touch_lists: bool,
-    kinds: BTreeMap<(ResourceKind, bool), Counts>,
-    owners: BTreeMap<(OwnerKind, bool), Counts>,
-    keys: BTreeMap<OwnerId, Counts>,
-    misuses: u64,
-    events: Vec<Told>,
-    queued: u64,
-    results: [u64; 4],
-    submitted: u64,
-    completed: u64,
-    unmatched: u64,
-    staged: u64,
-    taken: u64,
-}
-
-impl Model {
-    fn counts(&mut self, life: &Life, change: impl Fn(&mut Counts)) {
-        let within = life.within.is_some();
-        change(self.kinds.entry((life.kind, within)).or_default());
-        change(self.owners.entry((life.owner.kind(), within)).or_default());
-        if !life.owner.is_none() && !PASSING_KINDS.contains(&life.kind) {
-            change(self.keys.entry(life.owner).or_default());
-        }
-    }
-
-    fn leave_live(&mut self, life: &Life) {
-        if !life.handle_dropped && !life.destroyed {
-            self.counts(life, |counts| {
-                counts.left_live += 1;
-                counts.left_live_bytes += life.bytes;
-            });
-        }
-    }
-
-    fn event(&mut self, now: Timestamp, kind: EventKind, life: &mut Life, packet: PacketId) {
-        if self.level == Level::Events {
-            let lifetime = (kind == EventKind::Destroy).then(|| now.since(life.created)).flatten();
-            let owner = (!life.owner.is_none()).then_some(life.owner);
-            let packet = (!packet.is_none()).then_some(packet);
-            self.events.push((
-                now,
-                kind,
-                Some(life.id),
-                Some(life.bytes),
-                Some(life.sequence),
-                packet,
-                owner,
-                None,
-                lifetime,
-            ));
-            life.sequence += 1;
-        }
-    }
-
-    fn bare(
-        &mut self,
-        now: Timestamp,
-        kind: EventKind,
-        bytes: Option<u64>,
-        packet: PacketId,
-        owner: OwnerId,
-        result: Option<PacketResult>,
-    ) {
-        if self.level == Level::Events {
-            let packet = (!packet.is_none()).then_some(packet);
-            let owner = (!owner.is_none()).then_some(owner);
-            self.events.push((now, kind, None, bytes, None, packet, owner, result, None));
-        }
-    }
-}
+use super::model::{Life, Model};
+use super::{KINDS, Op, SHORT, SHORT_PACKETS};
 
 /// Runs the same steps on a tracker and on the model.
-struct Run {
-    tracker: Tracker,
+pub(crate) struct Run {
+    pub(crate) tracker: Tracker,
     clock: engine_vitals_core::probe::ManualClock,
-    model: Model,
+    pub(crate) model: Model,
     /// Tracked and untracked resources that are held.
     held: Vec<(Ticket, Option<Life>)>,
     packet: Option<Packet>,
@@ -223,7 +25,7 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_unix_nanos(1_000_000_000));
         let tracker = Tracker::builder().clock(clock).level(Level::Events).ring_capacity(1024);
         let tracker = tracker.short_lived(SHORT_PACKETS, SHORT).build();
@@ -232,7 +34,7 @@ impl Run {
         Self { tracker, clock: hand, model, held: Vec::new(), packet: None, lane, owner: OwnerId::NONE }
     }
 
-    fn step(&mut self, op: Op) {
+    pub(crate) fn step(&mut self, op: Op) {
         self.clock.advance(Duration::from_millis(1));
         let packet = self.packet.as_ref().map_or(PacketId::NONE, Packet::id);
         let mut context = Context::NONE.with_owner(self.owner);
@@ -467,7 +269,7 @@ impl Run {
         }
     }
 
-    fn check_totals(&self) -> Result<(), TestCaseError> {
+    pub(crate) fn check_totals(&self) -> Result<(), TestCaseError> {
         let totals = self.tracker.totals();
         let model = &self.model;
         for kind in KINDS {
@@ -531,7 +333,7 @@ impl Run {
         Ok(())
     }
 
-    fn check_snapshot(&self) -> Result<(), TestCaseError> {
+    pub(crate) fn check_snapshot(&self) -> Result<(), TestCaseError> {
         let snapshot = self.tracker.snapshot();
         prop_assert_eq!(snapshot.contended, 0);
         let found: BTreeMap<ResourceId, &ResourceRecord> = snapshot.resources.iter().map(|r| (r.id, r)).collect();
@@ -550,7 +352,7 @@ impl Run {
             prop_assert_eq!(states, (life.handle_dropped, life.destroyed, life.freed));
             prop_assert_eq!((record.created_in, record.last_packet), (some(life.created_in), some(life.last_packet)));
             prop_assert_eq!(record.owner, (!life.owner.is_none()).then_some(life.owner));
-            prop_assert!(record.site.is_some_and(|site| site.file().ends_with("book_model.rs")));
+            prop_assert!(record.site.is_some_and(|site| site.file().ends_with("run.rs")));
         }
         Ok(())
     }
@@ -572,32 +374,4 @@ fn end(model: &mut Model, now: Timestamp, id: PacketId, owner: OwnerId, result: 
     model.results[result.index()] += 1;
     let kind = if result == PacketResult::Presented { EventKind::Present } else { EventKind::Marker };
     model.bare(now, kind, None, id, owner, Some(result));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_book_equals_plain_bookkeeping(ops in ops()) {
-        let mut run = Run::new();
-        let mut cursor = run.tracker.events();
-        let mut events = Vec::new();
-        for (step, op) in ops.into_iter().enumerate() {
-            run.step(op);
-            if step % 16 == 0 {
-                run.check_totals()?;
-                run.check_snapshot()?;
-                prop_assert_eq!(cursor.read(&mut events).lost, 0);
-            }
-        }
-        run.check_totals()?;
-        run.check_snapshot()?;
-        prop_assert_eq!(cursor.read(&mut events).lost, 0);
-        let found: Vec<Told> = events.iter().map(told).collect();
-        prop_assert_eq!(&found, &run.model.events);
-        let mut ids: Vec<_> = events.iter().filter(|event| event.event == EventKind::Create).map(|event| event.resource).collect();
-        prop_assert!(ids.is_sorted());
-        ids.dedup();
-        prop_assert_eq!(ids.len(), events.iter().filter(|event| event.event == EventKind::Create).count());
-    }
 }
