@@ -1,6 +1,7 @@
 //! What a pool does not do, and what it says then.
 
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use engine_vitals::resources::pool::{
     BlockRequest, LayoutConfig, MemoryPool, MemoryPoolConfig, PoolError, layout::LayoutError,
@@ -91,6 +92,67 @@ fn an_allocation_that_fits_the_budget_does_not_fail_for_empty_slabs() {
 }
 
 #[test]
+fn a_budget_is_used_to_the_last_byte() {
+    let gpu = noop();
+    for (budget, fit) in [(48 << 10, 3), ((48 << 10) - 1, 2), ((48 << 10) + 1, 3)] {
+        let pool = gpu.pool(LayoutConfig { budget_bytes: Some(budget), ..LayoutConfig::default() });
+        let blocks: Vec<_> = std::iter::from_fn(|| pool.allocate(16 << 10, 4).ok()).collect();
+        assert_eq!((blocks.len(), pool.stats().failures), (fit, 1), "{budget}");
+    }
+    // Free cells of a class of less than the request, or more than twice, are no room for it; a slab without a block is.
+    let pool = gpu.pool(LayoutConfig { budget_bytes: Some(16 << 10), ..LayoutConfig::default() });
+    let small = pool.allocate(1_024, 4).unwrap();
+    for bytes in [1_025, 512 - 32] {
+        assert!(matches!(pool.allocate(bytes, 4), Err(PoolError::OverBudget { .. })), "{bytes}");
+    }
+    assert!(pool.allocate(1_024, 4).is_ok() && pool.allocate(600, 4).is_ok());
+    drop(small);
+    pool.maintain();
+    assert_eq!(pool.allocate(16 << 10, 4).unwrap().size(), 16 << 10);
+}
+
+#[test]
+fn a_request_takes_back_what_the_gpu_is_done_with_before_it_fails() {
+    on_each_device("a_request_takes_back_what_the_gpu_is_done_with_before_it_fails", |gpu| {
+        let pool = gpu.pool(LayoutConfig {
+            budget_bytes: Some(64 << 10),
+            first_slab_bytes: 64 << 10,
+            ..LayoutConfig::default()
+        });
+        let blocks: Vec<_> = (0..4).map(|_| pool.allocate(16 << 10, 4).unwrap()).collect();
+        drop(blocks);
+        let error = pool.allocate(16 << 10, 4).unwrap_err();
+        assert!(matches!(error, PoolError::OverBudget { .. }), "the frame has not ended: {error}");
+        // Of the same class and of another one. Nobody polls but the requests.
+        for bytes in [16 << 10, 64 << 10] {
+            gpu.queue.submit([]);
+            pool.maintain();
+            let begun = Instant::now();
+            while let Err(error) = pool.allocate(bytes, 4) {
+                assert!(matches!(error, PoolError::OverBudget { .. }), "{error}");
+                assert!(begun.elapsed() < Duration::from_secs(60), "the GPU has nothing to do: {error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_callback_of_the_gpu_may_ask_for_what_does_not_fit() {
+    on_each_device("a_callback_of_the_gpu_may_ask_for_what_does_not_fit", |gpu| {
+        let pool = gpu.pool(LayoutConfig { budget_bytes: Some(16 << 10), ..LayoutConfig::default() });
+        let block = pool.allocate(16 << 10, 4).unwrap();
+        let (told, failed) = mpsc::channel();
+        let same = pool.clone();
+        gpu.queue.submit([]);
+        gpu.queue.on_submitted_work_done(move || told.send(same.allocate(16 << 10, 4).is_err()).unwrap());
+        gpu.wait();
+        assert!(failed.recv_timeout(Duration::from_secs(60)).unwrap());
+        drop(block);
+        assert_eq!((pool.stats().failures, pool.stats().memory.live_blocks), (1, 0));
+    });
+}
+
+#[test]
 fn a_buffer_that_wgpu_refuses_is_an_error_and_reaches_no_handler() {
     let gpu = noop();
     gpu.device.on_uncaptured_error(std::sync::Arc::new(|error: wgpu::Error| panic!("uncaptured: {error}")));
@@ -137,7 +199,7 @@ fn a_compaction_on_a_lost_device_ends() {
         gpu.device.on_uncaptured_error(std::sync::Arc::new(|_: wgpu::Error| ()));
         let (pool, blocks) = super::blocks::two_of_eight(gpu);
         gpu.device.destroy();
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         assert_eq!(pool.compact(Duration::from_secs(600)).moved, 0);
         assert!(begun.elapsed() < Duration::from_secs(60));
         drop(blocks);

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod contents;
+mod counts;
 mod errors;
 #[cfg(feature = "fault")]
 mod faults;
@@ -14,6 +15,7 @@ mod support;
 #[cfg(feature = "telemetry")]
 mod targets;
 mod threads;
+mod transients;
 
 use fastrand::Rng;
 

@@ -3,14 +3,11 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use engine_vitals_core::probe::Ticket;
-use parking_lot::Mutex;
-
+use super::count::Count;
 use super::error::PoolError;
 use super::layout::BlockId;
-use super::memory_pool::Shared;
+use super::shared::Shared;
 
 /// A block of GPU memory in a buffer that others share. Clones are handles of the same block; when the last one is dropped the block ends, and
 /// its bytes are free when the GPU is done with all that was submitted until the end of that frame ([`MemoryPool::maintain`]).
@@ -29,17 +26,15 @@ use super::memory_pool::Shared;
 /// reading a [pin](Self::pin), from before it asks for the location until its commands are submitted; [`write`](Self::write) does so by itself.
 ///
 /// [`MemoryPool::maintain`]: super::MemoryPool::maintain
-#[derive(Clone)]
-pub struct PoolBlock(Arc<Handle>);
-
-/// What all handles of a block share.
-pub(super) struct Handle {
+pub struct PoolBlock {
     pool: Arc<Shared>,
-    heap: usize,
     block: BlockId,
     bytes: u64,
-    pins: AtomicU32,
-    ticket: Mutex<Ticket>,
+    heap: u32,
+    /// It may have a ticket.
+    tracked: bool,
+    /// This handle was given up already.
+    given_up: bool,
 }
 
 /// Names a block without keeping it: [`MemoryPool::find`](super::MemoryPool::find) gives a handle for as long as it lives. The name of a block
@@ -47,7 +42,7 @@ pub(super) struct Handle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PoolBlockId {
     pub(super) pool: u64,
-    pub(super) heap: usize,
+    pub(super) heap: u32,
     pub(super) block: BlockId,
 }
 
@@ -78,12 +73,9 @@ pub struct BlockTarget {
 pub struct PoolPin(PoolBlock);
 
 impl PoolBlock {
-    pub(super) fn new(pool: Arc<Shared>, heap: usize, block: BlockId, bytes: u64, ticket: Ticket) -> Self {
-        Self(Arc::new(Handle { pool, heap, block, bytes, pins: AtomicU32::new(0), ticket: Mutex::new(ticket) }))
-    }
-
-    pub(super) fn of(handle: Arc<Handle>) -> Self {
-        Self(handle)
+    /// A handle that was counted already.
+    pub(super) fn new(pool: Arc<Shared>, heap: u32, block: BlockId, bytes: u64, tracked: bool) -> Self {
+        Self { pool, block, bytes, heap, tracked, given_up: false }
     }
 
     /// One more handle of the same block, as by `clone`.
@@ -95,53 +87,57 @@ impl PoolBlock {
     /// Gives this handle up, as by `drop`. True if it was the last, which ends the block: of several threads that release at once exactly one is
     /// told so.
     #[expect(clippy::must_use_candidate, reason = "releasing is what it is for")]
-    pub fn release(self) -> bool {
-        Arc::into_inner(self.0).is_some()
+    pub fn release(mut self) -> bool {
+        self.given_up = true;
+        self.give_up()
     }
 
     /// How many handles there are. Another thread may have changed that already.
     #[must_use]
     pub fn ref_count(&self) -> usize {
-        Arc::strong_count(&self.0)
+        usize::try_from(self.count().get()).unwrap_or(usize::MAX)
     }
 
     /// Its name: a handle that does not keep it.
     #[must_use]
     pub fn id(&self) -> PoolBlockId {
-        PoolBlockId { pool: self.0.pool.id, heap: self.0.heap, block: self.0.block }
+        PoolBlockId { pool: self.pool.id, heap: self.heap, block: self.block }
     }
 
     /// Bytes that were asked for.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.0.bytes
+        self.bytes
     }
 
     /// Where it lies now, for reading.
     #[must_use]
     pub fn location(&self) -> BlockLocation {
-        self.0.pool.location(&self.0)
+        self.pool.state.lock().location(self)
     }
 
     /// Where it lies now, for writing: it stays there for as long as the target lives, and until the GPU is done with the frame in which that is
     /// dropped.
     pub fn target(&self) -> BlockTarget {
-        let pin = self.pin();
-        BlockTarget { location: self.location(), _pin: pin }
+        let mut state = self.pool.state.lock();
+        state.pin(self);
+        let location = state.location(self);
+        drop(state);
+        BlockTarget { location, _pin: PoolPin(self.clone()) }
     }
 
     /// This frame writes to it at a place that is known, as to a [`target`](Self::target). False if the block has moved since: then write to
     /// where it lies now.
     #[must_use = "the block may have moved"]
     pub fn touch(&self, known: &BlockLocation) -> bool {
-        self.0.pool.touch(&self.0, known)
+        self.pool.state.lock().touch(self, known)
     }
 
     /// Times that it has moved. What was made for another generation (a bind group) is made anew. Where
     /// [`MemoryPool::generation`](super::MemoryPool::generation) is what it was, no block has moved, and none must be asked.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.0.pool.block_generation(&self.0)
+        self.pool.state.lock().record(self).generation
     }
 
     /// Writes `data` from the byte `offset` of the block on, with the next submission: `Queue::write_buffer`.
@@ -149,7 +145,7 @@ impl PoolBlock {
     /// # Errors
     /// [`PoolError::Write`]: it does not lie inside, the offset is no multiple of 4, or the length is none and ends before the block does.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), PoolError> {
-        let (bytes, size) = (data.len() as u64, self.0.bytes);
+        let (bytes, size) = (data.len() as u64, self.bytes);
         let end = offset.checked_add(bytes).filter(|&end| end <= size);
         let words = bytes.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT) || end == Some(size);
         if end.is_none() || !words || !offset.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT) {
@@ -157,7 +153,7 @@ impl PoolBlock {
         }
         let to = self.target();
         let (whole, rest) = data.split_at(data.len() - data.len() % 4);
-        let queue = &self.0.pool.queue;
+        let queue = &self.pool.queue;
         if !whole.is_empty() {
             queue.write_buffer(&to.buffer, to.offset + offset, whole);
         }
@@ -173,7 +169,7 @@ impl PoolBlock {
     /// Keeps it where it is for as long as the pin lives, and until the GPU is done with the frame in which that is dropped: until then the block
     /// may be written.
     pub fn pin(&self) -> PoolPin {
-        self.0.pool.pin(&self.0);
+        self.pool.state.lock().pin(self);
         PoolPin(self.clone())
     }
 
@@ -184,41 +180,29 @@ impl PoolBlock {
         encoder.on_submitted_work_done(move || drop(pin));
     }
 
-    pub(super) fn handle(&self) -> &Arc<Handle> {
-        &self.0
-    }
-}
-
-impl Handle {
     pub(super) fn block(&self) -> BlockId {
         self.block
     }
 
     pub(super) fn heap(&self) -> usize {
-        self.heap
+        self.heap as usize
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    fn count(&self) -> &Count {
+        self.pool.handles[self.heap()].counts.at(self.block.index())
     }
 
-    /// Tells the ticket within which resource the block lies now. Not under the pool's lock.
-    pub(super) fn tell_slab(&self) {
-        let mut ticket = self.ticket.lock();
-        // Asked under the ticket's lock: of two threads that tell, the last one tells the truth.
-        if let Some(slab) = self.pool.slab_id(self) {
-            ticket.moved_within(slab);
-        }
-    }
-
-    /// Counts a pin; true for the first. Under the pool's lock.
-    pub(super) fn pinned(&self) -> bool {
-        self.pins.fetch_add(1, Ordering::Relaxed) == 0
-    }
-
-    /// Takes a pin back; true for the last. Under the pool's lock.
-    pub(super) fn unpinned(&self) -> bool {
-        self.pins.fetch_sub(1, Ordering::Relaxed) == 1
+    /// True for the last handle, which ends the block.
+    fn give_up(&self) -> bool {
+        let tickets = &self.pool.handles[self.heap()].tickets;
+        let mut ticket = None;
+        // Taken out before the number of the block is another's, and dropped with no lock held.
+        let take = self.tracked.then_some(|| ticket = tickets.at(self.block.index()).lock().take());
+        let Some(mut state) = self.count().give_up(take, || self.pool.state.lock()) else { return false };
+        state.free(self.heap(), self.block);
+        drop(state);
+        drop(ticket);
+        true
     }
 }
 
@@ -245,15 +229,24 @@ impl Deref for BlockTarget {
     }
 }
 
-impl Drop for Handle {
+impl Clone for PoolBlock {
+    fn clone(&self) -> Self {
+        self.count().add();
+        Self::new(Arc::clone(&self.pool), self.heap, self.block, self.bytes, self.tracked)
+    }
+}
+
+impl Drop for PoolBlock {
     fn drop(&mut self) {
-        self.pool.free(self.heap, self.block);
+        if !self.given_up {
+            self.give_up();
+        }
     }
 }
 
 impl Drop for PoolPin {
     fn drop(&mut self) {
-        self.0.0.pool.unpin(&self.0.0);
+        self.0.pool.state.lock().unpin(&self.0);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Room for a block: in a slab that is there, or in one that is made with no lock held.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine_vitals_core::probe::ResourceId;
@@ -9,63 +10,115 @@ use web_time::Instant;
 use super::config::BlockRequest;
 use super::error::PoolError;
 use super::layout::{Allocated, LayoutError};
-use super::memory_pool::Shared;
+use super::shared::Shared;
 use super::slab::{NoBuffer, SlabBuffer};
 use super::state::State;
 
 /// How long a request that does not fit the budget waits for a slab that another thread is making.
 const OTHERS_MAKE: Duration = Duration::from_secs(1);
 
-/// Room for a block.
+/// Room for a block, which is counted and has one handle. If that is in a new slab, it has to be made.
 pub(super) struct Reserved {
     pub(super) heap: usize,
     pub(super) allocated: Allocated,
-    /// The resource that its slab is, unless that has to be made.
+    pub(super) room: Room,
+}
+
+/// What a block was put into.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// The resource that the slab is; `None` where it is not tracked.
     pub(super) within: Option<ResourceId>,
+    /// The pool's generation at that moment.
+    pub(super) generation: u64,
+}
+
+/// What a request that the budget has no room for does before it is refused, one after the other.
+enum Effort {
+    /// Takes back what is known to be done.
+    CatchUp,
+    /// Asks the device what is done.
+    Poll,
+    /// Gives empty slabs back, and waits for those that other threads make.
+    Release,
 }
 
 impl Shared {
     /// Finds room for a block. If that is in a new slab, nobody else gets it until it is made.
     pub(super) fn reserve(&self, request: &BlockRequest<'_>) -> Result<Reserved, PoolError> {
-        // Dropped after the lock.
-        let mut released = Vec::new();
-        let mut waited = None;
         let mut state = self.state.lock();
         let Some(heap) = state.heap_for(request.usage) else {
             state.counted.failures += 1;
             let sets = state.heaps.iter().map(|heap| heap.usage).collect();
             return Err(PoolError::Usage { asked: request.usage, sets });
         };
+        match state.place(heap, request) {
+            Ok(allocated) => Ok(self.reserved(&mut state, heap, allocated)),
+            Err(LayoutError::OverBudget { .. }) => self.reserve_at_last(state, heap, request),
+            Err(error) => {
+                state.counted.failures += 1;
+                Err(PoolError::Request(error))
+            }
+        }
+    }
+
+    fn reserved(&self, state: &mut State, heap: usize, allocated: Allocated) -> Reserved {
+        self.handles[heap].counts.at(allocated.block.index()).begin();
+        let within = if allocated.new_slab.is_some() {
+            state.heaps[heap].layout.close(allocated.place.slab);
+            state.making.push(std::thread::current().id());
+            None
+        } else {
+            state.counted.allocations += 1;
+            state.heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id)
+        };
+        Reserved { heap, allocated, room: Room { within, generation: self.generation.load(Ordering::Relaxed) } }
+    }
+
+    /// Makes every effort to find room, where the budget had none.
+    #[cold]
+    fn reserve_at_last<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        heap: usize,
+        request: &BlockRequest<'_>,
+    ) -> Result<Reserved, PoolError> {
+        // Dropped after the lock.
+        let mut released = Vec::new();
+        let mut waited = None;
+        let mut effort = Effort::CatchUp;
         loop {
-            let error = match state.place(heap, request) {
-                Ok(allocated) => {
-                    if allocated.new_slab.is_some() {
-                        state.heaps[heap].layout.close(allocated.place.slab);
-                        state.making.push(std::thread::current().id());
+            effort = match effort {
+                Effort::CatchUp => {
+                    self.catch_up_in(&mut state);
+                    Effort::Poll
+                }
+                Effort::Poll => {
+                    drop(state);
+                    self.poll();
+                    state = self.state.lock();
+                    Effort::Release
+                }
+                Effort::Release => {
+                    let empty = state.release_bytes(request.bytes);
+                    if !empty.is_empty() {
+                        released.push(empty);
+                    } else if !self.wait_for_others(&mut state, &mut waited) {
+                        state.counted.failures += 1;
+                        let stats = Box::new(state.stats());
+                        return Err(PoolError::OverBudget { bytes: request.bytes, align: request.align, stats });
                     }
-                    let within = state.heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id);
-                    return Ok(Reserved { heap, allocated, within });
+                    Effort::Release
                 }
-                Err(error) => error,
             };
-            if matches!(error, LayoutError::OverBudget { .. }) {
-                self.catch_up_in(&mut state);
-                let empty = state.release_bytes(request.bytes);
-                if !empty.is_empty() {
-                    released.push(empty);
-                    continue;
-                }
-                if self.wait_for_others(&mut state, &mut waited) {
-                    continue;
+            match state.place(heap, request) {
+                Ok(allocated) => return Ok(self.reserved(&mut state, heap, allocated)),
+                Err(LayoutError::OverBudget { .. }) => (),
+                Err(error) => {
+                    state.counted.failures += 1;
+                    return Err(PoolError::Request(error));
                 }
             }
-            state.counted.failures += 1;
-            return Err(match error {
-                LayoutError::OverBudget { bytes, align, .. } => {
-                    PoolError::OverBudget { bytes, align, stats: Box::new(state.stats()) }
-                }
-                error => PoolError::Request(error),
-            });
         }
     }
 
@@ -79,20 +132,20 @@ impl Shared {
         !self.made.wait_for(state, until.saturating_duration_since(Instant::now())).timed_out()
     }
 
-    /// Makes the slab that was reserved for a block. Returns the resource that it is.
+    /// Makes the slab that was reserved for a block.
     pub(super) fn make_slab(
         &self,
         heap: usize,
         allocated: &Allocated,
         bytes: u64,
         request: &BlockRequest<'_>,
-    ) -> Result<Option<ResourceId>, PoolError> {
+    ) -> Result<Room, PoolError> {
         let making = Making { shared: self, heap, allocated };
         let usage = self.state.lock().heaps[heap].usage;
         let mut made = self.maker.buffer(&self.name, bytes, usage);
         if matches!(made, Err(NoBuffer::OutOfMemory)) {
             // What is empty may be just what is missing.
-            self.catch_up();
+            self.poll();
             let released = self.state.lock().release_empty();
             if !released.is_empty() {
                 drop(released);
@@ -100,11 +153,7 @@ impl Shared {
             }
         }
         match made {
-            Ok(slab) => {
-                let id = slab.id;
-                making.done(slab);
-                Ok(id)
-            }
+            Ok(slab) => Ok(making.done(slab)),
             Err(error) => {
                 drop(making);
                 Err(match error {
@@ -127,12 +176,16 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn done(self, slab: SlabBuffer) {
+    fn done(self, slab: SlabBuffer) -> Room {
         let mut state = self.shared.state.lock();
         state.counted.slabs_made += 1;
+        state.counted.allocations += 1;
         let heap = &mut state.heaps[self.heap];
+        let room = Room { within: slab.id, generation: self.shared.generation.load(Ordering::Relaxed) };
+        heap.records[self.allocated.block.index() as usize].tracked = slab.id.is_some();
         heap.slabs[self.allocated.place.slab.0 as usize] = Some(slab);
         heap.layout.open(self.allocated.place.slab);
+        room
     }
 }
 

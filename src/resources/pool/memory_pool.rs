@@ -5,26 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use engine_vitals_core::contract::{MemoryPoolReport, Store, StoreReport};
-use engine_vitals_core::probe::{New, Probe, ResourceId, Ticket};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use engine_vitals_core::contract::Store;
+use engine_vitals_core::probe::{New, Probe};
+use parking_lot::{Condvar, Mutex};
 use web_time::Instant;
 
-use super::block::{BlockLocation, Handle, PoolBlock, PoolBlockId};
+use super::block::{PoolBlock, PoolBlockId};
 use super::config::{BlockRequest, MemoryPoolConfig};
 use super::error::PoolError;
-use super::layout::{BlockId, Bucket, Layout};
+use super::handles::Handles;
+use super::layout::{Bucket, Layout};
 use super::making::Reserved;
 use super::map::PoolMap;
 use super::proof::{Proof, Proofs};
+use super::shared::Shared;
 use super::slab::Maker;
 use super::state::{Copy, Heap, Released, State, Telling};
 use super::stats::{DefragStats, PoolStats};
 
 /// The longest that a compaction takes.
 const LONGEST_COMPACTION: Duration = Duration::from_secs(3_600);
-/// A report looks at so many slabs, some microseconds long, before it lets others have the lock.
-const SLABS_AT_ONCE: u32 = 64;
 /// A compaction ends after so many rounds in which nothing has moved.
 const FRUITLESS_ROUNDS: u32 = 4;
 
@@ -48,24 +48,6 @@ pub struct MemoryPool {
     shared: Arc<Shared>,
 }
 
-/// What a pool, its clones and its blocks share.
-pub(super) struct Shared {
-    pub(super) id: u64,
-    pub(super) queue: wgpu::Queue,
-    pub(super) name: Arc<str>,
-    pub(super) maker: Maker,
-    defrag_bytes: u64,
-    defrag_moves: usize,
-    proofs: Proofs,
-    /// Grows with each block that moves.
-    generation: AtomicU64,
-    /// The last frame that the GPU is done with.
-    done: Arc<AtomicU64>,
-    pub(super) state: Mutex<State>,
-    /// A slab was made, or could not be.
-    pub(super) made: Condvar,
-}
-
 impl MemoryPool {
     /// An empty pool with the default configuration, which reports where its device does, if that is instrumented.
     #[must_use]
@@ -84,7 +66,7 @@ impl MemoryPool {
         layout.largest_block_bytes = layout.largest_block_bytes.min(largest);
         layout.largest_slab_bytes = layout.largest_slab_bytes.min(largest);
         layout.first_slab_bytes = layout.first_slab_bytes.min(largest);
-        let heaps = config.usages.iter().map(|&usage| Heap::new(usage, Layout::new(layout))).collect();
+        let heaps: Vec<Heap> = config.usages.iter().map(|&usage| Heap::new(usage, Layout::new(layout))).collect();
         let maker = Maker::new(device, probe, "memory pool", id, &config.name);
         let probe = maker.probe;
         let shared = Arc::new(Shared {
@@ -97,6 +79,7 @@ impl MemoryPool {
             proofs: Proofs::default(),
             generation: AtomicU64::new(0),
             done: Arc::default(),
+            handles: heaps.iter().map(|_| Handles::default()).collect(),
             state: Mutex::new(State::new(heaps, budget)),
             made: Condvar::new(),
         });
@@ -125,7 +108,8 @@ impl MemoryPool {
 
     /// A block as asked for. What lay there before is still there.
     ///
-    /// Before a slab is made that the budget has no room for, or the device no memory, empty slabs are given back.
+    /// Before it is refused because of the budget, or because the device has no memory, the device is polled, what the GPU is done with is taken
+    /// back, and empty slabs are given back. It does not wait for the GPU.
     ///
     /// # Errors
     /// [`PoolError`]: the request makes no sense, no set of usages has what it asks for, it does not fit the budget, or wgpu does not make the
@@ -133,26 +117,22 @@ impl MemoryPool {
     #[track_caller]
     pub fn request(&self, request: &BlockRequest<'_>) -> Result<PoolBlock, PoolError> {
         let shared = &self.shared;
-        let Reserved { heap, allocated, within } = shared.reserve(request)?;
-        let within = match allocated.new_slab {
+        let Reserved { heap, allocated, room } = shared.reserve(request)?;
+        let room = match allocated.new_slab {
             Some(bytes) => shared.make_slab(heap, &allocated, bytes, request)?,
-            None => within,
+            None => room,
         };
         // A block of a slab that is not tracked would count as memory of its own.
-        let ticket = match within {
-            Some(_) => shared.maker.probe.create(New::buffer(request.bytes).within(within).label_opt(request.label)),
-            None => Ticket::EMPTY,
-        };
-        let block = PoolBlock::new(Arc::clone(shared), heap, allocated.block, request.bytes, ticket);
-        let mut state = shared.state.lock();
-        state.counted.allocations += 1;
-        let heap = &mut state.heaps[heap];
-        heap.records[allocated.block.index() as usize].handle = Arc::downgrade(block.handle());
-        let moved = heap.layout.place(allocated.block).is_none_or(|now| now.slab != allocated.place.slab);
-        drop(state);
-        if moved {
-            // Another thread has ended the frame and moved it before there was a ticket to tell.
-            block.handle().tell_slab();
+        let tracked = room.within.is_some();
+        let block = PoolBlock::new(Arc::clone(shared), heap as u32, allocated.block, request.bytes, tracked);
+        if tracked {
+            let new = New::buffer(request.bytes).within(room.within).label_opt(request.label);
+            let ticket = shared.maker.probe.create(new);
+            *shared.handles[heap].tickets.at(allocated.block.index()).lock() = Some(ticket);
+            if self.generation() != room.generation {
+                // Another thread may have ended the frame and moved it, before there was a ticket to tell.
+                shared.tell_slab(heap, allocated.block);
+            }
         }
         Ok(block)
     }
@@ -166,9 +146,15 @@ impl MemoryPool {
             return Err(PoolError::Foreign);
         }
         let state = self.shared.state.lock();
-        let handle = state.heaps.get(id.heap).and_then(|heap| heap.record(id.block)?.handle.upgrade());
+        let found = state.heaps.get(id.heap as usize).and_then(|heap| {
+            let bytes = heap.layout.requested(id.block)?;
+            let tracked = heap.records[id.block.index() as usize].tracked;
+            let count = self.shared.handles[id.heap as usize].counts.at(id.block.index());
+            count.add_to_some().then_some((bytes, tracked))
+        });
         drop(state);
-        handle.map(PoolBlock::of).ok_or(PoolError::Gone)
+        let (bytes, tracked) = found.ok_or(PoolError::Gone)?;
+        Ok(PoolBlock::new(Arc::clone(&self.shared), id.heap, id.block, bytes, tracked))
     }
 
     /// A frame has ended, and all of its commands have been submitted. Learns what the GPU is done with, moves the blocks whose copies are made,
@@ -304,161 +290,6 @@ impl MemoryPool {
     fn release_empty(&self) -> Released {
         self.shared.catch_up();
         self.shared.state.lock().release_empty()
-    }
-}
-
-impl Shared {
-    pub(super) fn catch_up(&self) {
-        let moved = {
-            let mut state = self.state.lock();
-            self.catch_up_in(&mut state);
-            std::mem::take(&mut state.moved)
-        };
-        // No ticket is told under the lock, and no handle is dropped there: it may be the last.
-        for handle in moved.iter().filter_map(Weak::upgrade) {
-            handle.tell_slab();
-        }
-    }
-
-    pub(super) fn catch_up_in(&self, state: &mut State) {
-        let moved = state.catch_up(self.done.load(Ordering::Acquire));
-        // Under the lock: who sees the new places sees the new generation.
-        self.generation.fetch_add(moved, Ordering::Release);
-    }
-
-    /// What has happened in this frame is at rest when the GPU is done with all that was submitted until now.
-    fn end_frame(&self, mut state: MutexGuard<'_, State>) {
-        if !std::mem::take(&mut state.frame_used) {
-            return;
-        }
-        let fence = Fence { frame: state.frame, done: Arc::clone(&self.done) };
-        state.frame += 1;
-        drop(state);
-        self.queue.on_submitted_work_done(move || drop(fence));
-    }
-
-    fn largest_free_bytes(&self) -> u64 {
-        let mut largest = 0;
-        let mut heap = 0;
-        let mut from = 0;
-        loop {
-            let state = self.state.lock();
-            let Some(Heap { layout, .. }) = state.heaps.get(heap) else { return largest };
-            let end = layout.slab_numbers().min(from + SLABS_AT_ONCE);
-            largest = layout.largest_free_bytes_among(from..end, largest);
-            (heap, from) = if end == layout.slab_numbers() { (heap + 1, 0) } else { (heap, end) };
-        }
-    }
-
-    pub(super) fn location(&self, handle: &Handle) -> BlockLocation {
-        let state = self.state.lock();
-        let heap = &state.heaps[handle.heap()];
-        #[expect(clippy::expect_used, reason = "a handle keeps its block, and a block its slab")]
-        let (place, buffer) = heap
-            .layout
-            .place(handle.block())
-            .and_then(|place| Some((place, heap.slab(place.slab)?.buffer.clone())))
-            .expect("a block lives as long as its handles");
-        let generation = heap.records[handle.block().index() as usize].generation;
-        BlockLocation { buffer, offset: place.offset, size: handle.bytes(), generation }
-    }
-
-    pub(super) fn touch(&self, handle: &Handle, known: &BlockLocation) -> bool {
-        let mut state = self.state.lock();
-        let record = &state.heaps[handle.heap()].records[handle.block().index() as usize];
-        let holds = record.generation == known.generation;
-        mark(&mut state, handle);
-        holds
-    }
-
-    pub(super) fn block_generation(&self, handle: &Handle) -> u64 {
-        self.state.lock().heaps[handle.heap()].records[handle.block().index() as usize].generation
-    }
-
-    /// The resource that a block lies within.
-    pub(super) fn slab_id(&self, handle: &Handle) -> Option<ResourceId> {
-        let state = self.state.lock();
-        let heap = &state.heaps[handle.heap()];
-        heap.slab(heap.layout.place(handle.block())?.slab)?.id
-    }
-
-    pub(super) fn pin(&self, handle: &Handle) {
-        let mut state = self.state.lock();
-        // A copy that was planned before is of no use: it may be pinned to be written.
-        mark(&mut state, handle);
-        if handle.pinned() {
-            state.heaps[handle.heap()].layout.pin(handle.block());
-        }
-    }
-
-    pub(super) fn unpin(&self, handle: &Handle) {
-        let mut state = self.state.lock();
-        // It may be written by what is submitted next.
-        mark(&mut state, handle);
-        if handle.unpinned() {
-            state.heaps[handle.heap()].layout.unpin(handle.block());
-        }
-    }
-
-    pub(super) fn free(&self, heap: usize, block: BlockId) {
-        let mut state = self.state.lock();
-        let frame = state.frame;
-        state.frame_used = true;
-        let heap = &mut state.heaps[heap];
-        heap.layout.free(block, frame);
-        heap.records[block.index() as usize].label = None;
-    }
-}
-
-/// This frame writes to the block.
-fn mark(state: &mut State, handle: &Handle) {
-    let frame = state.frame;
-    state.frame_used = true;
-    state.heaps[handle.heap()].layout.used(handle.block(), frame);
-}
-
-/// The GPU is done with a frame when it is dropped: it was told so, or the device is no more.
-struct Fence {
-    frame: u64,
-    done: Arc<AtomicU64>,
-}
-
-impl Drop for Fence {
-    fn drop(&mut self) {
-        self.done.fetch_max(self.frame, Ordering::AcqRel);
-    }
-}
-
-impl Store for Shared {
-    fn report(&self) -> StoreReport {
-        let largest_free_bytes = self.largest_free_bytes();
-        let PoolStats { memory, allocations, failures, released_bytes, defrag, .. } = self.state.lock().stats();
-        StoreReport::MemoryPool(MemoryPoolReport {
-            name: Arc::clone(&self.name),
-            reserved_bytes: memory.reserved_bytes,
-            allocated_bytes: memory.allocated_bytes,
-            requested_bytes: memory.requested_bytes,
-            unusable_bytes: memory.unusable_bytes,
-            largest_free_bytes,
-            budget_bytes: memory.budget_bytes,
-            blocks: memory.live_blocks,
-            waiting_blocks: memory.waiting_blocks,
-            slabs: memory.slabs,
-            allocations,
-            failures,
-            defrag_moves: defrag.moved,
-            defrag_moved_bytes: defrag.moved_bytes,
-            released_bytes,
-        })
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Shared")
-            .field("name", &self.name)
-            .field("stats", &self.state.lock().stats())
-            .finish_non_exhaustive()
     }
 }
 

@@ -15,22 +15,26 @@
 //! ```
 //!
 //! This folder owns the pools. [`layout`] decides where blocks lie, without a GPU; `state` is what a pool's lock guards, and calls nothing of
-//! wgpu; `slab` makes buffers, `memory_pool` and `block` are what a program has in hand, `map` and `drawing` show
+//! wgpu; `slab` makes buffers, `memory_pool` and `block` are what a program has in hand, `handles` counts them, `map` and `drawing` show
 //! what lies where. `targets` is a pool of whole textures, for render targets of the same descriptor. It knows a
 //! [`Probe`](crate::Probe) to report to, and nothing of who reads.
 
 mod block;
 mod config;
+mod count;
 mod drawing;
 mod error;
+mod handles;
 pub mod layout;
 mod making;
 mod map;
 mod memory_pool;
 mod proof;
+mod shared;
 mod slab;
 mod state;
 mod stats;
+mod sync;
 mod targets;
 
 pub use block::{BlockLocation, BlockTarget, PoolBlock, PoolBlockId, PoolPin};

@@ -3,13 +3,13 @@
 //! Nothing in here calls into wgpu but to clone handles: whatever is made, recorded or dropped is handed to the caller.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread::ThreadId;
 
 use engine_vitals_core::probe::Context;
 
-use super::block::Handle;
+use super::block::{BlockLocation, PoolBlock};
 use super::config::BlockRequest;
 use super::layout::{Allocated, BlockId, Committed, Layout, LayoutError, LayoutStats, Move, SlabId};
 use super::slab::SlabBuffer;
@@ -30,8 +30,8 @@ pub(super) struct State {
     /// Threads that are making slabs.
     pub(super) making: Vec<ThreadId>,
     pub(super) owners: Owners,
-    /// Tracked blocks that lie in another slab, whose tickets are to be told so.
-    pub(super) moved: Vec<Weak<Handle>>,
+    /// Tracked blocks that lie in another slab, whose tickets are to be told so, with their heaps.
+    pub(super) moved: Vec<(usize, BlockId)>,
     pub(super) next_heap: usize,
 }
 
@@ -48,12 +48,14 @@ pub(super) struct Heap {
 /// What is known of a block beside its place.
 #[derive(Default)]
 pub(super) struct Record {
-    pub(super) handle: Weak<Handle>,
     pub(super) label: Option<Arc<str>>,
     /// Times that it has moved.
     pub(super) generation: u64,
+    pins: u64,
     /// Its owner's number.
     pub(super) owner: u8,
+    /// It may have a ticket.
+    pub(super) tracked: bool,
 }
 
 /// Copies that were recorded together.
@@ -117,10 +119,68 @@ impl State {
         if heap.records.len() <= record {
             heap.records.resize_with(record + 1, Record::default);
         }
-        heap.records[record] =
-            Record { handle: Weak::new(), label: request.label.map(Arc::from), generation: 0, owner };
+        let tracked = heap.slabs[slab].as_ref().is_some_and(|slab| slab.id.is_some());
+        heap.records[record] = Record { label: request.label.map(Arc::from), generation: 0, pins: 0, owner, tracked };
         self.frame_used = true;
         Ok(allocated)
+    }
+
+    /// Where a block lies now.
+    pub(super) fn location(&self, handle: &PoolBlock) -> BlockLocation {
+        let heap = &self.heaps[handle.heap()];
+        #[expect(clippy::expect_used, reason = "a handle keeps its block, and a block its slab")]
+        let (offset, buffer) = heap
+            .layout
+            .place(handle.block())
+            .and_then(|place| Some((place.offset, heap.slab(place.slab)?.buffer.clone())))
+            .expect("a block lives as long as its handles");
+        BlockLocation { buffer, offset, size: handle.size(), generation: self.record(handle).generation }
+    }
+
+    /// What is known of a block that there is a handle of.
+    pub(super) fn record(&self, handle: &PoolBlock) -> &Record {
+        &self.heaps[handle.heap()].records[handle.block().index() as usize]
+    }
+
+    /// This frame writes to the block. False if it has moved since it was there.
+    pub(super) fn touch(&mut self, handle: &PoolBlock, known: &BlockLocation) -> bool {
+        self.mark(handle);
+        self.record(handle).generation == known.generation
+    }
+
+    pub(super) fn pin(&mut self, handle: &PoolBlock) {
+        // A copy that was planned before is of no use: it may be pinned to be written.
+        self.mark(handle);
+        let Heap { layout, records, .. } = &mut self.heaps[handle.heap()];
+        let pins = &mut records[handle.block().index() as usize].pins;
+        *pins += 1;
+        if *pins == 1 {
+            layout.pin(handle.block());
+        }
+    }
+
+    pub(super) fn unpin(&mut self, handle: &PoolBlock) {
+        // It may be written by what is submitted next.
+        self.mark(handle);
+        let Heap { layout, records, .. } = &mut self.heaps[handle.heap()];
+        let pins = &mut records[handle.block().index() as usize].pins;
+        *pins -= 1;
+        if *pins == 0 {
+            layout.unpin(handle.block());
+        }
+    }
+
+    fn mark(&mut self, handle: &PoolBlock) {
+        self.frame_used = true;
+        self.heaps[handle.heap()].layout.used(handle.block(), self.frame);
+    }
+
+    /// A block has ended.
+    pub(super) fn free(&mut self, heap: usize, block: BlockId) {
+        self.frame_used = true;
+        let heap = &mut self.heaps[heap];
+        heap.layout.free(block, self.frame);
+        heap.records[block.index() as usize].label = None;
     }
 
     /// A heap may have what the others have not taken of the budget. Asked for whenever it matters to the heap.
@@ -156,16 +216,15 @@ impl State {
         let heap = &mut self.heaps[batch.heap];
         let mut did = DefragStats::default();
         for planned in batch.moves {
-            let (block, bytes, from) = (planned.block, planned.bytes, planned.from.slab.0 as usize);
+            let (block, bytes) = (planned.block, planned.bytes);
             match heap.layout.commit(planned, !made, self.frame) {
                 Committed::Moved => {
                     did.moved += 1;
                     did.moved_bytes += bytes;
-                    let tracked = heap.slabs[from].as_ref().is_some_and(|slab| slab.id.is_some());
                     let record = &mut heap.records[block.index() as usize];
                     record.generation += 1;
-                    if tracked {
-                        self.moved.push(record.handle.clone());
+                    if record.tracked {
+                        self.moved.push((batch.heap, block));
                     }
                 }
                 Committed::Stayed => did.stayed += 1,
@@ -264,12 +323,6 @@ impl Heap {
         self.slabs.get(slab as usize)?.as_ref()
     }
 
-    /// The record of a block that lives.
-    pub(super) fn record(&self, block: BlockId) -> Option<&Record> {
-        self.layout.place(block)?;
-        self.records.get(block.index() as usize)
-    }
-
     fn copy(&self, planned: &Move) -> Option<Copy> {
         let buffer = |slab| self.slab(slab).map(|slab| slab.buffer.clone());
         Some(Copy {
@@ -311,11 +364,13 @@ impl Drop for Telling {
 pub(super) struct Owners {
     names: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u8>,
+    /// Who was asked for last: most likely the next one too.
+    last: u8,
 }
 
 impl Default for Owners {
     fn default() -> Self {
-        let mut owners = Self { names: Vec::new(), numbers: HashMap::new() };
+        let mut owners = Self { names: Vec::new(), numbers: HashMap::new(), last: 0 };
         for name in ["unowned", "other"] {
             owners.number(name);
         }
@@ -341,9 +396,17 @@ impl Owners {
     }
 
     fn number(&mut self, name: &str) -> u8 {
-        if let Some(&number) = self.numbers.get(name) {
-            return number;
+        if self.names.get(usize::from(self.last)).is_some_and(|last| **last == *name) {
+            return self.last;
         }
+        self.last = match self.numbers.get(name) {
+            Some(&number) => number,
+            None => self.add(name),
+        };
+        self.last
+    }
+
+    fn add(&mut self, name: &str) -> u8 {
         match u8::try_from(self.names.len()) {
             Ok(number) => {
                 let name: Arc<str> = name.into();
