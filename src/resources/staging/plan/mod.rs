@@ -7,17 +7,28 @@
 //!
 //! A buffer's way round: ready, filled ([`Plan::reserve`]), in flight ([`Plan::flush`]), landed ([`Plan::landed`]: the GPU, or whoever had
 //! its commands, is done with it), ready again ([`Plan::ready`]: the caller has its memory back).
+//!
+//! - `state`: that way, from the flush on; `dedicated`: the buffers beside the ring
+//! - `copies`: which copies are one; `refused`: why there is no room; `stats`: the figures
 
 mod copies;
+mod dedicated;
+mod refused;
+mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
 
 pub use self::copies::{BufferCopy, Copy, Destination, Edges};
+pub use self::refused::{Refused, StalledOn};
+pub use self::state::Landing;
 pub use self::stats::StagingStats;
 
-use std::fmt;
 use std::time::Duration;
+
+use self::dedicated::Dedicated;
+use self::refused::stalled;
+use self::state::{Sent, State};
 
 /// What wgpu copies: sizes and offsets of copies between buffers are multiples of it.
 pub const COPY_ALIGNMENT: u64 = 4;
@@ -27,9 +38,6 @@ pub const DEDICATED: u32 = 1 << 31;
 
 /// The most buffers of a ring.
 pub const MOST_BUFFERS: u32 = 1 << 10;
-
-/// The size of a dedicated buffer is a multiple of this, so that writes of about one size find one another's.
-const DEDICATED_GRAIN: u64 = 64 << 10;
 
 /// What a ring is planned with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,138 +65,6 @@ pub struct Reserved {
     pub offset: u64,
     /// How many.
     pub bytes: u64,
-}
-
-/// Why nothing was reserved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refused {
-    /// Nothing was asked for.
-    Zero,
-    /// The alignment is no power of two.
-    Alignment(u64),
-    /// It is more than a dedicated buffer may have.
-    TooLarge {
-        /// What was asked for.
-        bytes: u64,
-        /// What there may be.
-        most: u64,
-    },
-    /// It is more than a buffer of the ring holds, and no dedicated buffer that is ready holds it: one of so many bytes is to be
-    /// [added](Plan::add_dedicated).
-    NeedsDedicated {
-        /// Bytes of the buffer to add.
-        bytes: u64,
-    },
-    /// All buffers are filled or in flight.
-    Stalled {
-        /// What helps.
-        on: StalledOn,
-        /// The buffer that was flushed first of those that would do.
-        oldest: Option<u32>,
-        /// Whether the ring may grow by one.
-        may_grow: bool,
-    },
-}
-
-/// What a write that stalls needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StalledOn {
-    /// Buffers are submitted: it helps to wait.
-    TheGpu,
-    /// Buffers are flushed into commands of which no submission is known: submit them, and say so with `advance_ring`.
-    ASubmission,
-    /// All is filled and nothing was flushed: flush and submit.
-    AFlush,
-}
-
-impl fmt::Display for StalledOn {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::TheGpu => "all buffers of the ring are in flight: wait for the GPU, let the ring grow, or give it more buffers",
-            Self::ASubmission => "all buffers of the ring are flushed into commands that are not known to be submitted: submit them and call advance_ring",
-            Self::AFlush => "all buffers of the ring are filled and none was flushed: flush and submit, let the ring grow, or give it more buffers",
-        })
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Zero => out.write_str("0 bytes were asked for: ask for at least one"),
-            Self::Alignment(align) => write!(out, "an alignment of {align} was asked for: use a power of two"),
-            Self::TooLarge { bytes, most } => {
-                write!(
-                    out,
-                    "{bytes} bytes were asked for in one piece, and {most} is the most: write in pieces, or allow more"
-                )
-            }
-            Self::NeedsDedicated { bytes } => write!(out, "a buffer of its own, of {bytes} bytes, is needed"),
-            Self::Stalled { on, .. } => on.fmt(out),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// What has become of a flushed buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Landing {
-    /// It is mapped again.
-    Mapped,
-    /// It cannot be mapped: there is no memory, or the device is lost. It is to be made anew.
-    Failed,
-    /// Its commands were dropped before they were submitted: its bytes went nowhere. It is to be mapped.
-    Dropped,
-}
-
-/// What a buffer is for at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Mapped and empty.
-    Ready,
-    /// Mapped, with bytes that were not flushed.
-    Filled { end: u64 },
-    /// Flushed: the GPU, or who is to submit, has it.
-    InFlight { flush: u64, end: u64, sent: Sent },
-    /// Whoever had it is done with it.
-    Landed { flush: u64, landing: Landing },
-    /// It is to be made anew.
-    Broken,
-}
-
-impl State {
-    /// What is filled up to `end` is filled so much further.
-    fn grow_from(&mut self, end: u64, bytes: u64) -> bool {
-        match self {
-            Self::Filled { end: filled } if *filled == end => *filled += bytes,
-            Self::Filled { .. } | Self::Ready | Self::InFlight { .. } | Self::Landed { .. } | Self::Broken => {
-                return false;
-            }
-        }
-        true
-    }
-}
-
-/// What is known of the submission of a flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    /// Nothing.
-    Unknown,
-    /// The caller has said that it is submitted.
-    Told,
-    /// A later flush has landed: this one was forgotten, whatever the caller has said.
-    Overtaken,
-}
-
-/// A buffer for a write that is larger than a buffer of the ring.
-#[derive(Debug, Clone, Copy)]
-struct Dedicated {
-    state: State,
-    bytes: u64,
-    idle_ticks: u64,
 }
 
 /// What a flush took: kept by the caller, so that its memory is used again.
@@ -369,92 +245,6 @@ impl Plan {
         }
     }
 
-    /// The smallest dedicated buffer that is ready and holds it.
-    fn reserve_dedicated(&mut self, bytes: u64, phase: u64) -> Result<Reserved, Refused> {
-        let PlanConfig { most_dedicated_bytes: all, largest_dedicated_bytes: most, .. } = self.config;
-        let most = most & !(COPY_ALIGNMENT - 1);
-        let needed = bytes.checked_add(phase).filter(|&needed| needed <= most);
-        let needed = needed.ok_or(Refused::TooLarge { bytes, most })?;
-        let rounded = needed.checked_next_multiple_of(DEDICATED_GRAIN).map_or(most, |rounded| rounded.min(most));
-        let mut found: Option<(u64, u32)> = None;
-        let mut kept = 0;
-        for (one, index) in self.dedicated.iter().zip(0..) {
-            let Some(one) = one else { continue };
-            if one.state != State::Ready {
-                kept += one.bytes;
-            } else if one.bytes >= needed && found.is_none_or(|(bytes, _)| one.bytes < bytes) {
-                found = Some((one.bytes, index));
-            }
-        }
-        match found {
-            Some((_, index)) => {
-                if let Some(Some(one)) = self.dedicated.get_mut(index as usize) {
-                    one.state = State::Filled { end: needed };
-                    // One that is far too large is not needed: a smaller one would do.
-                    if one.bytes / 2 < rounded {
-                        one.idle_ticks = 0;
-                    }
-                }
-                Ok(Reserved { buffer: DEDICATED | index, offset: phase, bytes })
-            }
-            None if rounded <= all.saturating_sub(kept) => Err(Refused::NeedsDedicated { bytes: rounded }),
-            None => {
-                let states = self.dedicated.iter().zip(DEDICATED..);
-                let states = states.filter_map(|(one, number)| Some((&one.as_ref()?.state, number)));
-                Err(stalled(states, false))
-            }
-        }
-    }
-
-    /// A dedicated buffer of so many bytes, which is ready. Give up those that [`idle_dedicated`](Self::idle_dedicated) names before.
-    pub fn add_dedicated(&mut self, bytes: u64) -> u32 {
-        let added = Some(Dedicated { state: State::Ready, bytes, idle_ticks: 0 });
-        let index = match self.dedicated.iter().position(Option::is_none) {
-            Some(index) => {
-                self.dedicated[index] = added;
-                index
-            }
-            None => {
-                self.dedicated.push(added);
-                self.dedicated.len() - 1
-            }
-        };
-        DEDICATED | index as u32
-    }
-
-    /// A dedicated buffer that is not needed and whose bytes are: without it, `bytes` more come nearer to what is allowed. Its caller drops it.
-    pub fn idle_dedicated(&mut self, bytes: u64) -> Option<u32> {
-        let all: u64 = self.dedicated.iter().flatten().map(|one| one.bytes).sum();
-        if all.saturating_add(bytes) <= self.config.most_dedicated_bytes {
-            return None;
-        }
-        self.give_up_dedicated(|_| true)
-    }
-
-    /// A dedicated buffer that nobody has needed for long. Its caller drops it.
-    pub fn quiet_dedicated(&mut self) -> Option<u32> {
-        let most = self.config.quiet_ticks;
-        self.give_up_dedicated(|one| one.idle_ticks >= most)
-    }
-
-    /// A dedicated buffer that cannot be used any more. Its caller drops it.
-    pub fn broken_dedicated(&mut self) -> Option<u32> {
-        let is_broken = |one: &Option<Dedicated>| {
-            one.as_ref()
-                .is_some_and(|one| matches!(one.state, State::Broken | State::Landed { landing: Landing::Failed, .. }))
-        };
-        let index = self.dedicated.iter().position(is_broken)?;
-        self.dedicated[index] = None;
-        Some(DEDICATED | index as u32)
-    }
-
-    fn give_up_dedicated(&mut self, goes: impl Fn(&Dedicated) -> bool) -> Option<u32> {
-        let idle = |one: &Option<Dedicated>| one.as_ref().is_some_and(|one| one.state == State::Ready && goes(one));
-        let index = self.dedicated.iter().position(idle)?;
-        self.dedicated[index] = None;
-        Some(DEDICATED | index as u32)
-    }
-
     fn turn_to(&mut self, next: u32) {
         if next <= self.current {
             self.stats.wraps += 1;
@@ -525,104 +315,6 @@ impl Plan {
         true
     }
 
-    /// All that was flushed is submitted. `told` hears of each buffer of which that was not known.
-    pub fn submitted(&mut self, mut told: impl FnMut(u32)) {
-        for (state, number) in self.numbered_mut() {
-            if let State::InFlight { sent: sent @ Sent::Unknown, .. } = state {
-                *sent = Sent::Told;
-                told(number);
-            }
-        }
-    }
-
-    /// What has become of a buffer of that flush. False for one that is not in flight by that flush.
-    pub fn landed(&mut self, buffer: u32, flush: u64, landing: Landing) -> bool {
-        let lost = match self.state_mut(buffer) {
-            Some(state) => match *state {
-                State::InFlight { flush: of, end, .. } if of == flush => {
-                    *state = State::Landed { flush, landing };
-                    if landing == Landing::Dropped { end } else { 0 }
-                }
-                _ => return false,
-            },
-            None => return false,
-        };
-        self.stats.dropped_bytes += lost;
-        self.stats.broken += u64::from(landing == Landing::Failed);
-        if landing != Landing::Dropped {
-            // A queue ends submissions in their order.
-            for (state, _) in self.numbered_mut() {
-                if let State::InFlight { flush: earlier, sent, .. } = state
-                    && *earlier < flush
-                {
-                    *sent = Sent::Overtaken;
-                }
-            }
-        }
-        true
-    }
-
-    /// Whether a buffer was flushed and has not landed.
-    #[must_use]
-    pub fn is_in_flight(&self, buffer: u32) -> bool {
-        let state = match buffer.checked_sub(DEDICATED) {
-            Some(index) => self.dedicated.get(index as usize).and_then(Option::as_ref).map(|one| &one.state),
-            None => self.buffers.get(buffer as usize),
-        };
-        matches!(state, Some(State::InFlight { .. }))
-    }
-
-    /// The next buffer that has landed, from that number on, and how.
-    #[must_use]
-    pub fn next_landed(&self, from: u32) -> Option<(u32, Landing)> {
-        let ring = self.buffers.iter().zip(0..);
-        let dedicated = self.dedicated.iter().zip(DEDICATED..);
-        let dedicated = dedicated.filter_map(|(one, number)| Some((&one.as_ref()?.state, number)));
-        ring.chain(dedicated).filter(|&(_, number)| number >= from).find_map(|(state, number)| match *state {
-            State::Landed { landing, .. } => Some((number, landing)),
-            State::Broken => Some((number, Landing::Failed)),
-            State::Ready | State::Filled { .. } | State::InFlight { .. } => None,
-        })
-    }
-
-    /// The caller has the memory of a landed buffer back, or has made the buffer anew. False for one that has not landed.
-    pub fn ready(&mut self, buffer: u32) -> bool {
-        self.end_landing(buffer, |_| State::Ready)
-    }
-
-    /// The caller could not get the memory of a landed buffer back, or has none for one that is ready: it is to be made anew.
-    pub fn broken(&mut self, buffer: u32) -> bool {
-        match self.state_mut(buffer) {
-            Some(state @ (State::Ready | State::Landed { .. })) => *state = State::Broken,
-            _ => return false,
-        }
-        self.stats.broken += 1;
-        true
-    }
-
-    /// A buffer that landed as [dropped](Landing::Dropped) is being mapped: it is in flight once more, with nothing in it. Returns the number of
-    /// its flush.
-    pub fn remapping(&mut self, buffer: u32) -> Option<u64> {
-        let mut number = None;
-        self.end_landing(buffer, |flush| {
-            number = Some(flush);
-            State::InFlight { flush, end: 0, sent: Sent::Told }
-        });
-        number
-    }
-
-    fn end_landing(&mut self, buffer: u32, to: impl FnOnce(u64) -> State) -> bool {
-        match self.state_mut(buffer) {
-            Some(state) => match *state {
-                State::Landed { flush, .. } => *state = to(flush),
-                State::Broken => *state = to(0),
-                State::Ready | State::Filled { .. } | State::InFlight { .. } => return false,
-            },
-            None => return false,
-        }
-        true
-    }
-
     /// A write found no buffer ready, and that took so long.
     pub fn stalled(&mut self, time: Duration) {
         self.stats.stalls += 1;
@@ -674,19 +366,4 @@ impl Plan {
             None => self.buffers.get_mut(buffer as usize),
         }
     }
-}
-
-/// Why none of these is ready, and the one that was flushed first of those that will be.
-fn stalled<'a>(states: impl Iterator<Item = (&'a State, u32)>, may_grow: bool) -> Refused {
-    // Those that are submitted come first, since they end.
-    let flushed = states.filter_map(|(state, number)| match state {
-        State::InFlight { flush, sent, .. } => Some((*sent != Sent::Told, *flush, number)),
-        State::Ready | State::Filled { .. } | State::Landed { .. } | State::Broken => None,
-    });
-    let (on, oldest) = match flushed.min() {
-        Some((false, _, number)) => (StalledOn::TheGpu, Some(number)),
-        Some((true, _, number)) => (StalledOn::ASubmission, Some(number)),
-        None => (StalledOn::AFlush, None),
-    };
-    Refused::Stalled { on, oldest, may_grow }
 }

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::dedicated::DEDICATED_GRAIN;
 use super::*;
 
 fn config(buffers: u32, buffer_bytes: u64) -> PlanConfig {
@@ -260,6 +261,17 @@ fn limits_are_exact_and_numbers_bounded() {
     assert_eq!((huge.config().most_buffers, huge.stats().buffer_bytes), (MOST_BUFFERS, u64::MAX));
 }
 
+/// What becomes of bytes that were reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    ToABuffer,
+    /// By a copy that only the caller knows.
+    Elsewhere,
+    /// Into the twin of the staging buffer, up to the end of a word.
+    ToTheTwin,
+    Nowhere,
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Write {
@@ -267,18 +279,27 @@ enum Step {
         align: u32,
         to: u64,
         offset: u64,
+        goes: Goes,
     },
+    /// Behind the last write, with or without asking.
     Continue {
         bytes: u64,
+        asks: bool,
     },
     Flush,
-    /// The so-manieth of what is in flight lands: callbacks come in the order of submissions, submissions in any.
+    /// The GPU carries out one of the flushes that it has not, whichever.
+    Run {
+        which: usize,
+    },
+    /// One of what is in flight is told to have landed, whichever.
     Land {
         which: usize,
         how: u8,
     },
-    /// The ring looks at what has landed, and makes anew what is broken.
-    Collect,
+    /// The ring looks at what has landed, and makes anew what is broken: sometimes what could be mapped, too.
+    Collect {
+        breaks: bool,
+    },
     Grow,
     Tick,
     Submitted,
@@ -286,106 +307,275 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let bytes = || prop_oneof![20 => 1_u64..160, 1 => 250_u64..400];
+    let goes = prop_oneof![
+        7 => Just(Goes::ToABuffer),
+        1 => Just(Goes::Elsewhere),
+        1 => Just(Goes::ToTheTwin),
+        1 => Just(Goes::Nowhere),
+    ];
     prop_oneof![
-        6 => (bytes(), 2_u32..7, 0_u64..3, 0_u64..400)
-            .prop_map(|(bytes, align, to, offset)| Step::Write { bytes, align, to, offset }),
-        4 => bytes().prop_map(|bytes| Step::Continue { bytes }),
+        6 => (bytes(), 2_u32..7, 0_u64..3, 0_u64..400, goes)
+            .prop_map(|(bytes, align, to, offset, goes)| Step::Write { bytes, align, to, offset, goes }),
+        4 => (bytes(), any::<bool>()).prop_map(|(bytes, asks)| Step::Continue { bytes, asks }),
         3 => Just(Step::Flush),
+        2 => any::<usize>().prop_map(|which| Step::Run { which }),
         4 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Land { which, how }),
-        3 => Just(Step::Collect),
+        3 => (0_u8..8).prop_map(|one| Step::Collect { breaks: one == 0 }),
         1 => Just(Step::Grow),
         1 => Just(Step::Tick),
         1 => Just(Step::Submitted),
     ]
 }
 
-/// What a GPU would do: the staging buffers as bytes, copies carried out when they are flushed, destinations compared with plain writes.
+/// Where bytes end up: a buffer of the program by its number, or the twin of a staging buffer.
+type Place = (Option<u32>, u64);
+
+/// A write as the program meant it.
+#[derive(Debug, Clone)]
+struct Meant {
+    place: Place,
+    offset: usize,
+    bytes: Vec<u8>,
+}
+
+/// What has become of a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nobody knows yet.
+    Open,
+    /// The GPU has carried it out.
+    Ran,
+    /// Its commands were dropped, and it never will.
+    Dropped,
+}
+
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    /// Those that have not landed.
+    buffers: Vec<u32>,
+    copies: Vec<Copy>,
+    others: Vec<(Reserved, Destination)>,
+    meant: Vec<Meant>,
+    fate: Fate,
+}
+
+/// A program and its GPU. The copies of a flush are carried out some time before it lands, from what the staging buffers hold then; what was meant is
+/// carried out beside it, with the bytes of the time when they were written.
 struct Model {
     staging: HashMap<u32, Vec<u8>>,
-    expected: Vec<Vec<u8>>,
-    actual: Vec<Vec<u8>>,
-    /// What was flushed and has not landed: the buffers of each flush.
-    flights: Vec<(u32, u64)>,
+    expected: HashMap<Place, Vec<u8>>,
+    actual: HashMap<Place, Vec<u8>>,
+    flights: Vec<Flight>,
+    /// What is mapped again after its commands were dropped.
+    remapped: Vec<(u32, u64)>,
+    /// Since the last flush.
+    meant: Vec<Meant>,
+    others: Vec<(Reserved, Destination)>,
     next: u8,
-    end: Option<(u64, u64)>,
+    /// The last write: where it ends, and in which buffer of the ring, if the plan need not be asked for what goes on there.
+    end: Option<(Destination, Option<(u32, u64)>)>,
     written: u64,
+}
+
+/// Whatever is not yet there is zeros.
+fn bytes_of<K: std::hash::Hash + Eq>(of: &mut HashMap<K, Vec<u8>>, key: K) -> &mut Vec<u8> {
+    of.entry(key).or_insert_with(|| vec![0; 1 << 10])
 }
 
 impl Model {
     fn new() -> Self {
-        let destinations = || vec![vec![0; 1 << 10]; 3];
         Self {
             staging: HashMap::new(),
-            expected: destinations(),
-            actual: destinations(),
+            expected: HashMap::new(),
+            actual: HashMap::new(),
             flights: Vec::new(),
+            remapped: Vec::new(),
+            meant: Vec::new(),
+            others: Vec::new(),
             next: 0,
             end: None,
             written: 0,
         }
     }
 
-    fn write(&mut self, plan: &mut Plan, bytes: u64, align: u64, to: Destination) -> Result<(), TestCaseError> {
-        let phase = to.offset % 4;
+    fn is_in_flight(&self, buffer: u32) -> bool {
+        self.flights.iter().any(|flight| flight.buffers.contains(&buffer))
+            || self.remapped.iter().any(|&(remapped, _)| remapped == buffer)
+    }
+
+    fn in_flight(&self) -> usize {
+        self.flights.iter().map(|flight| flight.buffers.len()).sum::<usize>() + self.remapped.len()
+    }
+
+    /// The program fills what it has reserved.
+    fn fill(&mut self, Reserved { buffer, offset, bytes }: Reserved) -> Vec<u8> {
+        self.next = self.next.wrapping_add(1);
+        let bytes: Vec<u8> = (0..bytes).map(|at| self.next.wrapping_add(at as u8)).collect();
+        bytes_of(&mut self.staging, buffer)[offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+        bytes
+    }
+
+    fn write(
+        &mut self,
+        plan: &mut Plan,
+        bytes: u64,
+        align: u64,
+        to: Destination,
+        goes: Goes,
+    ) -> Result<(), TestCaseError> {
+        let phase = if goes == Goes::ToABuffer { to.offset % 4 } else { 0 };
         let mut reserved = plan.reserve(bytes, align, phase);
         if let Err(Refused::NeedsDedicated { bytes: needed }) = reserved {
             prop_assert!(bytes + phase > plan.config().buffer_bytes);
-            while plan.idle_dedicated(needed).is_some() {}
-            plan.add_dedicated(needed);
+            while let Some(gone) = plan.idle_dedicated(needed) {
+                prop_assert!(!self.is_in_flight(gone));
+            }
+            let added = plan.add_dedicated(needed);
+            self.staging.remove(&added);
             reserved = plan.reserve(bytes, align, phase);
             prop_assert!(reserved.is_ok());
         }
-        match reserved {
-            Ok(reserved) => {
-                prop_assert!(reserved.offset % align == phase && reserved.bytes == bytes);
-                prop_assert!(
-                    !self.flights.iter().any(|&(buffer, _)| buffer == reserved.buffer),
-                    "written while in flight"
-                );
-                self.next = self.next.wrapping_add(1);
-                let staging = self.staging.entry(reserved.buffer).or_insert_with(|| vec![0; 1 << 10]);
-                staging[reserved.offset as usize..][..bytes as usize].fill(self.next);
-                self.expected[to.buffer as usize][to.offset as usize..][..bytes as usize].fill(self.next);
-                plan.copy(reserved, to);
-                self.end = Some((to.buffer, to.offset + bytes));
-                self.written += bytes;
-            }
+        self.end = None;
+        let reserved = match reserved {
+            Ok(reserved) => reserved,
             Err(refused) => {
                 prop_assert!(matches!(refused, Refused::Stalled { .. }), "{refused}");
-                self.end = None;
+                return Ok(());
             }
+        };
+        prop_assert!(reserved.offset % align == phase && reserved.bytes == bytes);
+        prop_assert!(!self.is_in_flight(reserved.buffer), "written while in flight");
+        let filled = self.fill(reserved);
+        let meant = |place, offset: u64| Meant { place, offset: offset as usize, bytes: filled };
+        match goes {
+            Goes::ToABuffer => {
+                plan.copy(reserved, to);
+                self.meant.push(meant((None, to.buffer), to.offset));
+                let words = (to.offset | bytes).is_multiple_of(4) && reserved.buffer < DEDICATED;
+                let end = words.then_some((reserved.buffer, reserved.offset + bytes));
+                self.end = Some((Destination { offset: to.offset + bytes, ..to }, end));
+            }
+            Goes::Elsewhere => {
+                plan.copy_other(bytes, self.others.len() as u64);
+                self.others.push((reserved, to));
+                self.meant.push(meant((None, to.buffer), to.offset));
+            }
+            Goes::ToTheTwin => {
+                plan.copy_words(
+                    reserved,
+                    Destination { buffer: TWINS + u64::from(reserved.buffer), offset: reserved.offset },
+                );
+                self.meant.push(meant((Some(reserved.buffer), 0), reserved.offset));
+            }
+            Goes::Nowhere => {
+                prop_assert!(plan.unreserve(reserved) && !plan.unreserve(reserved));
+                return Ok(());
+            }
+        }
+        self.written += bytes;
+        Ok(())
+    }
+
+    /// A write behind the last one. Where that was of whole words and there is room, the plan is told of it afterwards.
+    fn go_on(&mut self, plan: &mut Plan, bytes: u64, asks: bool) -> Result<(), TestCaseError> {
+        let Some((to, untold)) = self.end.filter(|(to, _)| to.offset + bytes <= 1 << 10) else { return Ok(()) };
+        match untold {
+            Some((buffer, end)) if !asks && bytes.is_multiple_of(4) && end + bytes <= plan.config().buffer_bytes => {
+                let bytes_there = self.fill(Reserved { buffer, offset: end, bytes });
+                prop_assert!(plan.went_on(buffer, bytes, 1));
+                self.meant.push(Meant { place: (None, to.buffer), offset: to.offset as usize, bytes: bytes_there });
+                self.end = Some((Destination { offset: to.offset + bytes, ..to }, Some((buffer, end + bytes))));
+                self.written += bytes;
+                Ok(())
+            }
+            _ => self.write(plan, bytes, 4, to, Goes::ToABuffer),
+        }
+    }
+
+    fn flush(&mut self, plan: &mut Plan) -> Result<(), TestCaseError> {
+        self.end = None;
+        let (meant, others) = (std::mem::take(&mut self.meant), std::mem::take(&mut self.others));
+        match flush(plan) {
+            Some((number, buffers, copies)) => {
+                self.flights.push(Flight { number, buffers, copies, others, meant, fate: Fate::Open });
+            }
+            None => prop_assert!(meant.is_empty()),
         }
         Ok(())
     }
 
-    fn flush(&mut self, plan: &mut Plan) -> Result<(), TestCaseError> {
-        if let Some((number, buffers, copies)) = flush(plan) {
-            self.flights.extend(buffers.into_iter().map(|buffer| (buffer, number)));
-            for copy in copies {
-                let Copy::Buffer(copy) = copy else { unreachable!("no other copies were asked for") };
-                let BufferCopy { from, to } = copy;
-                let Edges { head, body, tail } = copy.edges();
-                prop_assert_eq!(head + body + tail, from.bytes);
-                prop_assert!(head < 4 && tail < 4 && body % 4 == 0);
-                if body > 0 {
-                    prop_assert!((from.offset + head) % 4 == 0 && (to.offset + head) % 4 == 0);
-                }
-                let bytes = &self.staging[&from.buffer][from.offset as usize..][..from.bytes as usize];
-                self.actual[to.buffer as usize][to.offset as usize..][..bytes.len()].copy_from_slice(bytes);
-            }
+    /// The GPU carries out a flush.
+    fn run(&mut self, which: usize) -> Result<(), TestCaseError> {
+        let flight = &mut self.flights[which];
+        if flight.fate != Fate::Open {
+            return Ok(());
         }
-        prop_assert_eq!(&self.expected, &self.actual);
+        flight.fate = Fate::Ran;
+        let flight = &self.flights[which];
+        for copy in &flight.copies {
+            let (from, to) = match copy {
+                Copy::Buffer(copy) => {
+                    let Edges { head, body, tail } = copy.edges();
+                    prop_assert_eq!(head + body + tail, copy.from.bytes);
+                    prop_assert!(head < 4 && tail < 4 && body % 4 == 0);
+                    if body > 0 {
+                        prop_assert!((copy.from.offset + head) % 4 == 0 && (copy.to.offset + head) % 4 == 0);
+                    }
+                    (copy.from, copy.to)
+                }
+                Copy::Other(number) => flight.others[*number as usize],
+            };
+            let bytes =
+                bytes_of(&mut self.staging, from.buffer)[from.offset as usize..][..from.bytes as usize].to_vec();
+            let place = match to.buffer.checked_sub(TWINS) {
+                Some(buffer) => (Some(buffer as u32), 0),
+                None => (None, to.buffer),
+            };
+            bytes_of(&mut self.actual, place)[to.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+        }
+        for Meant { place, offset, bytes } in &flight.meant {
+            bytes_of(&mut self.expected, *place)[*offset..][..bytes.len()].copy_from_slice(bytes);
+        }
+        for Meant { place, offset, bytes } in &flight.meant {
+            // Of a twin what was written, since a word may go beyond that; of a buffer all.
+            let all = if place.0.is_some() { *offset..offset + bytes.len() } else { 0..1 << 10 };
+            let (expected, actual) =
+                (&bytes_of(&mut self.expected, *place)[all.clone()], bytes_of(&mut self.actual, *place));
+            prop_assert!(*expected == actual[all], "flush {}: {place:?} differs", flight.number);
+        }
         Ok(())
     }
 
     /// One flight ends, and is told once.
     fn land(&mut self, plan: &mut Plan, which: usize, how: u8) -> Result<(), TestCaseError> {
-        let Some(index) = which.checked_rem(self.flights.len()) else { return Ok(()) };
-        let (buffer, number) = self.flights.swap_remove(index);
-        let landing = match how {
-            0..20 => Landing::Failed,
-            20..40 => Landing::Dropped,
-            _ => Landing::Mapped,
+        let count = self.flights.len() + self.remapped.len();
+        let Some(which) = which.checked_rem(count) else { return Ok(()) };
+        let failed = how < 20;
+        let (buffer, number, landing) = match which.checked_sub(self.flights.len()) {
+            Some(which) => {
+                let (buffer, number) = self.remapped.swap_remove(which);
+                (buffer, number, if failed { Landing::Failed } else { Landing::Mapped })
+            }
+            None => {
+                if self.flights[which].fate == Fate::Open && (20..40).contains(&how) {
+                    self.flights[which].fate = Fate::Dropped;
+                } else {
+                    self.run(which)?;
+                }
+                let flight = &mut self.flights[which];
+                let landing = match (flight.fate, failed) {
+                    (Fate::Dropped, _) => Landing::Dropped,
+                    (_, true) => Landing::Failed,
+                    (_, false) => Landing::Mapped,
+                };
+                let buffer = flight.buffers.swap_remove(how as usize % flight.buffers.len());
+                let number = flight.number;
+                if flight.buffers.is_empty() {
+                    self.flights.swap_remove(which);
+                }
+                (buffer, number, landing)
+            }
         };
         prop_assert!(plan.landed(buffer, number, landing));
         prop_assert!(!plan.landed(buffer, number, landing));
@@ -393,22 +583,30 @@ impl Model {
     }
 
     /// What the shell does with what has landed.
-    fn collect(&mut self, plan: &mut Plan) -> Result<(), TestCaseError> {
+    fn collect(&mut self, plan: &mut Plan, breaks: bool) -> Result<(), TestCaseError> {
         let mut from = 0;
         while let Some((buffer, landing)) = plan.next_landed(from) {
             from = buffer + 1;
             match landing {
-                Landing::Mapped | Landing::Failed => prop_assert!(plan.ready(buffer)),
+                Landing::Mapped if breaks => prop_assert!(plan.broken(buffer) && !plan.is_in_flight(buffer)),
+                Landing::Mapped => prop_assert!(plan.ready(buffer)),
+                Landing::Failed => {
+                    self.staging.remove(&buffer);
+                    prop_assert!(plan.ready(buffer));
+                }
                 Landing::Dropped => {
                     let number = plan.remapping(buffer);
                     prop_assert!(number.is_some());
-                    self.flights.extend(number.map(|number| (buffer, number)));
+                    self.remapped.extend(number.map(|number| (buffer, number)));
                 }
             }
         }
         Ok(())
     }
 }
+
+/// From this number on destinations are the twins of staging buffers.
+const TWINS: u64 = 100;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
@@ -427,19 +625,20 @@ proptest! {
         let mut model = Model::new();
         for step in steps {
             match step {
-                Step::Write { bytes, align, to, offset } => {
+                Step::Write { bytes, align, to, offset, goes } => {
                     // The alignment is that of a word where the destination is not at one.
                     let align = if offset % 4 == 0 { 1 << align } else { 4 };
-                    model.write(&mut plan, bytes, align, Destination { buffer: to, offset })?;
+                    model.write(&mut plan, bytes, align, Destination { buffer: to, offset }, goes)?;
                 }
-                Step::Continue { bytes } => {
-                    if let Some((buffer, offset)) = model.end.filter(|(_, offset)| offset + bytes <= 1 << 10) {
-                        model.write(&mut plan, bytes, 4, Destination { buffer, offset })?;
+                Step::Continue { bytes, asks } => model.go_on(&mut plan, bytes, asks)?,
+                Step::Flush => model.flush(&mut plan)?,
+                Step::Run { which } => {
+                    if let Some(which) = which.checked_rem(model.flights.len()) {
+                        model.run(which)?;
                     }
                 }
-                Step::Flush => model.flush(&mut plan)?,
                 Step::Land { which, how } => model.land(&mut plan, which, how)?,
-                Step::Collect => model.collect(&mut plan)?,
+                Step::Collect { breaks } => model.collect(&mut plan, breaks)?,
                 Step::Grow => {
                     let grown = plan.grow();
                     prop_assert!(grown.is_none_or(|_| plan.count() <= config.most_buffers));
@@ -447,16 +646,16 @@ proptest! {
                 Step::Tick => {
                     if let Some(gone) = plan.tick() {
                         prop_assert!(gone == plan.count() && plan.count() >= buffers);
-                        prop_assert!(!model.flights.iter().any(|&(buffer, _)| buffer == gone));
+                        prop_assert!(!model.is_in_flight(gone));
                     }
                     while let Some(gone) = plan.quiet_dedicated() {
-                        prop_assert!(!model.flights.iter().any(|&(buffer, _)| buffer == gone));
+                        prop_assert!(!model.is_in_flight(gone));
                     }
                 }
                 Step::Submitted => plan.submitted(|_| ()),
             }
             let stats = plan.stats();
-            prop_assert_eq!(stats.in_flight_buffers as usize, model.flights.len());
+            prop_assert_eq!(stats.in_flight_buffers as usize, model.in_flight());
             prop_assert_eq!(stats.written_bytes, model.written);
             prop_assert!(stats.merged <= stats.writes);
             prop_assert!(stats.dedicated_bytes <= config.most_dedicated_bytes);
@@ -469,10 +668,10 @@ proptest! {
         prop_assert_eq!(stats.unflushed_bytes, 0);
         // All comes back in the end.
         for _ in 0..2 {
-            for (buffer, number) in std::mem::take(&mut model.flights) {
-                prop_assert!(plan.landed(buffer, number, Landing::Mapped));
+            while model.in_flight() > 0 {
+                model.land(&mut plan, 0, u8::MAX)?;
             }
-            model.collect(&mut plan)?;
+            model.collect(&mut plan, false)?;
         }
         prop_assert_eq!((plan.stats().in_flight_bytes, plan.stats().unsubmitted_bytes), (0, 0));
     }
