@@ -6,7 +6,7 @@ use super::device::Device;
 use super::handles::{Handle, Tracked};
 use super::invalid;
 use super::native;
-use super::real::take_adopted;
+use super::real::{buffer_of_kind, take_adopted, take_kind};
 use super::record::Holds;
 use super::state::failed;
 
@@ -133,18 +133,19 @@ impl Device {
 
     pub(super) fn buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> Tracked<wgpu::Buffer> {
         let usage = descriptor.usage.bits();
-        let new = New::buffer(descriptor.size).label_opt(descriptor.label).backend(self.state.backend);
+        let kind = take_kind();
+        let new = New::of(kind, descriptor.size).label_opt(descriptor.label).backend(self.state.backend);
         let new = new.descriptor((usage ^ usage >> 15) as u16);
         let new = if descriptor.size > self.limits.max_buffer_size { failed(new) } else { new };
         let adopted = take_adopted();
         let making = adopted.is_none().then(|| self.state.begin(&new));
         if adopted.is_none() {
-            failing!(self, CreateBuffer, New::buffer(0).label_opt(descriptor.label), |real| {
+            failing!(self, CreateBuffer, New::of(kind, 0).label_opt(descriptor.label), |real| {
                 invalid::buffer(real, descriptor)
             });
         }
         let begun = self.begun().filter(|_| adopted.is_none());
-        let make = || adopted.unwrap_or_else(|| self.real.create_buffer(descriptor));
+        let make = || adopted.unwrap_or_else(|| buffer_of_kind(&self.real, kind, descriptor));
         let (real, new) = self.state.make(making.as_ref(), &self.real, new.begun(begun), make);
         let new = self.state.world.native(new, || native::buffer(&real));
         let buffer = self.state.tracked(real, new, Holds::default());

@@ -118,8 +118,12 @@ pub use {
     },
 };
 
+#[cfg(all(not(feature = "instrument"), feature = "staging-rings"))]
+pub(crate) use off::buffer_of_kind;
 #[cfg(all(not(feature = "instrument"), feature = "memory-pools"))]
 pub(crate) use off::texture_reused;
+#[cfg(all(feature = "instrument", feature = "staging-rings"))]
+pub(crate) use real::buffer_of_kind;
 #[cfg(all(feature = "instrument", feature = "memory-pools"))]
 pub(crate) use real::texture_reused;
 #[cfg(feature = "instrument")]

@@ -201,6 +201,16 @@ pub fn buffer_id(_: &wgpu::Buffer) -> Option<ResourceId> {
 #[cfg(feature = "memory-pools")]
 pub(crate) fn texture_reused(_: &wgpu::Texture) {}
 
+/// A buffer, whatever it is.
+#[cfg(feature = "staging-rings")]
+pub(crate) fn buffer_of_kind(
+    device: &wgpu::Device,
+    _: ResourceKind,
+    descriptor: &wgpu::BufferDescriptor<'_>,
+) -> wgpu::Buffer {
+    device.create_buffer(descriptor)
+}
+
 /// The buffer itself.
 #[must_use]
 pub fn adopt_buffer(_: &wgpu::Device, real: wgpu::Buffer, _: &wgpu::BufferDescriptor<'_>) -> wgpu::Buffer {

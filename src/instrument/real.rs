@@ -1,9 +1,9 @@
 //! The real objects behind instrumented handles, and the way in for what was made from them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{Hash, Hasher};
 
-use engine_vitals_core::probe::{Extent, New, Probe, ResourceId};
+use engine_vitals_core::probe::{Extent, New, Probe, ResourceId, ResourceKind};
 
 use super::adapter::Adapter;
 use super::device::Device;
@@ -67,6 +67,28 @@ pub(crate) fn texture_reused(texture: &wgpu::Texture) {
 thread_local! {
     /// The buffer that the next creation on this thread is to stand for. wgpu has no other way to make a public buffer.
     static ADOPTED: RefCell<Option<wgpu::Buffer>> = const { RefCell::new(None) };
+}
+
+thread_local! {
+    /// What the next buffer of this thread is, where its maker knows better than its descriptor says.
+    static KIND: Cell<Option<ResourceKind>> = const { Cell::new(None) };
+}
+
+/// A buffer of that kind. With a device that is not instrumented its maker tells of it.
+pub(crate) fn buffer_of_kind(
+    device: &wgpu::Device,
+    kind: ResourceKind,
+    descriptor: &wgpu::BufferDescriptor<'_>,
+) -> wgpu::Buffer {
+    KIND.set(Some(kind));
+    let buffer = device.create_buffer(descriptor);
+    KIND.take();
+    buffer
+}
+
+/// The kind of the buffer whose creation is under way, once: what is made on the way is not meant.
+pub(super) fn take_kind() -> ResourceKind {
+    KIND.take().unwrap_or(ResourceKind::BUFFER)
 }
 
 /// The buffer that the creation under way is to stand for, once.

@@ -3,7 +3,7 @@
 use engine_vitals::contract::{StagingRingReport, StoreReport};
 use engine_vitals::instrument::Instrumentation;
 use engine_vitals::resources::staging::{StagingConfig, StagingRing};
-use engine_vitals::{Probe, Tracker};
+use engine_vitals::{Probe, ResourceKind, Tracker};
 
 use crate::kit::{self, Gpu};
 
@@ -61,6 +61,39 @@ fn on_any_other_device_the_ring_reports_its_buffers_itself() {
     // Without a probe nobody knows of it.
     let _ring = StagingRing::with_config(&gpu.device, Probe::OFF, "silent", config);
     assert_eq!((live(&tracker), tracker.stores()), ((0, 0), vec![]));
+}
+
+#[test]
+fn a_ring_s_buffers_are_staging_buffers_on_any_device() {
+    let [tracker, inner] = [(); 2].map(|()| Tracker::new());
+    let layered = {
+        let instance = Instrumentation::new(inner.probe()).wrap(kit::noop_instance());
+        kit::open(&Instrumentation::new(tracker.probe()).wrap(instance), wgpu::Features::empty()).unwrap()
+    };
+    let config = StagingConfig {
+        ring_count: 2,
+        buffer_size: 1 << 10,
+        in_place_usage: wgpu::BufferUsages::UNIFORM,
+        ..StagingConfig::default()
+    };
+    for (gpu, trackers) in
+        [(kit::noop(), vec![&tracker]), (instrumented(&tracker), vec![&tracker]), (layered, vec![&tracker, &inner])]
+    {
+        let live = |kinds: [ResourceKind; 2]| -> Vec<_> {
+            let of = |tracker: &&Tracker| kinds.map(|kind| tracker.totals().kind(kind).device.live());
+            trackers.iter().map(of).collect()
+        };
+        let all = || live([ResourceKind::STAGING_BUFFER, ResourceKind::BUFFER]);
+        assert!(all().iter().all(|counts| *counts == [0, 0]));
+        let mut ring = StagingRing::with_config(&gpu.device, tracker.probe(), "kinds", config);
+        ring.reserve(8, 4).unwrap().in_place().unwrap();
+        assert!(all().iter().all(|counts| *counts == [2, 1]), "two, and a twin of the GPU's own: {:?}", all());
+        // What the program makes itself is what it was.
+        let own = gpu.buffer_for(64, wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC);
+        assert!(all().iter().all(|counts| counts[0] == 2), "{:?}", all());
+        drop((ring, own));
+        assert!(all().iter().all(|counts| *counts == [0, 0]), "{:?}", all());
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
-use engine_vitals_core::probe::{Context, New, OwnerId, Probe, Ticket};
+use engine_vitals_core::probe::{Context, New, OwnerId, Probe, ResourceKind, Ticket};
 
 use crate::instrument;
 
@@ -50,7 +50,7 @@ impl Maker {
     /// A mapped buffer. Without a view where there is no memory for it, or the device is lost.
     pub(super) fn slot(&self, bytes: u64) -> Slot {
         let usage = self.usage | wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
-        let (buffer, ticket) = self.buffer(New::staging_buffer(bytes), bytes, usage, true);
+        let (buffer, ticket) = self.buffer(ResourceKind::STAGING_BUFFER, bytes, usage, true);
         let view = ticket.as_ref().and_then(|_| buffer.get_mapped_range_mut(..).ok());
         Slot { buffer, view, twin: None, submission: None, tickets: ticket.into_iter().collect() }
     }
@@ -58,7 +58,8 @@ impl Maker {
     /// Gives a slot its twin. False where there is no memory for it.
     pub(super) fn twin(&self, slot: &mut Slot, usage: wgpu::BufferUsages) -> bool {
         let bytes = slot.buffer.size();
-        let (twin, ticket) = self.buffer(New::buffer(bytes), bytes, usage | wgpu::BufferUsages::COPY_DST, false);
+        let usage = usage | wgpu::BufferUsages::COPY_DST;
+        let (twin, ticket) = self.buffer(ResourceKind::BUFFER, bytes, usage, false);
         let Some(ticket) = ticket else { return false };
         slot.twin = Some(twin);
         slot.tickets.push(ticket);
@@ -94,7 +95,7 @@ impl Maker {
     /// A buffer, with a ticket if it was made.
     fn buffer(
         &self,
-        new: New<'_>,
+        kind: ResourceKind,
         bytes: u64,
         usage: wgpu::BufferUsages,
         mapped: bool,
@@ -103,9 +104,9 @@ impl Maker {
             wgpu::BufferDescriptor { label: Some(&self.name), size: bytes, usage, mapped_at_creation: mapped };
         let _in_its_name = Context::current().with_owner(self.owner).enter();
         let probe = if self.told_by_device { Probe::OFF } else { self.probe };
-        let new = new.label(&self.name);
+        let new = New::of(kind, bytes).label(&self.name);
         let _announced = probe.announce(&new);
-        let (buffer, is_made) = self.caught(|device| device.create_buffer(&descriptor));
+        let (buffer, is_made) = self.caught(|device| instrument::buffer_of_kind(device, kind, &descriptor));
         (buffer, is_made.then(|| probe.create(new)))
     }
 
