@@ -21,9 +21,10 @@
 //! - `plan`: which bytes of which buffer are whose, which copies are one, what waits: plain data, tested without a GPU
 //! - `shared`: the plan and the figures as other threads see them, behind one lock
 //! - `ring`, `slice`, `texture`: what the program calls; `record`: what it becomes in an encoder
-//! - `slot`: the buffers themselves; `config`, `error`
+//! - `slot`: the buffers themselves; `copy`: into their memory; `config`, `error`
 
 mod config;
+mod copy;
 mod error;
 #[doc(hidden)]
 pub mod plan;

@@ -12,6 +12,7 @@ impl StagingRing {
     /// Returns how many copies there were.
     pub fn flush(&mut self, encoder: &mut wgpu::CommandEncoder) -> u64 {
         self.tell();
+        self.filled.flushed();
         self.collect();
         let mut flush = std::mem::take(&mut self.flush);
         let any = self.shared.lock().plan.flush(&mut flush);

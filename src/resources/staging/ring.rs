@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use engine_vitals_core::contract::Store;
 use engine_vitals_core::probe::Probe;
 
+use super::copy::{Filled, Way};
 use super::plan::{DEDICATED, Destination, Flush, PlanConfig, Reserved, StagingStats};
 use super::shared::Shared;
 use super::slot::{Maker, Slot};
@@ -59,6 +60,7 @@ pub struct StagingRing {
     pub(super) flush: Flush,
     /// The last write, if the next may go on where it ended.
     last: Option<LastWrite>,
+    pub(super) filled: Filled,
     buffer_bytes: u64,
     /// The buffers of a submission, kept for its memory.
     submitted: Vec<u32>,
@@ -139,6 +141,7 @@ impl StagingRing {
             word: None,
             flush: Flush::default(),
             last: None,
+            filled: Filled::default(),
             buffer_bytes: 0,
             submitted: Vec::new(),
         };
@@ -171,10 +174,10 @@ impl StagingRing {
         if bytes == 0 {
             return Ok(());
         }
-        let reserved = self.take(bytes, ALIGN, offset & (ALIGN - 1))?;
+        let (reserved, way) = self.take(bytes, ALIGN, offset & (ALIGN - 1))?;
         let probe = self.maker.probe;
-        if let Some(mut view) = self.view(reserved) {
-            probe.uploading(bytes, || view.copy_from_slice(data));
+        if let Some(view) = self.view(reserved) {
+            probe.uploading(bytes, || way.copy(view, data));
         }
         self.maker.staged(bytes);
         let destination = self.destination(buffer, offset);
@@ -205,7 +208,8 @@ impl StagingRing {
         last.more_bytes += bytes;
         last.more_writes += 1;
         self.shared.went_on(last.more_bytes, last.more_writes);
-        self.maker.probe.uploading(bytes, || view.slice(range).copy_from_slice(data));
+        let way = self.filled.more(bytes);
+        self.maker.probe.uploading(bytes, || way.copy(view.slice(range), data));
         self.maker.staged(bytes);
         true
     }
@@ -229,7 +233,7 @@ impl StagingRing {
     #[inline]
     #[track_caller]
     pub fn reserve(&mut self, bytes: u64, align: u64) -> Result<StagingSlice<'_>, StagingError> {
-        let reserved = self.take(bytes, align.max(wgpu::COPY_BUFFER_ALIGNMENT), 0)?;
+        let (reserved, _) = self.take(bytes, align.max(wgpu::COPY_BUFFER_ALIGNMENT), 0)?;
         Ok(StagingSlice::new(self, reserved))
     }
 
@@ -300,10 +304,10 @@ impl StagingRing {
         Destination { buffer: number as u64, offset }
     }
 
-    /// Room in the ring, which is mapped.
+    /// Room in the ring, which is mapped, and how it is best filled.
     #[inline]
     #[track_caller]
-    pub(super) fn take(&mut self, bytes: u64, align: u64, phase: u64) -> Result<Reserved, StagingError> {
+    pub(super) fn take(&mut self, bytes: u64, align: u64, phase: u64) -> Result<(Reserved, Way), StagingError> {
         self.tell();
         let reserved = self.shared.lock().plan.reserve(bytes, align, phase);
         let reserved = match reserved {
@@ -316,7 +320,7 @@ impl StagingRing {
             self.shared.lock().begin(reserved.buffer, now.unix_nanos(), Location::caller());
         }
         if self.slot(reserved.buffer).is_some_and(|slot| slot.view.is_some()) {
-            return Ok(reserved);
+            return Ok((reserved, self.filled.more(bytes)));
         }
         debug_assert!(false, "a buffer that is not mapped was ready");
         self.shared.lock().plan.unreserve(reserved);

@@ -1,5 +1,6 @@
 //! Writes into textures: rows at the pitch that copies ask for.
 
+use super::copy::Way;
 use super::{StagingError, StagingRing};
 
 /// Copies into textures begin at a multiple of this: Direct3D 12 asks for it.
@@ -90,12 +91,12 @@ impl StagingRing {
         size: wgpu::Extent3d,
     ) -> Result<(), StagingError> {
         let all = u64::from(strip.layers) * u64::from(strip.count);
-        let reserved = self.take(u64::from(rows.pitch) * (all - 1) + u64::from(rows.tight), PLACEMENT, 0)?;
+        let (reserved, way) = self.take(u64::from(rows.pitch) * (all - 1) + u64::from(rows.tight), PLACEMENT, 0)?;
         let written = all * u64::from(rows.tight);
         let probe = self.maker.probe;
         self.maker.staged(written);
         if let Some(view) = self.view(reserved) {
-            probe.uploading(written, || rows.copy(view, data, strip));
+            probe.uploading(written, || rows.copy(way, view, data, strip));
         }
         let first = strip.first * rows.block_height;
         let height = (strip.count * rows.block_height).min(size.height - first);
@@ -246,7 +247,7 @@ impl Rows {
     }
 
     /// Copies a strip of the data into the ring, each row to its pitch.
-    fn copy(&self, mut view: wgpu::WriteOnly<'_, [u8]>, data: &[u8], strip: Strip) {
+    fn copy(&self, way: Way, mut view: wgpu::WriteOnly<'_, [u8]>, data: &[u8], strip: Strip) {
         let Self { tight, pitch, begin, pitch_given, image_given, .. } = *self;
         let (tight, pitch) = (tight as usize, pitch as usize);
         for layer in 0..strip.layers {
@@ -254,12 +255,12 @@ impl Rows {
             let to = layer as usize * strip.count as usize * pitch;
             if pitch_given == pitch as u64 {
                 let bytes = (strip.count as usize - 1) * pitch + tight;
-                view.slice(to..to + bytes).copy_from_slice(&data[begin as usize..][..bytes]);
+                way.copy(view.slice(to..to + bytes), &data[begin as usize..][..bytes]);
                 continue;
             }
             for row in 0..strip.count as usize {
                 let from = begin as usize + row * pitch_given as usize;
-                view.slice(to + row * pitch..to + row * pitch + tight).copy_from_slice(&data[from..from + tight]);
+                way.copy(view.slice(to + row * pitch..to + row * pitch + tight), &data[from..from + tight]);
             }
         }
     }
