@@ -100,6 +100,36 @@ fn what_is_never_submitted_is_visible_and_warned_of() {
     assert!(report.stalls > 0 && report.failures == report.stalls);
 }
 
+/// wgpu refuses the whole submission, tells of it, and maps the buffers again as ever: the ring takes the bytes for arrived, goes on, and loses no buffer.
+#[test]
+fn a_refused_submission_loses_its_bytes_and_no_buffer() {
+    for gpu in both("a_refused_submission_loses_its_bytes_and_no_buffer") {
+        let mut ring = ring(&gpu, 2, StallPolicy::WouldStall);
+        let target = gpu.buffer(256);
+        for round in 1..=6_u8 {
+            let is_refused = round % 2 == 1;
+            let gone = gpu.buffer(256);
+            ring.write_buffer(&target, 0, &[round; 100]).unwrap();
+            ring.write_buffer(&gone, 0, &[round; 60]).unwrap();
+            let mut encoder = gpu.encoder();
+            ring.flush(&mut encoder);
+            let commands = encoder.finish();
+            if is_refused {
+                gone.destroy();
+            }
+            let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            ring.advance_ring(gpu.queue.submit([commands]));
+            assert_eq!(pollster::block_on(scope.pop()).is_some(), is_refused, "round {round}");
+            gpu.wait(None);
+            let arrived = if is_refused { round - 1 } else { round };
+            assert_eq!(gpu.read(&target)[..100], [arrived; 100], "round {round}");
+        }
+        let stats = ring.stats();
+        assert_eq!((stats.written_bytes, stats.dropped_bytes, stats.broken), (6 * 160, 0, 0), "{stats:?}");
+        assert_eq!((stats.in_flight_bytes, stats.unsubmitted_bytes, stats.failures), (0, 0, 0), "{stats:?}");
+    }
+}
+
 /// Frames on an instrumented device that submits each frame. The warnings after a while.
 fn warnings_of_frames(forgotten: Option<u32>) -> Vec<Warning> {
     let mut settings = GuardSettings::default();

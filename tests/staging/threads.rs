@@ -2,7 +2,8 @@
 //!
 //! The model compiles `shared.rs` with shuttle's lock in the place of parking_lot's. Around it are a program that writes and flushes behind a lock
 //! of its own from several threads, GPUs that carry copies out when they like and tell the end from whatever thread polls, and somebody who
-//! reads reports.
+//! reads reports. Some buffers cannot be mapped again, the commands of some flushes are dropped, and a write that finds no buffer ready either flushes
+//! and tries again, or waits for the buffer that was flushed first: then it polls itself too.
 
 #[path = "../../src/resources/staging/shared.rs"]
 mod shared;
@@ -30,9 +31,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine_vitals::contract::{StagingRingReport, Store, StoreReport};
-use engine_vitals::resources::staging::plan::{self, Copy, Destination, Flush, Landing, PlanConfig, Refused};
+use engine_vitals::resources::staging::plan::{
+    self, Copy, Destination, Flush, Landing, PlanConfig, Refused, StalledOn,
+};
 use engine_vitals::resources::staging::{StagingConfig, StagingRing, StallPolicy};
 use engine_vitals::{Probe, Tracker};
+use shuttle::rand::Rng as _;
+use shuttle::sync::mpsc::TryRecvError;
 
 use self::shared::{Returning, Shared};
 use crate::kit::{self, Gpu, LONG, Random};
@@ -43,8 +48,23 @@ const BYTES: u64 = 24;
 
 /// Memory of the staging buffers and of the one destination. Each copy is carried out byte by byte, as memory is.
 struct Memory {
-    staging: Vec<sync::Mutex<Vec<u8>>>,
+    staging: Vec<sync::Mutex<Staging>>,
     destination: sync::Mutex<Vec<u8>>,
+    /// Of the destination, what was lost with dropped commands.
+    lost: sync::Mutex<Vec<bool>>,
+}
+
+struct Staging {
+    bytes: Vec<u8>,
+    /// The program may write it.
+    is_mapped: bool,
+}
+
+impl Staging {
+    fn write(&mut self, at: u64, value: u8) {
+        assert!(self.is_mapped, "written while it is not mapped");
+        self.bytes[at as usize..][..BYTES as usize].fill(value);
+    }
 }
 
 /// What the program has behind its lock: what a `StagingRing` has beside what is shared.
@@ -55,12 +75,29 @@ struct Ring {
     more: (u64, u64),
     memory: Arc<Memory>,
     queue: shuttle::sync::mpsc::Sender<Flight>,
+    /// The device's end of the queue, for who polls.
+    flights: Arc<Flights>,
+    /// A write that finds no buffer ready waits for one.
+    waits: bool,
 }
 
-/// A submission on its way.
+type Flights = sync::Mutex<shuttle::sync::mpsc::Receiver<Flight>>;
+
+/// A submission on its way, or a buffer that is mapped.
 struct Flight {
     copies: Vec<Copy>,
-    returning: Vec<Returning>,
+    returning: Vec<(u32, Returning)>,
+    fate: Fate,
+}
+
+/// What becomes of a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Arrives,
+    /// It arrives, and its buffers cannot be mapped again.
+    CannotBeMapped,
+    /// Its commands are dropped.
+    IsDropped,
 }
 
 impl Ring {
@@ -69,7 +106,7 @@ impl Ring {
             && goes == to
             && end + BYTES <= 64
         {
-            self.memory.staging[buffer as usize].lock()[end as usize..][..BYTES as usize].fill(value);
+            self.memory.staging[buffer as usize].lock().write(end, value);
             self.last = Some((buffer, end + BYTES, to + BYTES));
             self.more = (self.more.0 + BYTES, self.more.1 + 1);
             self.shared.went_on(self.more.0, self.more.1);
@@ -80,8 +117,13 @@ impl Ring {
         let mut state = self.shared.lock();
         let reserved = match state.plan.reserve(BYTES, 4, to % 4) {
             Ok(reserved) => reserved,
-            Err(Refused::Stalled { may_grow: false, .. }) => {
+            Err(Refused::Stalled { may_grow: false, oldest, on }) => {
                 state.plan.stalled(std::time::Duration::ZERO);
+                drop(state);
+                if let (true, Some(oldest)) = (self.waits, oldest) {
+                    assert_eq!(on, StalledOn::TheGpu, "it waits for what ends");
+                    self.wait(oldest);
+                }
                 return false;
             }
             Err(refused) => panic!("{refused}"),
@@ -91,8 +133,7 @@ impl Ring {
         }
         state.plan.copy(reserved, Destination { buffer: 0, offset: to });
         drop(state);
-        let mut staging = self.memory.staging[reserved.buffer as usize].lock();
-        staging[reserved.offset as usize..][..BYTES as usize].fill(value);
+        self.memory.staging[reserved.buffer as usize].lock().write(reserved.offset, value);
         self.last = Some((reserved.buffer, reserved.offset + BYTES, to + BYTES));
         true
     }
@@ -113,10 +154,31 @@ impl Ring {
         if !self.shared.lock().plan.flush(&mut flush) {
             return;
         }
-        let returning = flush.buffers.iter().map(|&buffer| Returning::new(&self.shared, buffer, flush.number));
-        let flight = Flight { returning: returning.collect(), copies: std::mem::take(&mut flush.copies) };
+        for &buffer in &flush.buffers {
+            self.memory.staging[buffer as usize].lock().is_mapped = false;
+        }
+        let returning = |&buffer| (buffer, Returning::new(&self.shared, buffer, flush.number));
+        let returning = flush.buffers.iter().map(returning).collect();
+        let fate = match shuttle::rand::thread_rng().gen_range(0..6) {
+            0 => Fate::CannotBeMapped,
+            1 => Fate::IsDropped,
+            _ => Fate::Arrives,
+        };
+        let flight = Flight { returning, copies: std::mem::take(&mut flush.copies), fate };
         self.queue.send(flight).unwrap();
         self.shared.lock().plan.submitted(|_| ());
+    }
+
+    /// Until that buffer has landed. Whoever polls hears of what the GPU is done with, unless another thread is about to tell.
+    fn wait(&mut self, oldest: u32) {
+        while self.shared.lock().plan.is_in_flight(oldest) {
+            let next = self.flights.lock().try_recv();
+            match next {
+                Ok(flight) => flight.carry_out(&self.memory),
+                Err(_) => shuttle::thread::yield_now(),
+            }
+            self.collect();
+        }
     }
 
     fn collect(&mut self) {
@@ -125,8 +187,19 @@ impl Ring {
             let next = self.shared.lock().plan.next_landed(from);
             let Some((buffer, landing)) = next else { return };
             from = buffer + 1;
-            assert_eq!(landing, Landing::Mapped);
-            assert!(self.shared.lock().plan.ready(buffer));
+            match landing {
+                Landing::Mapped => assert!(self.shared.lock().plan.ready(buffer)),
+                // It is made anew.
+                Landing::Failed => {
+                    *self.memory.staging[buffer as usize].lock() = Staging { bytes: vec![0; 64], is_mapped: true };
+                    assert!(self.shared.lock().plan.ready(buffer));
+                }
+                Landing::Dropped => {
+                    let flush = self.shared.lock().plan.remapping(buffer).unwrap();
+                    let returning = vec![(buffer, Returning::new(&self.shared, buffer, flush))];
+                    self.queue.send(Flight { copies: Vec::new(), returning, fate: Fate::Arrives }).unwrap();
+                }
+            }
         }
     }
 }
@@ -135,12 +208,26 @@ impl Flight {
     fn carry_out(self, memory: &Memory) {
         for copy in &self.copies {
             let Copy::Buffer(copy) = copy else { unreachable!("no other copies were asked for") };
-            let bytes = memory.staging[copy.from.buffer as usize].lock()[copy.from.offset as usize..]
-                [..copy.from.bytes as usize]
-                .to_vec();
-            memory.destination.lock()[copy.to.offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+            let (at, bytes) = (copy.to.offset as usize, copy.from.bytes as usize);
+            if self.fate == Fate::IsDropped {
+                memory.lost.lock()[at..at + bytes].fill(true);
+                continue;
+            }
+            let staging = memory.staging[copy.from.buffer as usize].lock();
+            let staged = staging.bytes[copy.from.offset as usize..][..bytes].to_vec();
+            drop(staging);
+            memory.destination.lock()[at..at + bytes].copy_from_slice(&staged);
         }
-        self.returning.into_iter().for_each(|returning| returning.mapped(true));
+        for (buffer, returning) in self.returning {
+            match self.fate {
+                Fate::Arrives => {
+                    memory.staging[buffer as usize].lock().is_mapped = true;
+                    returning.mapped(true);
+                }
+                Fate::CannotBeMapped => returning.mapped(false),
+                Fate::IsDropped => drop(returning),
+            }
+        }
     }
 }
 
@@ -152,7 +239,7 @@ fn report(shared: &Shared) -> StagingRingReport {
 }
 
 /// One program under one schedule.
-fn model() {
+fn model(waits: bool) {
     let config = PlanConfig {
         buffers: 2,
         buffer_bytes: 64,
@@ -163,27 +250,33 @@ fn model() {
     };
     let shared = Arc::new(Shared::new("model", config));
     let memory = Arc::new(Memory {
-        staging: (0..2).map(|_| sync::Mutex::new(vec![0; 64])).collect(),
+        staging: (0..2).map(|_| sync::Mutex::new(Staging { bytes: vec![0; 64], is_mapped: true })).collect(),
         destination: sync::Mutex::new(vec![0; (WRITERS * WRITES * BYTES) as usize]),
+        lost: sync::Mutex::new(vec![false; (WRITERS * WRITES * BYTES) as usize]),
     });
     let (queue, flights) = shuttle::sync::mpsc::channel::<Flight>();
+    let flights: Arc<Flights> = Arc::new(sync::Mutex::new(flights));
     let ring = Arc::new(sync::Mutex::new(Ring {
         shared: Arc::clone(&shared),
         last: None,
         more: (0, 0),
         memory: Arc::clone(&memory),
         queue,
+        flights: Arc::clone(&flights),
+        waits,
     }));
-    let flights = Arc::new(sync::Mutex::new(flights));
     // Two that poll: submissions end in any order.
     let gpus: Vec<_> = (0..2)
         .map(|_| {
             let (flights, memory) = (Arc::clone(&flights), Arc::clone(&memory));
             shuttle::thread::spawn(move || {
                 loop {
-                    let next = flights.lock().recv();
-                    let Ok(flight) = next else { return };
-                    flight.carry_out(&memory);
+                    let next = flights.lock().try_recv();
+                    match next {
+                        Ok(flight) => flight.carry_out(&memory),
+                        Err(TryRecvError::Empty) => shuttle::thread::yield_now(),
+                        Err(TryRecvError::Disconnected) => return,
+                    }
                 }
             })
         })
@@ -227,20 +320,30 @@ fn model() {
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     ring.lock().flush();
     reader.join().unwrap();
+    // What was dropped is mapped again when somebody looks.
+    while shared.stats().in_flight_buffers > 0 || shared.lock().plan.next_landed(0).is_some() {
+        ring.lock().collect();
+        shuttle::thread::yield_now();
+    }
     drop(ring);
     gpus.into_iter().for_each(|gpu| gpu.join().unwrap());
-    let expected: Vec<u8> = (0..WRITERS * WRITES).flat_map(|number| [number as u8 + 1; BYTES as usize]).collect();
+    let written = (0..WRITERS * WRITES).flat_map(|number| [number as u8 + 1; BYTES as usize]);
+    let lost = memory.lost.lock().clone();
+    let expected: Vec<u8> = written.zip(&lost).map(|(byte, lost)| if *lost { 0 } else { byte }).collect();
     assert_eq!(*memory.destination.lock(), expected);
-    let report = report(&shared);
+    let (report, stats) = (report(&shared), shared.stats());
     assert_eq!((report.written_bytes, report.in_flight_bytes), (WRITERS * WRITES * BYTES, vec![0, 0]));
     assert_eq!((report.unsubmitted_bytes, shared.unsubmitted()), (0, None));
+    assert_eq!(stats.dropped_bytes, lost.into_iter().filter(|lost| *lost).count() as u64);
 }
 
 #[test]
 fn what_threads_write_arrives_under_every_schedule_that_is_tried() {
     let schedules = std::env::var("ENGINE_VITALS_SOAK_SCHEDULES").map_or(400, |text| text.parse().unwrap());
-    shuttle::check_random(model, schedules / 2);
-    shuttle::check_pct(model, schedules / 2, 3);
+    for waits in [false, true] {
+        shuttle::check_random(move || model(waits), schedules / 4);
+        shuttle::check_pct(move || model(waits), schedules / 4, 3);
+    }
 }
 
 /// Commands of a ring that ends before they do are told to nobody, whichever comes first.
