@@ -8,7 +8,13 @@
 //!
 //! Where the copy of the bytes is nearly all there is, two subjects differ by less than a machine varies. So what the ring and the belt do beside the
 //! copy is measured apart too: the same frames, with all calls, in which nobody writes the bytes, and with the GPU two frames behind, as it is
-//! in an engine: then both rotate.
+//! in an engine: then both rotate. Beside them, as the limit, what no way through mapped buffers of wgpu goes without, written by hand: a buffer is
+//! unmapped, one copy is recorded, and it is mapped again on submission. For one piece that is all that the belt does too.
+//!
+//! The ring copies past the caches where a flush takes more than they hold, which these uploads do; the memcpy is whatever the system's library does.
+//!
+//! Before anything is timed each subject writes a few frames into a destination of zeros, which is read back and compared; what it holds and
+//! allocates is taken then.
 //!
 //! A ring writes other memory each frame, which is a cost of its own beside one buffer that stays warm: the memcpy into three places by turns, as
 //! much memory as the ring has, shows it. The targets are held against the one place.
@@ -20,6 +26,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cpu_time::ThreadTime;
 use engine_vitals::resources::staging::{StagingConfig, StagingError, StagingRing};
@@ -50,13 +58,17 @@ const CASES: [Case; 4] = [
 ];
 
 const MEMCPY: usize = 0;
+const EMPTY: usize = 1;
 const ROTATING: usize = 2;
 const RING: usize = 3;
+const PROBED: usize = 4;
 const BELT: usize = 5;
 const WRITE_BUFFER: usize = 6;
 /// Frames of a round in which nobody writes the bytes, and how many of them the GPU may be behind.
 const BARE_FRAMES: u64 = 8;
 const BEHIND: usize = 2;
+/// Beside the copy: these against one another.
+const BARE: [&str; 3] = ["staging ring", "StagingBelt", "by hand, the limit"];
 const NAMES: [&str; 8] = [
     "memcpy alone",
     "memcpy and an empty submission",
@@ -73,28 +85,30 @@ pub(super) fn run(effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
         eprintln!("SKIPPED: group `{GROUP}`: no GPU adapter (install mesa-vulkan-drivers)");
         return Ok(Vec::new());
     };
-    let data: Vec<u8> = (0..TOTAL).map(|byte| (byte * 7) as u8).collect();
+    // No two pieces are the same.
+    let data: Vec<u8> = (0..TOTAL).map(|byte| (byte ^ (byte >> 8) ^ (byte >> 16)).wrapping_mul(7) as u8).collect();
     let mut rows = Vec::new();
     for case in &CASES {
         for scattered in [false, true] {
             // One piece has no neighbours.
             if case.pieces > 1 || !scattered {
-                rows.extend(measure(&gpu, effort, case, scattered, &data)?);
+                let places = places(case, scattered, &data);
+                let pieces = Pieces::new(&places, scattered);
+                rows.extend(held(&gpu, case, &pieces)?);
+                rows.extend(measure(&gpu, effort, case, &pieces)?);
             }
         }
     }
-    rows.extend(held(&gpu, &data)?);
     Ok(rows)
 }
 
-fn measure(gpu: &Gpu, effort: Effort, case: &Case, scattered: bool, data: &[u8]) -> Result<Vec<Row>, Box<dyn Error>> {
+fn measure(gpu: &Gpu, effort: Effort, case: &Case, pieces: &Pieces<'_>) -> Result<Vec<Row>, Box<dyn Error>> {
     let tracker = Tracker::new();
-    let mut uploaders = gpu.uploaders(&tracker);
-    let places = places(case, scattered, data);
-    let pieces = Pieces::new(&places, scattered);
+    let mut uploaders: Vec<_> = (0..NAMES.len()).map(|index| gpu.uploader(index, &tracker)).collect();
+    let scattered = pieces.scattered;
     let failed = RefCell::new(None);
     let subject = |(name, uploader): (&&'static str, &mut Box<dyn Uploader>)| -> f64 {
-        match gpu.frames(uploader.as_mut(), &pieces, 1, 0) {
+        match gpu.frames(uploader.as_mut(), pieces, 1, 0) {
             Ok(nanos) => nanos,
             Err(error) => {
                 failed.replace(Some(format!("{name}: {error}")));
@@ -112,7 +126,7 @@ fn measure(gpu: &Gpu, effort: Effort, case: &Case, scattered: bool, data: &[u8])
     if let Some(error) = failed.into_inner() {
         return Err(error.into());
     }
-    let about = |what: &str| format!("{what} {}{}", case.about, if scattered { ", scattered" } else { "" });
+    let about = |what: &str| case.row(what, scattered);
     let mut rows = Vec::new();
     for (index, name) in NAMES.iter().enumerate() {
         let row = Row::new(GROUP, about("upload of"), name, "ms", rounds.value(index) / 1e6);
@@ -132,17 +146,15 @@ fn measure(gpu: &Gpu, effort: Effort, case: &Case, scattered: bool, data: &[u8])
     if case.pieces == 1 {
         rows.push(ring().against(NAMES[WRITE_BUFFER], rounds.ratio(RING, WRITE_BUFFER)).at_most(0.2));
     }
-    rows.extend(beside_the_copy(gpu, effort, &pieces, &about("all but the copy, for"))?);
+    rows.extend(beside_the_copy(gpu, effort, pieces, &about("all but the copy, for"))?);
     Ok(rows)
 }
 
 /// The ring and the belt without anybody who writes the bytes.
 fn beside_the_copy(gpu: &Gpu, effort: Effort, pieces: &Pieces<'_>, case: &str) -> Result<Vec<Row>, Box<dyn Error>> {
+    let [ring, belt, limit] = [0, 1, 2];
     let tracker = Tracker::new();
-    let mut uploaders = gpu.uploaders(&tracker);
-    let mut belt = uploaders.swap_remove(BELT);
-    let mut ring = uploaders.swap_remove(RING);
-    drop(uploaders);
+    let mut uploaders = [gpu.uploader(RING, &tracker), gpu.uploader(BELT, &tracker), Box::new(ByHand::new(gpu))];
     let failed = RefCell::new(None);
     let bare = Pieces { written: false, ..*pieces };
     let round = |uploader: &mut dyn Uploader| {
@@ -151,45 +163,67 @@ fn beside_the_copy(gpu: &Gpu, effort: Effort, pieces: &Pieces<'_>, case: &str) -
             f64::NAN
         }) / 1e3
     };
-    let mut subjects =
-        [Subject::new(NAMES[RING], || round(ring.as_mut())), Subject::new(NAMES[BELT], || round(belt.as_mut()))];
+    let round = &round;
+    let mut subjects: Vec<_> = BARE
+        .iter()
+        .zip(&mut uploaders)
+        .map(|(name, uploader)| Subject::new(name, move || round(uploader.as_mut())))
+        .collect();
     let rounds = alternate(effort, &mut subjects);
     drop(subjects);
     if let Some(error) = failed.into_inner() {
         return Err(error);
     }
-    let row = |index: usize| Row::new(GROUP, case, [NAMES[RING], NAMES[BELT]][index], "us", rounds.value(index));
-    let ring = row(0).against(NAMES[BELT], rounds.ratio(0, 1));
-    Ok(vec![row(1), if pieces.scattered { ring } else { ring.at_most(1.0) }])
+    let row = |index: usize| Row::new(GROUP, case, BARE[index], "us", rounds.value(index));
+    let against_belt = row(ring).against(BARE[belt], rounds.ratio(ring, belt));
+    let mut rows = vec![row(belt), if pieces.scattered { against_belt } else { against_belt.at_most(1.0) }];
+    // It is one copy, which scattered pieces are not.
+    if !pieces.scattered {
+        rows.push(row(limit));
+        for index in [ring, belt] {
+            rows.push(row(index).against(BARE[limit], rounds.ratio(index, limit)));
+        }
+    }
+    Ok(rows)
 }
 
-/// What each keeps while a frame of 1,600 pieces is in flight, and what it allocates for it.
-fn held(gpu: &Gpu, data: &[u8]) -> Result<Vec<Row>, Box<dyn Error>> {
+/// What each keeps while a frame is in flight, and what it allocates for it. All bytes must have arrived.
+fn held(gpu: &Gpu, case: &Case, pieces: &Pieces<'_>) -> Result<Vec<Row>, Box<dyn Error>> {
     let mut rows = Vec::new();
-    let places = places(&CASES[2], false, data);
-    let pieces = Pieces::new(&places, false);
     for (index, name) in NAMES.iter().enumerate().skip(RING) {
-        gpu.wait(None)?;
+        gpu.clear()?;
         let before = gpu.allocated();
         let tracker = Tracker::new();
-        let mut uploader = gpu.uploaders(&tracker).swap_remove(index);
+        let mut uploader = gpu.uploader(index, &tracker);
         for _ in 0..5 {
-            gpu.frames(uploader.as_mut(), &pieces, 1, 0)?;
+            gpu.frames(uploader.as_mut(), pieces, 1, 0)?;
         }
         let allocations = here::allocations();
         let mut encoder = gpu.encoder();
-        uploader.write(gpu, Some(&mut encoder), &pieces)?;
+        uploader.write(gpu, Some(&mut encoder), pieces)?;
         let submission = gpu.queue.submit([encoder.finish()]);
         uploader.submitted(submission);
         let allocations = here::allocations() - allocations;
         if let (Some(before), Some(after)) = (before, gpu.allocated()) {
-            let bytes = after.saturating_sub(before) as f64;
-            rows.push(Row::new(GROUP, "GPU memory held, 1,600 x 64 KiB", name, "MiB", bytes / f64::from(1 << 20)));
+            let mebibytes = (after as f64 - before as f64) / f64::from(1 << 20);
+            rows.push(Row::new(GROUP, case.row("GPU memory held,", pieces.scattered), name, "MiB", mebibytes));
         }
-        rows.push(Row::new(GROUP, "allocations for 1,600 x 64 KiB", name, "allocations", allocations as f64));
+        let about = case.row("allocations for", pieces.scattered);
+        rows.push(Row::new(GROUP, about, name, "allocations", allocations as f64));
+        gpu.wait(None)?;
+        if !gpu.has(pieces)? {
+            return Err(format!("{name}: {}: not all bytes arrived", case.row("upload of", pieces.scattered)).into());
+        }
+        drop(uploader);
         gpu.wait(None)?;
     }
     Ok(rows)
+}
+
+impl Case {
+    fn row(&self, what: &str, scattered: bool) -> String {
+        format!("{what} {}{}", self.about, if scattered { ", scattered" } else { "" })
+    }
 }
 
 /// What a frame writes.
@@ -218,14 +252,13 @@ impl<'a> Pieces<'a> {
     }
 }
 
+/// Where commands are recorded, if anything is submitted.
+type Encoder<'a> = Option<&'a mut wgpu::CommandEncoder>;
+type Written = Result<(), StagingError>;
+
 /// A way to write.
 trait Uploader {
-    fn write(
-        &mut self,
-        gpu: &Gpu,
-        encoder: Option<&mut wgpu::CommandEncoder>,
-        pieces: &Pieces<'_>,
-    ) -> Result<(), StagingError>;
+    fn write(&mut self, gpu: &Gpu, encoder: Encoder<'_>, pieces: &Pieces<'_>) -> Written;
 
     /// Whether there is anything to submit.
     fn submits(&self) -> bool {
@@ -250,12 +283,7 @@ impl Memcpy {
 }
 
 impl Uploader for Memcpy {
-    fn write(
-        &mut self,
-        _: &Gpu,
-        _: Option<&mut wgpu::CommandEncoder>,
-        pieces: &Pieces<'_>,
-    ) -> Result<(), StagingError> {
+    fn write(&mut self, _: &Gpu, _: Encoder<'_>, pieces: &Pieces<'_>) -> Written {
         // One after the other, as a ring lays them out.
         self.to.rotate_left(1);
         if let Some(whole) = self.to.front_mut() {
@@ -273,12 +301,7 @@ impl Uploader for Memcpy {
 }
 
 impl Uploader for StagingRing {
-    fn write(
-        &mut self,
-        gpu: &Gpu,
-        encoder: Option<&mut wgpu::CommandEncoder>,
-        pieces: &Pieces<'_>,
-    ) -> Result<(), StagingError> {
+    fn write(&mut self, gpu: &Gpu, encoder: Encoder<'_>, pieces: &Pieces<'_>) -> Written {
         for &(offset, piece) in pieces.places {
             if pieces.written {
                 self.write_buffer(&gpu.destination, offset, piece)?;
@@ -300,12 +323,7 @@ impl Uploader for StagingRing {
 struct Belt(wgpu::util::StagingBelt);
 
 impl Uploader for Belt {
-    fn write(
-        &mut self,
-        gpu: &Gpu,
-        encoder: Option<&mut wgpu::CommandEncoder>,
-        pieces: &Pieces<'_>,
-    ) -> Result<(), StagingError> {
+    fn write(&mut self, gpu: &Gpu, encoder: Encoder<'_>, pieces: &Pieces<'_>) -> Written {
         let Some(encoder) = encoder else { return Ok(()) };
         for &(offset, piece) in pieces.places {
             if let Some(size) = wgpu::BufferSize::new(piece.len() as u64) {
@@ -320,15 +338,43 @@ impl Uploader for Belt {
     }
 }
 
+/// One copy from a mapped buffer, and no more: three buffers by turns, of which the next is there whenever the GPU is two frames behind.
+struct ByHand {
+    buffers: VecDeque<(wgpu::Buffer, Arc<AtomicBool>)>,
+}
+
+impl ByHand {
+    fn new(gpu: &Gpu) -> Self {
+        let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+        let descriptor = wgpu::BufferDescriptor { label: None, size: TOTAL, usage, mapped_at_creation: true };
+        let buffer = |_| (gpu.device.create_buffer(&descriptor), Arc::new(AtomicBool::new(true)));
+        Self { buffers: (0..=BEHIND).map(buffer).collect() }
+    }
+}
+
+impl Uploader for ByHand {
+    fn write(&mut self, gpu: &Gpu, encoder: Encoder<'_>, _: &Pieces<'_>) -> Written {
+        let (Some(encoder), Some((buffer, mapped))) = (encoder, self.buffers.front()) else { return Ok(()) };
+        if !mapped.swap(false, Ordering::AcqRel) {
+            return Err(StagingError::NoBuffer);
+        }
+        // Where somebody would write.
+        drop(black_box(buffer.get_mapped_range_mut(..).map_err(|_| StagingError::NoBuffer)?));
+        buffer.unmap();
+        encoder.copy_buffer_to_buffer(buffer, 0, &gpu.destination, 0, TOTAL);
+        let mapped = Arc::clone(mapped);
+        encoder.map_buffer_on_submit(buffer, wgpu::MapMode::Write, .., move |result| {
+            mapped.store(result.is_ok(), Ordering::Release);
+        });
+        self.buffers.rotate_left(1);
+        Ok(())
+    }
+}
+
 struct WriteBuffer;
 
 impl Uploader for WriteBuffer {
-    fn write(
-        &mut self,
-        gpu: &Gpu,
-        _: Option<&mut wgpu::CommandEncoder>,
-        pieces: &Pieces<'_>,
-    ) -> Result<(), StagingError> {
+    fn write(&mut self, gpu: &Gpu, _: Encoder<'_>, pieces: &Pieces<'_>) -> Written {
         for &(offset, piece) in pieces.places {
             gpu.queue.write_buffer(&gpu.destination, offset, piece);
         }
@@ -339,12 +385,7 @@ impl Uploader for WriteBuffer {
 struct WriteBufferWith;
 
 impl Uploader for WriteBufferWith {
-    fn write(
-        &mut self,
-        gpu: &Gpu,
-        _: Option<&mut wgpu::CommandEncoder>,
-        pieces: &Pieces<'_>,
-    ) -> Result<(), StagingError> {
+    fn write(&mut self, gpu: &Gpu, _: Encoder<'_>, pieces: &Pieces<'_>) -> Written {
         for &(offset, piece) in pieces.places {
             let size = wgpu::BufferSize::new(piece.len() as u64);
             let view = size.and_then(|size| gpu.queue.write_buffer_with(&gpu.destination, offset, size));
@@ -371,25 +412,50 @@ impl Gpu {
         let destination = device.create_buffer(&wgpu::BufferDescriptor {
             label: None,
             size: 2 * TOTAL,
-            usage: wgpu::BufferUsages::COPY_DST,
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
         Ok(Some(Self { device, queue, destination }))
     }
 
-    /// One of each, in the order of [`NAMES`].
-    fn uploaders(&self, tracker: &Tracker) -> Vec<Box<dyn Uploader>> {
+    /// The one of that place in [`NAMES`].
+    fn uploader(&self, index: usize, tracker: &Tracker) -> Box<dyn Uploader> {
         let config = StagingConfig { buffer_size: TOTAL, ..StagingConfig::default() };
-        vec![
-            Memcpy::boxed(1, false),
-            Memcpy::boxed(1, true),
-            Memcpy::boxed(3, false),
-            Box::new(StagingRing::with_config(&self.device, Probe::OFF, "ring", config)),
-            Box::new(StagingRing::with_config(&self.device, tracker.probe(), "ring", config)),
-            Box::new(Belt(wgpu::util::StagingBelt::new(self.device.clone(), TOTAL))),
-            Box::new(WriteBuffer),
-            Box::new(WriteBufferWith),
-        ]
+        match index {
+            MEMCPY => Memcpy::boxed(1, false),
+            EMPTY => Memcpy::boxed(1, true),
+            ROTATING => Memcpy::boxed(3, false),
+            RING => Box::new(StagingRing::with_config(&self.device, Probe::OFF, "ring", config)),
+            PROBED => Box::new(StagingRing::with_config(&self.device, tracker.probe(), "ring", config)),
+            BELT => Box::new(Belt(wgpu::util::StagingBelt::new(self.device.clone(), TOTAL))),
+            WRITE_BUFFER => Box::new(WriteBuffer),
+            _ => Box::new(WriteBufferWith),
+        }
+    }
+
+    /// The destination holds zeros, and nothing is under way.
+    fn clear(&self) -> Result<(), wgpu::PollError> {
+        let mut encoder = self.encoder();
+        encoder.clear_buffer(&self.destination, 0, None);
+        let submission = self.queue.submit([encoder.finish()]);
+        self.wait(Some(submission))
+    }
+
+    /// Whether the pieces are where they belong.
+    fn has(&self, pieces: &Pieces<'_>) -> Result<bool, Box<dyn Error>> {
+        let readback = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: self.destination.size(),
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.encoder();
+        encoder.copy_buffer_to_buffer(&self.destination, 0, &readback, 0, readback.size());
+        encoder.map_buffer_on_submit(&readback, wgpu::MapMode::Read, .., |_| ());
+        let submission = self.queue.submit([encoder.finish()]);
+        self.wait(Some(submission))?;
+        let bytes = readback.get_mapped_range(..)?;
+        Ok(pieces.places.iter().all(|(offset, piece)| bytes[*offset as usize..][..piece.len()] == **piece))
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
