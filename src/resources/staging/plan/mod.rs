@@ -153,7 +153,7 @@ impl Plan {
                 State::InFlight { end, sent, .. } => {
                     stats.in_flight_bytes += end;
                     stats.in_flight_buffers += 1;
-                    stats.unsubmitted_bytes += if sent == Sent::Told { 0 } else { end };
+                    stats.unsubmitted_bytes += if sent.ends() { 0 } else { end };
                 }
                 State::Ready | State::Landed { .. } | State::Broken => {}
             }
@@ -176,7 +176,7 @@ impl Plan {
         let dedicated = dedicated.filter_map(|(one, number)| Some((&one.as_ref()?.state, number)));
         let waiting = |state: &State| match *state {
             State::Filled { .. } => true,
-            State::InFlight { sent, .. } => sent != Sent::Told,
+            State::InFlight { sent, .. } => !sent.ends(),
             State::Ready | State::Landed { .. } | State::Broken => false,
         };
         self.buffers.iter().zip(0..).chain(dedicated).filter(move |(state, _)| waiting(state)).map(|(_, number)| number)

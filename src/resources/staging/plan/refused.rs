@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::state::{Sent, State};
+use super::state::State;
 
 /// Why nothing was reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl std::error::Error for Refused {}
 pub(super) fn stalled<'a>(states: impl Iterator<Item = (&'a State, u32)>, may_grow: bool) -> Refused {
     // Those that are submitted come first, since they end.
     let flushed = states.filter_map(|(state, number)| match state {
-        State::InFlight { flush, sent, .. } => Some((*sent != Sent::Told, *flush, number)),
+        State::InFlight { flush, sent, .. } => Some((!sent.ends(), *flush, number)),
         State::Ready | State::Filled { .. } | State::Landed { .. } | State::Broken => None,
     });
     let (on, oldest) = match flushed.min() {

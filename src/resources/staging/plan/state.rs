@@ -50,6 +50,18 @@ pub(super) enum Sent {
     Told,
     /// A later flush has landed: this one was forgotten, whatever the caller has said.
     Overtaken,
+    /// Its commands were dropped, and it is only being mapped again.
+    Dropped,
+}
+
+impl Sent {
+    /// It comes back by itself.
+    pub(super) fn ends(self) -> bool {
+        match self {
+            Self::Told | Self::Dropped => true,
+            Self::Unknown | Self::Overtaken => false,
+        }
+    }
 }
 
 impl Plan {
@@ -82,6 +94,7 @@ impl Plan {
             for (state, _) in self.numbered_mut() {
                 if let State::InFlight { flush: earlier, sent, .. } = state
                     && *earlier < flush
+                    && *sent != Sent::Dropped
                 {
                     *sent = Sent::Overtaken;
                 }
@@ -134,7 +147,7 @@ impl Plan {
         let mut number = None;
         self.end_landing(buffer, |flush| {
             number = Some(flush);
-            State::InFlight { flush, end: 0, sent: Sent::Told }
+            State::InFlight { flush, end: 0, sent: Sent::Dropped }
         });
         number
     }

@@ -179,6 +179,21 @@ fn dropped_commands_give_the_buffer_back_and_count_what_was_lost() {
 }
 
 #[test]
+fn what_is_mapped_again_after_its_commands_were_dropped_is_not_forgotten_when_a_later_flush_lands() {
+    let mut plan = plan(2, 64);
+    let [dropped, later] = [(); 2].map(|()| {
+        plan.reserve(40, 4, 0).unwrap();
+        flush(&mut plan).unwrap().0
+    });
+    assert!(plan.landed(0, dropped, Landing::Dropped) && plan.remapping(0).is_some());
+    assert!(comes_back(&mut plan, 1, later));
+    assert_eq!((plan.unsubmitted().next(), plan.stats().unsubmitted_bytes), (None, 0));
+    plan.reserve(64, 4, 0).unwrap();
+    assert_eq!(plan.reserve(4, 4, 0), stalled(StalledOn::TheGpu, Some(0)), "it comes back by itself");
+    assert!(comes_back(&mut plan, 0, dropped));
+}
+
+#[test]
 fn what_is_larger_than_a_buffer_gets_one_of_its_own_which_is_kept_for_the_next() {
     const GRAIN: u64 = DEDICATED_GRAIN;
     let mut plan = Plan::new(PlanConfig { most_dedicated_bytes: 4 * GRAIN, ..config(1, 64) });
@@ -660,6 +675,7 @@ proptest! {
             prop_assert!(stats.merged <= stats.writes);
             prop_assert!(stats.dedicated_bytes <= config.most_dedicated_bytes);
             prop_assert!(stats.unflushed_bytes <= stats.unsubmitted_bytes);
+            prop_assert_eq!(plan.unsubmitted().next().is_some(), stats.unsubmitted_bytes > 0);
             prop_assert!(plan.current() < plan.count());
         }
         model.flush(&mut plan)?;
