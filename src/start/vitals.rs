@@ -1,32 +1,33 @@
 //! What [`start`](super::start) returns.
 
 mod gpu;
+mod monitors;
 mod parts;
 
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use engine_vitals_core::analysis::guards::{self, Warning};
 use engine_vitals_core::analysis::hitches::Hitch;
 use engine_vitals_core::analysis::{Dump, DumpOptions, Leaks, LifecycleTelemetry};
-use engine_vitals_core::contract::{ResolvedProfile, ResourceMonitor};
+use engine_vitals_core::contract::ResolvedProfile;
 use engine_vitals_core::memory::{self, HeapTag};
 use engine_vitals_core::monitor::{
-    AllocatorMonitor, BudgetMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor,
-    MemoryResourceMonitor, PassTimeMonitor, ProcessMemoryMonitor, ReconciliationMonitor, StoreMonitor,
+    BudgetMonitor, FrameMonitor, GpuFrameMonitor, HitchMonitor, LifecycleResourceMonitor, MemoryResourceMonitor,
+    PassTimeMonitor, ReconciliationMonitor,
 };
 use engine_vitals_core::probe::{Context, Lane, Level, Packet, PacketResult, Probe};
-use engine_vitals_core::registry::{BackgroundUpdater, Registry, RegistryMonitor};
+use engine_vitals_core::registry::{BackgroundUpdater, Registry};
 use engine_vitals_core::tracker::Tracker;
 use parking_lot::Mutex;
 use web_time::Instant;
 
+use self::monitors::Monitors;
 #[cfg(feature = "trace")]
 use self::parts::event_log;
-use self::parts::{created_trace_file, default_hitch_rules, instrumentation, surface_frames, takes_backtraces};
+use self::parts::{built_tracker, created_trace_file, instrumentation, surface_frames, takes_backtraces, updater};
 use super::at_exit::AtExit;
 use super::device::Devices;
 use super::heap_profile::{self, HeapProfileError};
@@ -93,60 +94,13 @@ impl Vitals {
         if trace || trace_file.is_some() {
             builder.level = Level::Events;
         }
-        let mut tracker = builder.tracker.clone().level(builder.level);
-        for budget in &builder.budgets {
-            tracker = tracker.soft_budget(*budget);
-        }
-        let tracker = tracker.build();
-        tracker.set_touch_lists(builder.touch_lists);
-        let tracker = Arc::new(tracker);
+        let tracker = built_tracker(&builder);
         let registry = builder.registry_given.clone().unwrap_or_else(|| builder.registry.clone().build());
-        let heap = MemoryResourceMonitor::new("heap").with_budget(builder.heap_budget);
-        let heap = Arc::new(heap.with_guards(builder.heap_guards));
-        let frames = Arc::new(FrameMonitor::new("frames"));
-        let gpu = Arc::new(GpuFrameMonitor::new("gpu"));
-        let passes = PassTimeMonitor::new("passes");
-        let passes = Arc::new(match builder.pass_names {
-            Some(names) => passes.with_names(names),
-            None => passes,
-        });
-        let hitches = HitchMonitor::new(Arc::clone(&tracker), "hitches").with_passes(Arc::clone(&passes));
-        let hitches = Arc::new(hitches.with_rules(builder.hitch_rules.take().unwrap_or_else(default_hitch_rules)));
-        let rules = std::mem::take(&mut builder.rules);
-        let lifecycle = LifecycleResourceMonitor::with_rules(Arc::clone(&tracker), "lifecycle", rules);
-        let lifecycle = Arc::new(lifecycle.with_guards(builder.guards.take().unwrap_or_default()));
+        let monitors = Monitors::of(&tracker, &mut builder);
+        let registered = monitors.register(&tracker, &registry, &builder.left_out, &mut notices);
+        let Monitors { heap, frames, hitches, gpu, passes, lifecycle, budgets, reconcile } = monitors;
         let reports = report.then(|| Reports::of(&lifecycle));
-
-        let budgets = Arc::new(BudgetMonitor::new(Arc::clone(&tracker), "budgets"));
-        let reconcile = Arc::new(ReconciliationMonitor::new(Arc::clone(&tracker), "reconcile"));
-        let standard: [(StandardMonitor, Arc<dyn ResourceMonitor>); 12] = [
-            (StandardMonitor::Heap, heap.clone()),
-            (StandardMonitor::Allocator, Arc::new(AllocatorMonitor::new("allocator"))),
-            (StandardMonitor::Process, Arc::new(ProcessMemoryMonitor::new("process"))),
-            (StandardMonitor::Frames, frames.clone()),
-            (StandardMonitor::Hitches, hitches.clone()),
-            (StandardMonitor::Gpu, gpu.clone()),
-            (StandardMonitor::Passes, passes.clone()),
-            (StandardMonitor::Lifecycle, lifecycle.clone()),
-            (StandardMonitor::Budgets, budgets.clone()),
-            (StandardMonitor::Reconciliation, reconcile.clone()),
-            (StandardMonitor::Stores, Arc::new(StoreMonitor::new(Arc::clone(&tracker), "stores"))),
-            (StandardMonitor::Registry, Arc::new(RegistryMonitor::new(&registry, "registry"))),
-        ];
-        let mut registered = Vec::new();
-        for (which, monitor) in standard {
-            if !builder.left_out.contains(&which) {
-                match registry.register_dyn(Arc::clone(&monitor)) {
-                    Ok(()) => registered.push(monitor.monitor_id()),
-                    Err(error) => notices.push(error.to_string()),
-                }
-            }
-        }
-        let updater = BackgroundUpdater::start(&registry, builder.update_every.unwrap_or(Duration::from_secs(1)))
-            .map_err(|error| {
-                notices.push(format!("figures stand still between frames: no thread to update them: {error}"));
-            })
-            .ok();
+        let updater = updater(&registry, builder.update_every, &mut notices);
         let hitches = (!builder.left_out.contains(&StandardMonitor::Hitches)).then_some(hitches);
         #[cfg(feature = "trace")]
         let event_log = trace.then(|| event_log(&tracker, &lifecycle, hitches.as_ref(), &mut notices)).flatten();

@@ -1,19 +1,42 @@
 //! What the parts of [`Vitals`](super::Vitals) are set up with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine_vitals_core::analysis::hitches::{HitchCosts, HitchRules};
 #[cfg(feature = "trace")]
 use engine_vitals_core::monitor::HitchMonitor;
 use engine_vitals_core::monitor::{LifecycleResourceMonitor, PassTimeMonitor};
 use engine_vitals_core::probe::{Probe, Shortage};
-#[cfg(feature = "trace")]
+use engine_vitals_core::registry::{BackgroundUpdater, Registry};
 use engine_vitals_core::tracker::Tracker;
 
 use super::super::Builder;
 use super::super::device::Devices;
 use crate::gpu::PassSink;
 use crate::instrument::Instrumentation;
+
+/// The tracker as the builder says.
+pub(super) fn built_tracker(builder: &Builder) -> Arc<Tracker> {
+    let mut tracker = builder.tracker.clone().level(builder.level);
+    for budget in &builder.budgets {
+        tracker = tracker.soft_budget(*budget);
+    }
+    let tracker = tracker.build();
+    tracker.set_touch_lists(builder.touch_lists);
+    Arc::new(tracker)
+}
+
+/// What updates the registry between frames; `None` if there could be no thread for it.
+pub(super) fn updater(
+    registry: &Registry,
+    every: Option<Duration>,
+    notices: &mut Vec<String>,
+) -> Option<BackgroundUpdater> {
+    BackgroundUpdater::start(registry, every.unwrap_or(Duration::from_secs(1)))
+        .map_err(|error| notices.push(format!("figures stand still between frames: no thread to update them: {error}")))
+        .ok()
+}
 
 /// The defaults, with what the heap costs here.
 pub(super) fn default_hitch_rules() -> HitchRules {
