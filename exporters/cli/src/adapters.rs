@@ -1,16 +1,18 @@
 //! `engine-vitals adapters`: what this machine offers, and what of it engine-vitals can measure.
 
-use std::io::{self, IsTerminal, Write};
+use std::fmt::{self, Display, Formatter, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 
 use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use engine_vitals::vram::{self, DetectOptions, Detected};
 use ratatui::crossterm::terminal;
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::watch::units;
 
-/// List the GPU adapters of this machine and what can be measured on each.
+/// List the GPU adapters of this machine, what can be measured on each, and where figures of its memory come from.
 #[derive(Debug, Args)]
 #[command(after_help = crate::failure::EXIT_CODES)]
 pub(crate) struct Options {
@@ -48,8 +50,36 @@ struct Facts {
     timestamps: Timestamps,
     /// Whether wgpu reports what its allocator gave out and reserved on this backend.
     allocator_report: bool,
+    vram: Vram,
     max_texture_dimension_2d: u32,
     max_buffer_bytes: u64,
+}
+
+/// Where figures of the adapter's memory come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Vram {
+    /// The source that knows best what a process uses of it; `None` if none knows.
+    best: Option<&'static str>,
+    /// All sources that there could be, the best first, those that are absent last.
+    sources: Vec<Source>,
+    /// Why no device could be opened, without which no source can be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_device: Option<String>,
+}
+
+/// A source of figures of memory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Source {
+    name: &'static str,
+    /// Its place among those found, from 1; `None` if it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<usize>,
+    /// Which figures it has, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knows: Option<String>,
+    /// Why it is absent, or what it lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 /// Where wgpu can take time stamps on the adapter's queue.
@@ -67,10 +97,21 @@ fn enumerate() -> Vec<Facts> {
     // All backends, or those in WGPU_BACKEND.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
-    adapters.iter().map(|adapter| facts(adapter.get_info(), adapter.features(), &adapter.limits())).collect()
+    let all =
+        |adapter| facts(wgpu::Adapter::get_info(adapter), adapter.features(), &adapter.limits(), vram_of(adapter));
+    adapters.iter().map(all).collect()
 }
 
-fn facts(info: wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Limits) -> Facts {
+/// Opens a device, since some sources are asked through one, and looks for all sources.
+fn vram_of(adapter: &wgpu::Adapter) -> Vram {
+    let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
+    match pollster::block_on(adapter.request_device(&descriptor)) {
+        Ok((device, _queue)) => Vram::of(&vram::detect(&device, &DetectOptions::new())),
+        Err(error) => Vram { best: None, sources: Vec::new(), no_device: Some(error.to_string()) },
+    }
+}
+
+fn facts(info: wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Limits, vram: Vram) -> Facts {
     let (backend, allocator_report) = match info.backend {
         wgpu::Backend::Noop => ("noop", false),
         wgpu::Backend::Vulkan => ("Vulkan", true),
@@ -98,6 +139,7 @@ fn facts(info: wgpu::AdapterInfo, features: wgpu::Features, limits: &wgpu::Limit
             inside_passes: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
         },
         allocator_report,
+        vram,
         max_texture_dimension_2d: limits.max_texture_dimension_2d,
         max_buffer_bytes: limits.max_buffer_size,
     }
@@ -125,6 +167,7 @@ fn table(found: &[Facts], width: Option<u16>) -> String {
         "driver",
         "timestamps",
         "allocator report",
+        "VRAM from",
         "max 2D texture",
         "max buffer",
     ]);
@@ -136,19 +179,59 @@ fn table(found: &[Facts], width: Option<u16>) -> String {
             facts.driver.clone(),
             facts.timestamps.words(),
             if facts.allocator_report { "yes" } else { "no" }.to_owned(),
+            facts.vram.best.unwrap_or("-").to_owned(),
             facts.max_texture_dimension_2d.to_string(),
             units::bytes(Some(facts.max_buffer_bytes as f64)),
         ]);
     }
-    for numbers in table.column_iter_mut().skip(6) {
+    for numbers in table.column_iter_mut().skip(7) {
         numbers.set_cell_alignment(CellAlignment::Right);
     }
-    format!(
+    let mut text = format!(
         "{}\n\
          timestamps: GPU times can be taken at the bounds of passes, inside encoders (between passes), inside passes.\n\
-         allocator report: wgpu tells how many bytes its allocator gave out and reserved; elsewhere those are absent.\n",
+         allocator report: wgpu tells how many bytes its allocator gave out and reserved; elsewhere those are absent.\n\
+         VRAM from: the source that knows best what a process uses of the adapter's memory.\n",
         table.trim_fmt()
-    )
+    );
+    for facts in found {
+        let _ = write!(text, "\nVRAM of {} ({}):\n{}", facts.name, facts.backend, facts.vram);
+    }
+    text
+}
+
+impl Vram {
+    fn of(detected: &Detected) -> Self {
+        let sources = detected.sources().iter().map(|source| Source {
+            name: source.name,
+            rank: source.rank,
+            knows: source.rank.map(|_| source.knows.to_string()),
+            note: source.note.clone(),
+        });
+        Self { best: detected.best().map(|best| best.source()), sources: sources.collect(), no_device: None }
+    }
+}
+
+impl Display for Vram {
+    /// A line for each source.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(why) = &self.no_device {
+            writeln!(f, "  unknown: no device could be opened: {why}")?;
+        }
+        for Source { name, rank, knows, note } in &self.sources {
+            let rank = rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+            write!(f, "{rank:>3} {name:<14} ")?;
+            match knows {
+                Some(knows) => write!(f, "knows {knows}")?,
+                None => write!(f, "absent")?,
+            }
+            match note {
+                Some(note) => writeln!(f, ": {note}")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Timestamps {
@@ -167,7 +250,10 @@ mod tests {
         let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Dx12);
         info.name = "A GPU".to_owned();
         info.driver = "32.0".to_owned();
-        facts(info, wgpu::Features::TIMESTAMP_QUERY, &wgpu::Limits::default())
+        let dxgi = Source { name: "dxgi", rank: Some(1), knows: Some("used, budget".to_owned()), note: None };
+        let drm = Source { name: "drm", rank: None, knows: None, note: Some("there is no /proc".to_owned()) };
+        let vram = Vram { best: Some("dxgi"), sources: vec![dxgi, drm], no_device: None };
+        facts(info, wgpu::Features::TIMESTAMP_QUERY, &wgpu::Limits::default(), vram)
     }
 
     #[test]
@@ -175,16 +261,42 @@ mod tests {
         let table = table(&[adapter()], None);
         let row = table.lines().find(|line| line.contains("A GPU")).unwrap();
         let cells: Vec<_> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-        assert_eq!(cells, ["A GPU", "DX12", "discrete", "32.0", "bounds", "yes", "8192", "256 MiB"]);
+        assert_eq!(cells, ["A GPU", "DX12", "discrete", "32.0", "bounds", "yes", "dxgi", "8192", "256 MiB"]);
+        let sources: Vec<_> = table.lines().skip_while(|line| *line != "VRAM of A GPU (DX12):").skip(1).collect();
+        assert_eq!(sources, ["  1 dxgi           knows used, budget", "  - drm            absent: there is no /proc"]);
         let json: serde_json::Value = serde_json::from_str(&json(&[adapter()]).unwrap()).unwrap();
         assert_eq!(
             json,
             serde_json::json!({
                 "name": "A GPU", "backend": "DX12", "kind": "discrete", "driver": "32.0",
                 "timestamps": {"pass_bounds": true, "inside_encoders": false, "inside_passes": false},
-                "allocator_report": true, "max_texture_dimension_2d": 8192, "max_buffer_bytes": 268_435_456,
+                "allocator_report": true, "vram": {"best": "dxgi", "sources": [
+                    {"name": "dxgi", "rank": 1, "knows": "used, budget"}, {"name": "drm", "note": "there is no /proc"},
+                ]}, "max_texture_dimension_2d": 8192, "max_buffer_bytes": 268_435_456,
             })
         );
+    }
+
+    #[test]
+    fn an_adapter_without_a_device_says_why_its_sources_are_unknown() {
+        let vram = Vram { best: None, sources: Vec::new(), no_device: Some("out of memory".to_owned()) };
+        let facts = Facts { vram, ..adapter() };
+        let table = table(std::slice::from_ref(&facts), None);
+        assert!(
+            table.ends_with("VRAM of A GPU (DX12):\n  unknown: no device could be opened: out of memory\n"),
+            "{table}"
+        );
+        assert!(json(&[facts]).unwrap().contains("\"no_device\":\"out of memory\""));
+    }
+
+    #[test]
+    fn what_is_looked_for_on_a_device_is_told() {
+        let (device, _queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let detected = vram::detect(&device, &DetectOptions::new());
+        let vram = Vram::of(&detected);
+        assert_eq!(vram.best, None, "a device that does nothing has no memory");
+        assert_eq!(vram.sources.len(), detected.sources().len());
+        assert!(vram.sources.iter().all(|source| source.rank.is_some() || source.note.is_some()), "{vram}");
     }
 
     #[test]
