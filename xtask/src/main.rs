@@ -34,7 +34,7 @@ enum Task {
     Demo(demo::Options),
     /// Run every check: format, lints, feature matrix, docs, tests, models, packages, licences, dashboards
     Test(test::Options),
-    /// Run a long campaign (all of them without a name)
+    /// Run a long campaign; list them without a name
     Soak(soak::Options),
     /// Measure against the peers and the limit; the arguments go to the benchmark program
     Bench(bench::Options),
