@@ -58,6 +58,7 @@ impl Panel {
                 heap_bytes,
                 vram_bytes,
                 resources,
+                stores,
             } = &self.figures;
             row(ui, "frame on the GPU", duration(*gpu_frame));
             row(ui, "preparation on the CPU", duration(*cpu_preparation));
@@ -74,6 +75,10 @@ impl Panel {
             match resources {
                 None => drop(ui.label("Nothing is tracked: instrumentation is off.")),
                 Some(resources) => owners(ui, &resources.owners),
+            }
+            if !stores.is_empty() {
+                ui.separator();
+                stores.iter().for_each(|(name, stands)| row(ui, name, stands.clone()));
             }
         });
     }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use engine_vitals::contract::StoreReport;
 use engine_vitals::memory::get_currently_allocated_bytes;
 use engine_vitals::tracker::Totals;
 use engine_vitals::{TrackingAllocator, Vitals};
@@ -57,6 +58,8 @@ pub(crate) struct Figures {
     pub(crate) heap_bytes: Option<u64>,
     pub(crate) vram_bytes: Option<u64>,
     pub(crate) resources: Option<Resources>,
+    /// Rings and pools: what they are called, and how they stand.
+    pub(crate) stores: Vec<(String, String)>,
 }
 
 /// What the tracker knows of all resources.
@@ -84,8 +87,27 @@ impl Figures {
             heap_bytes: get_currently_allocated_bytes(),
             vram_bytes: vram.map(|report| report.current_usage_bytes),
             resources: cfg!(feature = "instrument").then(|| Resources::of(&vitals.tracker().totals())),
+            stores: vitals.tracker().stores().iter().filter_map(store).collect(),
         }
     }
+}
+
+/// A ring or pool in a few words.
+fn store(report: &StoreReport) -> Option<(String, String)> {
+    Some(match report {
+        StoreReport::StagingRing(ring) => {
+            (format!("ring {}", ring.name), format!("{} stalls {:>11}", ring.stalls, bytes(ring.ring_bytes)))
+        }
+        StoreReport::MemoryPool(pool) => {
+            let loss = pool.loss_ratio().map_or_else(String::new, |loss| format!("{:.1} % lost", loss * 100.0));
+            (format!("pool {}", pool.name), format!("{loss} {:>11}", bytes(pool.reserved_bytes)))
+        }
+        StoreReport::TargetPool(pool) => {
+            let held = pool.used_bytes.saturating_add(pool.idle_bytes);
+            (format!("targets {}", pool.name), format!("{} reused {:>11}", pool.reused, bytes(held)))
+        }
+        _ => return None,
+    })
 }
 
 impl Resources {
