@@ -34,6 +34,12 @@ fn adopt() {
 }
 
 #[test]
+fn pools() {
+    let Some(said) = said("recipe_pools") else { return };
+    assert_eq!(said, "64 blocks live\n65536 bytes written, 0 stalls, 0 writes refused\n");
+}
+
+#[test]
 fn vello() {
     let Some(said) = said("recipe_vello") else { return };
     assert!(number_behind(&said, "vello: ") > 10, "{said}");
