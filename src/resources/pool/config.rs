@@ -15,7 +15,7 @@ pub struct MemoryPoolConfig {
     pub layout: LayoutConfig,
     /// Bytes that one pass of defragmentation copies at most; 1 MiB by default.
     pub defrag_bytes: u64,
-    /// Copies that one pass of defragmentation records at most; 64 by default.
+    /// Copies that one pass of defragmentation records at most; 256 by default. Each costs about a microsecond of the CPU, and there are only as many as pay.
     pub defrag_moves: usize,
 }
 
@@ -28,7 +28,7 @@ impl Default for MemoryPoolConfig {
             usages: vec![Usages::VERTEX | Usages::INDEX | Usages::UNIFORM | Usages::STORAGE],
             layout: LayoutConfig::default(),
             defrag_bytes: 1 << 20,
-            defrag_moves: 64,
+            defrag_moves: 256,
         }
     }
 }

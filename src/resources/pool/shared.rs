@@ -15,8 +15,8 @@ use super::slab::Maker;
 use super::state::{Heap, State};
 use super::stats::PoolStats;
 
-/// A report looks at so many slabs, some microseconds long, before it lets others have the lock.
-const SLABS_AT_ONCE: u32 = 64;
+/// A report looks at so many slabs, some ten microseconds long, before it lets others have the lock.
+const SLABS_AT_ONCE: u32 = 16;
 
 /// What a pool, its clones and its blocks share.
 pub(super) struct Shared {

@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{BlockId, Entry, Layout, Place, Row, Slab, State, slab};
+use super::entries::Use;
+use super::{BlockId, Layout, Place, Row, Slab, slab};
 
 /// When one plan has looked at so many slabs it looks at no other class, so that its cost does not grow with the pool.
 const MOST_SLABS: usize = 1_024;
@@ -96,7 +97,8 @@ impl Layout {
         let Move { block, from, to, planned_at, .. } = done;
         let cell = |place: Place| (place.slab.0, (place.offset / place.bytes) as u32);
         let ((from_slab, from_cell), (to_slab, to_cell)) = (cell(from), cell(to));
-        let Some(entry) = self.entry_mut(block) else {
+        let uses = self.entries.uses(block);
+        let Some(entry) = self.entries.get_mut(block) else {
             // It ended on the way: both cells are nobody's.
             let requested = done.bytes;
             let after = after.max(self.orphans.remove(&block).unwrap_or(0));
@@ -104,16 +106,16 @@ impl Layout {
             self.give_back_after(after, from_slab, from_cell, requested);
             return Committed::Gone;
         };
-        entry.state = State::Live;
-        let requested = entry.requested;
-        if used_since || entry.pins > 0 || entry.last_use > planned_at {
+        entry.set_moving(false);
+        let requested = entry.requested();
+        if used_since || uses.pins > 0 || uses.last > planned_at {
             self.give_back(to_slab, to_cell, requested);
             self.stop_draining(from_slab);
             return Committed::Stayed;
         }
-        (entry.slab, entry.cell) = (to_slab, to_cell);
+        entry.lies_in(to_slab, to_cell);
         if let Some(slab) = self.slab_mut(to_slab) {
-            slab.owners[to_cell as usize] = block.index;
+            slab.set_owner(to_cell, block.index);
         }
         // Whoever emptied that slab has passed by this cell.
         self.stop_draining(to_slab);
@@ -172,7 +174,9 @@ impl Layout {
         self.draining = Some(id);
         if let Some(slab) = self.slabs[id as usize].as_mut() {
             slab.drained_to = Some(0);
-            self.rows[slab.row as usize].close(slab.position);
+            let row = &mut self.rows[slab.row as usize];
+            row.draining += 1;
+            row.close(slab.position);
         }
     }
 
@@ -205,16 +209,15 @@ impl Layout {
         };
         let mut takers = takers.iter().rev().map(|&(_, id)| id).peekable();
         while cell < cells {
-            let Some((owner, entry)) = self.owner(id, cell).filter(|(_, entry)| entry.state == State::Live) else {
+            let Some((block, requested, Use { last, pins })) = self.movable(id, cell) else {
                 cell += 1;
                 continue;
             };
-            if entry.pins > 0 || entry.last_use > self.completed {
+            if pins > 0 || last > self.completed {
                 // The slab will not become empty.
                 self.stop_draining(id);
                 return true;
             }
-            let requested = entry.requested;
             if requested > plan.whole {
                 // It would wait for ever, and all others with it.
                 self.stop_draining(id);
@@ -231,7 +234,7 @@ impl Layout {
                 self.stop_draining(id);
                 return true;
             };
-            self.plan_move(owner, taker, plan);
+            self.plan_move(block, taker, plan);
             cell += 1;
         }
         if let Some(slab) = self.slab_mut(id) {
@@ -241,23 +244,22 @@ impl Layout {
         true
     }
 
-    /// The block of a cell.
-    fn owner(&self, id: u32, cell: u32) -> Option<(u32, &Entry)> {
-        let slab = self.slab(id).filter(|slab| !slab.is_free(cell))?;
-        let owner = slab.owners[cell as usize];
-        Some((owner, self.entries.get(owner as usize)?))
+    /// The block of a cell, unless it is being copied; the bytes that it asked for, and what uses it.
+    fn movable(&self, id: u32, cell: u32) -> Option<(BlockId, u64, Use)> {
+        let (block, entry) = self.entries.numbered(self.slab(id)?.owner(cell)?)?;
+        (!entry.is_moving()).then(|| (block, entry.requested(), self.entries.uses(block)))
     }
 
-    fn plan_move(&mut self, owner: u32, target: u32, plan: &mut Plan) {
-        let Entry { slab, cell, requested, generation, .. } = self.entries[owner as usize];
-        let (to_cell, _) = self.take_cell(target, slab::NOBODY, requested);
+    fn plan_move(&mut self, block: BlockId, target: u32, plan: &mut Plan) {
+        let Some(entry) = self.entries.get_mut(block) else { return };
+        let (slab, cell, bytes) = (entry.slab, entry.cell(), entry.requested());
+        entry.set_moving(true);
+        let (to_cell, _) = self.take_cell(target, slab::NOBODY, bytes);
         if let (Some(from), Some(to)) = (self.cell_place(slab, cell), self.cell_place(target, to_cell)) {
-            self.entries[owner as usize].state = State::Moving;
             self.sums.moves_under_way += 1;
             self.sums.moving += to.bytes;
-            plan.budget -= requested;
-            let block = BlockId { index: owner, generation };
-            plan.moves.push(Move { block, from, to, bytes: requested, planned_at: self.completed });
+            plan.budget -= bytes;
+            plan.moves.push(Move { block, from, to, bytes, planned_at: self.completed });
         }
     }
 
@@ -267,8 +269,12 @@ impl Layout {
             self.draining = None;
         }
         let Some(slab) = self.slabs.get_mut(id as usize).and_then(Option::as_mut) else { return };
-        if slab.drained_to.take().is_some() && !slab.is_full() {
-            self.rows[slab.row as usize].open(slab.position);
+        if slab.drained_to.take().is_some() {
+            let row = &mut self.rows[slab.row as usize];
+            row.draining -= 1;
+            if !slab.is_full() {
+                row.open(slab.position, id);
+            }
         }
     }
 }

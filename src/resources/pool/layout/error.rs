@@ -33,7 +33,7 @@ pub enum LayoutError {
         /// The pool at that moment.
         stats: Box<LayoutStats>,
     },
-    /// There are as many slabs as can be numbered.
+    /// There are as many slabs, or blocks, as can be numbered: 2^24 or 2^31.
     Full,
 }
 

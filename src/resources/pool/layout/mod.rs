@@ -10,6 +10,7 @@
 mod bits;
 mod classes;
 mod defrag;
+mod entries;
 mod error;
 mod room;
 mod slab;
@@ -17,12 +18,12 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::bits::Bits;
 use self::classes::Classes;
 pub use self::defrag::{Committed, DefragRules, Move};
+use self::entries::{Entries, Entry};
 pub use self::error::LayoutError;
 use self::slab::Slab;
 pub use self::stats::{BlockView, Bucket, LayoutStats, SlabView};
@@ -38,7 +39,7 @@ pub struct LayoutConfig {
     pub first_slab_bytes: u64,
     /// Bytes of the largest slab, but for one that holds a single larger block; 4 MiB by default.
     pub largest_slab_bytes: u64,
-    /// Bytes of the largest block, rounded up to its class; 256 MiB by default (what a wgpu device takes by default).
+    /// Bytes of the largest block, rounded up to its class; 256 MiB by default (what a wgpu device takes by default), and never 1 TiB or more.
     pub largest_block_bytes: u64,
     /// A new slab holds at most this part of what its class has already: 1/16 by default.
     pub growth_divisor: u64,
@@ -126,12 +127,13 @@ pub struct Layout {
     rows: Vec<Row>,
     slabs: Vec<Option<Slab>>,
     free_slabs: Vec<u32>,
-    entries: Vec<Entry>,
-    free_entries: Vec<u32>,
-    /// Cells that are free once a submission is done: the submission, the slab, the cell, and the requested bytes of a block that ended.
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    /// Slabs without a block, in no order.
-    empty: Vec<u32>,
+    entries: Entries,
+    /// Cells that are free once a submission is done, by its number, in the order that their blocks ended.
+    waiting: BTreeMap<u64, Vec<Waiting>>,
+    /// An emptied list of them, to be used again.
+    no_waiting: Vec<Waiting>,
+    /// Slabs without a block, and since which tick: the oldest first.
+    empty: BTreeSet<(u64, u32)>,
     tick: u64,
     /// The most that was allocated in the ticks since the last multiple of so many, and in as many before.
     peaks: [u64; 2],
@@ -155,6 +157,8 @@ struct Row {
     bytes: u64,
     /// Bytes of the free cells in slabs that are not empty.
     holes: u64,
+    /// Slabs that are being emptied.
+    draining: u32,
     /// Positions of slabs with a free cell that take blocks.
     open: Bits,
     /// Its slabs by position; a position without one is used again.
@@ -168,20 +172,24 @@ impl Row {
         next_position: u32::MAX,
         bytes: 0,
         holes: 0,
+        draining: 0,
         open: Bits::NONE,
         slabs: Vec::new(),
         free_positions: Vec::new(),
     };
 
-    /// The slab at that position takes blocks.
-    fn open(&mut self, position: u32) {
+    /// The slab of that number, which lies at that position, takes blocks.
+    #[inline]
+    fn open(&mut self, position: u32, id: u32) {
         self.open.insert(position);
-        if position < self.next_position {
-            (self.next, self.next_position) = (self.slabs[position as usize], position);
-        }
+        // Which of the two is chance: both are written, so that nothing has to be guessed.
+        let is_first = position < self.next_position;
+        self.next = if is_first { id } else { self.next };
+        self.next_position = if is_first { position } else { self.next_position };
     }
 
     /// The slab at that position takes none.
+    #[inline]
     fn close(&mut self, position: u32) {
         self.open.remove(position);
         if position == self.next_position {
@@ -191,28 +199,9 @@ impl Row {
     }
 }
 
+/// The cell of a block that ended, and the bytes that it asked for.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    requested: u64,
-    last_use: u64,
-    slab: u32,
-    cell: u32,
-    generation: u32,
-    pins: u16,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Free,
-    Live,
-    /// A copy of it is under way.
-    Moving,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
-    submission: u64,
     slab: u32,
     cell: u32,
     requested: u64,
@@ -232,6 +221,7 @@ struct Sums {
     moves_under_way: u64,
     moving: u64,
     waiting: u64,
+    waiting_blocks: u64,
     unusable: u64,
 }
 
@@ -240,16 +230,17 @@ impl Layout {
     #[must_use]
     pub fn new(config: LayoutConfig) -> Self {
         let classes = Classes::new(config.classes_per_octave, config.granularity);
+        let largest_block_bytes = config.largest_block_bytes.min(entries::MOST_REQUESTED);
         Self {
-            config,
+            config: LayoutConfig { largest_block_bytes, ..config },
             classes,
             rows: Vec::new(),
             slabs: Vec::new(),
             free_slabs: Vec::new(),
-            entries: Vec::new(),
-            free_entries: Vec::new(),
-            waiting: BinaryHeap::new(),
-            empty: Vec::new(),
+            entries: Entries::default(),
+            waiting: BTreeMap::new(),
+            no_waiting: Vec::new(),
+            empty: BTreeSet::new(),
             tick: 0,
             peaks: [0; 2],
             completed: 0,
@@ -270,6 +261,9 @@ impl Layout {
         if bytes == 0 || !align.is_power_of_two() || bytes > self.config.largest_block_bytes {
             return Err(LayoutError::refused(bytes, align, &self.config));
         }
+        if self.entries.is_full() {
+            return Err(LayoutError::Full);
+        }
         let largest = self.config.largest_block_bytes;
         let cell = self.classes.cell(bytes, align).filter(|&cell| cell <= largest);
         let cell_bytes = cell.ok_or(LayoutError::TooLarge { bytes, align, largest })?;
@@ -284,20 +278,19 @@ impl Layout {
     /// Where a block lies now; `None` for one that was freed.
     #[must_use]
     pub fn place(&self, block: BlockId) -> Option<Place> {
-        self.entry(block).and_then(|entry| self.cell_place(entry.slab, entry.cell))
+        self.entries.get(block).and_then(|entry| self.cell_place(entry.slab, entry.cell()))
     }
 
     /// Bytes that were asked for; `None` for a block that was freed.
     #[must_use]
     pub fn requested(&self, block: BlockId) -> Option<u64> {
-        self.entry(block).map(|entry| entry.requested)
+        self.entries.get(block).map(Entry::requested)
     }
 
     /// A submission uses the block.
     pub fn used(&mut self, block: BlockId, submission: u64) -> bool {
-        let Some(entry) = self.entry_mut(block) else { return false };
-        entry.last_use = entry.last_use.max(submission);
-        let slab = entry.slab;
+        let Some((slab, uses)) = self.entries.uses_mut(block) else { return false };
+        uses.last = uses.last.max(submission);
         if let Some(slab) = self.slab_mut(slab) {
             slab.last_use = slab.last_use.max(submission);
         }
@@ -306,10 +299,9 @@ impl Layout {
 
     /// The block stays where it is until it is unpinned as often. False for a block that was freed, or that is pinned 65,535 times.
     pub fn pin(&mut self, block: BlockId) -> bool {
-        let Some(entry) = self.entry_mut(block) else { return false };
-        let Some(pins) = entry.pins.checked_add(1) else { return false };
-        entry.pins = pins;
-        let slab = entry.slab;
+        let Some((slab, uses)) = self.entries.uses_mut(block) else { return false };
+        let Some(pins) = uses.pins.checked_add(1) else { return false };
+        uses.pins = pins;
         if let Some(slab) = self.slab_mut(slab) {
             slab.pins += 1;
         }
@@ -318,10 +310,9 @@ impl Layout {
 
     /// Takes a pin back; false where there is none.
     pub fn unpin(&mut self, block: BlockId) -> bool {
-        let Some(entry) = self.entry_mut(block) else { return false };
-        let Some(pins) = entry.pins.checked_sub(1) else { return false };
-        entry.pins = pins;
-        let slab = entry.slab;
+        let Some((slab, uses)) = self.entries.uses_mut(block) else { return false };
+        let Some(pins) = uses.pins.checked_sub(1) else { return false };
+        uses.pins = pins;
         if let Some(slab) = self.slab_mut(slab) {
             slab.pins -= 1;
         }
@@ -332,24 +323,21 @@ impl Layout {
     /// False, and nothing changes, for a block that was freed before.
     #[inline]
     pub fn free(&mut self, block: BlockId, after: u64) -> bool {
-        let Some(entry) = self.entry_mut(block) else { return false };
-        let Entry { slab, cell, requested, last_use, pins, state, .. } = *entry;
-        entry.state = State::Free;
-        entry.generation = entry.generation.wrapping_add(1);
-        self.free_entries.push(block.index);
+        let Some((entry, uses)) = self.entries.end(block) else { return false };
+        let (slab, cell, requested) = (entry.slab, entry.cell(), entry.requested());
         self.sums.live_blocks -= 1;
         self.sums.live_requested -= requested;
-        if pins > 0
+        if uses.pins > 0
             && let Some(slab) = self.slab_mut(slab)
         {
-            slab.pins -= u64::from(pins);
+            slab.pins -= u64::from(uses.pins);
         }
-        if state == State::Moving {
+        if entry.is_moving() {
             // Its copy reads the cell until the move is committed, which gives it back.
             self.disown(slab, cell);
-            self.orphans.insert(block, after.max(last_use));
+            self.orphans.insert(block, after.max(uses.last));
         } else {
-            self.give_back_after(after.max(last_use), slab, cell, requested);
+            self.give_back_after(after.max(uses.last), slab, cell, requested);
         }
         true
     }
@@ -357,21 +345,23 @@ impl Layout {
     /// The submissions up to this one are done: what waited for them is free.
     pub fn completed(&mut self, submission: u64) {
         self.completed = self.completed.max(submission);
-        while let Some(Reverse(waiting)) =
-            self.waiting.peek().copied().filter(|next| next.0.submission <= self.completed)
-        {
-            self.waiting.pop();
-            self.sums.waiting -= self.slab(waiting.slab).map_or(0, |slab| slab.cell_bytes);
-            self.give_back(waiting.slab, waiting.cell, waiting.requested);
+        while let Some(first) = self.waiting.first_entry().filter(|first| *first.key() <= self.completed) {
+            let mut cells = first.remove();
+            for Waiting { slab, cell, requested } in cells.drain(..) {
+                self.sums.waiting_blocks -= 1;
+                self.sums.waiting -= self.slab(slab).map_or(0, |slab| slab.cell_bytes);
+                self.give_back(slab, cell, requested);
+            }
+            self.no_waiting = cells;
         }
     }
 
     /// The new slab of an allocation could not be made: slab and block are gone.
     pub fn slab_failed(&mut self, allocated: &Allocated) {
         let slab = allocated.place.slab;
-        if let Some(entry) = self.entry_mut(allocated.block) {
+        if let Some((_, uses)) = self.entries.uses_mut(allocated.block) {
             // No submission can use what was never made.
-            entry.last_use = 0;
+            uses.last = 0;
         }
         self.free(allocated.block, 0);
         if self.slabs.get(slab.0 as usize).is_some_and(|slot| slot.as_ref().is_some_and(|slab| slab.used == 0)) {
@@ -391,7 +381,7 @@ impl Layout {
         let Some(slab) = self.slabs.get_mut(id as usize).and_then(Option::as_mut) else { return };
         slab.closed = false;
         if !slab.is_full() && !slab.is_draining() {
-            self.rows[slab.row as usize].open(slab.position);
+            self.rows[slab.row as usize].open(slab.position, id);
         }
     }
 
@@ -418,16 +408,6 @@ impl Layout {
         &self.config
     }
 
-    fn entry(&self, block: BlockId) -> Option<&Entry> {
-        let entry = self.entries.get(block.index as usize)?;
-        (entry.generation == block.generation && entry.state != State::Free).then_some(entry)
-    }
-
-    fn entry_mut(&mut self, block: BlockId) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(block.index as usize)?;
-        (entry.generation == block.generation && entry.state != State::Free).then_some(entry)
-    }
-
     fn slab(&self, slab: u32) -> Option<&Slab> {
         self.slabs.get(slab as usize)?.as_ref()
     }
@@ -441,29 +421,16 @@ impl Layout {
         Some(Place { slab: SlabId(slab), offset: bytes * u64::from(cell), bytes })
     }
 
-    /// Takes the lowest free cell of an open slab for a new block.
+    /// Takes a free cell of an open slab for a new block.
     #[inline]
     fn take(&mut self, slab: u32, requested: u64, new_slab: Option<u64>) -> Allocated {
-        let index = self.free_entries.pop().unwrap_or_else(|| {
-            self.entries.push(Entry {
-                requested: 0,
-                last_use: 0,
-                slab: 0,
-                cell: 0,
-                generation: 0,
-                pins: 0,
-                state: State::Free,
-            });
-            self.entries.len() as u32 - 1
-        });
+        let index = self.entries.next();
         let (cell, bytes) = self.take_cell(slab, index, requested);
-        let entry = &mut self.entries[index as usize];
-        let generation = entry.generation;
-        *entry = Entry { requested, last_use: 0, slab, cell, generation, pins: 0, state: State::Live };
+        let block = self.entries.begin(index, slab, cell, requested);
         self.sums.live_blocks += 1;
         self.sums.live_requested += requested;
         Allocated {
-            block: BlockId { index, generation },
+            block,
             place: Place { slab: SlabId(slab), offset: bytes * u64::from(cell), bytes },
             new_slab,
         }
@@ -493,7 +460,7 @@ impl Layout {
     /// The cell belongs to no block any more, and is not free yet.
     fn disown(&mut self, slab: u32, cell: u32) {
         if let Some(slab) = self.slabs.get_mut(slab as usize).and_then(Option::as_mut) {
-            slab.owners[cell as usize] = slab::NOBODY;
+            slab.set_owner(cell, slab::NOBODY);
         }
     }
 
@@ -501,7 +468,15 @@ impl Layout {
         if submission > self.completed {
             self.disown(slab, cell);
             self.sums.waiting += self.slab(slab).map_or(0, |slab| slab.cell_bytes);
-            self.waiting.push(Reverse(Waiting { submission, slab, cell, requested }));
+            self.sums.waiting_blocks += 1;
+            let waiting = Waiting { slab, cell, requested };
+            match self.waiting.last_entry().filter(|last| *last.key() == submission) {
+                Some(mut last) => last.get_mut().push(waiting),
+                None => {
+                    let spare = &mut self.no_waiting;
+                    self.waiting.entry(submission).or_insert_with(|| std::mem::take(spare)).push(waiting);
+                }
+            }
         } else {
             self.give_back(slab, cell, requested);
         }
@@ -518,13 +493,14 @@ impl Layout {
         let row = &mut self.rows[slab.row as usize];
         row.holes += slab.cell_bytes;
         if was_full && !slab.is_draining() && !slab.closed {
-            row.open(slab.position);
+            row.open(slab.position, id);
         }
         if slab.used == 0 {
             row.holes -= slab.free_bytes();
             if slab.drained_to.take().is_some() {
+                row.draining -= 1;
                 self.sums.emptied += slab.bytes;
-                row.open(slab.position);
+                row.open(slab.position, id);
             }
             self.became_empty(id);
         }

@@ -27,15 +27,9 @@ impl Layout {
             self.peaks = [self.sums.allocated, self.peaks[0]];
         }
         self.peaks[0] = self.peaks[0].max(self.sums.allocated);
-        if self.empty.is_empty() {
-            return;
-        }
-        let mut empty: Vec<(u64, u32)> =
-            self.empty.iter().filter_map(|&id| Some((self.slab(id)?.empty_since, id))).collect();
-        empty.sort_unstable();
         let peak = self.peaks[0].max(self.peaks[1]);
         let spare = (peak / self.config.spare_divisor.max(1)).max(SPARE_FLOOR);
-        for (since, id) in empty {
+        while let Some(&(since, id)) = self.empty.first() {
             let old = since.saturating_add(self.config.keep_empty_ticks) <= self.tick;
             if !old && self.sums.empty <= spare && self.sums.reserved <= peak + 2 * spare {
                 break;
@@ -47,7 +41,7 @@ impl Layout {
 
     /// Releases all empty slabs at once.
     pub fn release_empty(&mut self, mut release: impl FnMut(SlabId)) {
-        while let Some(&id) = self.empty.last() {
+        while let Some(&(_, id)) = self.empty.last() {
             self.remove_slab(SlabId(id));
             release(SlabId(id));
         }
@@ -57,7 +51,7 @@ impl Layout {
     pub fn release_bytes(&mut self, bytes: u64, mut release: impl FnMut(SlabId)) {
         let goal = self.sums.reserved.saturating_sub(bytes);
         while self.sums.reserved > goal
-            && let Some(&id) = self.empty.last()
+            && let Some(&(_, id)) = self.empty.last()
         {
             self.remove_slab(SlabId(id));
             release(SlabId(id));
@@ -111,6 +105,9 @@ impl Layout {
 
     /// A slab of that class that was being emptied, and is not any more: its free cells are needed.
     fn undrained(&mut self, row: usize) -> Option<u32> {
+        if self.rows.get(row)?.draining == 0 {
+            return None;
+        }
         let takes = |slab: &Slab| slab.is_draining() && !slab.closed && !slab.is_full();
         let (id, _) = self.slabs_of(self.rows.get(row)?).find(|(_, slab)| takes(slab))?;
         self.stop_draining(id);
@@ -126,7 +123,7 @@ impl Layout {
 
     /// The empty slab of at most so many bytes that leaves least over when it is cut into such cells, if that is little.
     fn cut_anew(&mut self, row: usize, cell: u64, most: u64) -> Option<u32> {
-        let left_over = |&id: &u32| {
+        let left_over = |&(_, id): &(u64, u32)| {
             let bytes = self.slab(id)?.bytes;
             let cells = slab::cells(cell, bytes);
             let left = bytes - u64::from(cells) * cell;
@@ -173,7 +170,7 @@ impl Layout {
         });
         let slab = Slab::new(row as u32, position, cell, bytes);
         class.slabs[position as usize] = id;
-        class.open(position);
+        class.open(position, id);
         class.bytes += bytes;
         self.sums.unusable += slab.left_over();
         self.slabs[id as usize] = Some(slab);
@@ -196,10 +193,9 @@ impl Layout {
 
     /// Its last cell came free, or it is new.
     pub(super) fn became_empty(&mut self, id: u32) {
-        let position = self.empty.len() as u32;
         if let Some(slab) = self.slabs[id as usize].as_mut() {
-            (slab.empty_since, slab.empty_position) = (self.tick, position);
-            self.empty.push(id);
+            slab.empty_since = self.tick;
+            self.empty.insert((self.tick, id));
             self.sums.empty += slab.bytes;
         }
     }
@@ -207,13 +203,8 @@ impl Layout {
     /// Its first cell is taken, or it goes.
     pub(super) fn no_longer_empty(&mut self, id: u32) {
         let Some(slab) = self.slabs.get(id as usize).and_then(Option::as_ref) else { return };
-        let position = slab.empty_position as usize;
-        self.sums.empty -= slab.bytes;
-        self.empty.swap_remove(position);
-        if let Some(&moved) = self.empty.get(position)
-            && let Some(moved) = self.slabs[moved as usize].as_mut()
-        {
-            moved.empty_position = position as u32;
+        if self.empty.remove(&(slab.empty_since, id)) {
+            self.sums.empty -= slab.bytes;
         }
     }
 }

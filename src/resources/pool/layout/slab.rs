@@ -1,32 +1,35 @@
 //! One slab: cells of one size, which are free or belong to a block.
 
-/// Who owns a cell that no block has: it waits for the GPU, or a copy is on its way there. Also: no slab.
-pub(super) const NOBODY: u32 = u32::MAX;
+/// Who owns a cell that no block has: it waits for the GPU, or a copy is on its way there. Also: no slab, no cell.
+pub(super) const NOBODY: u32 = FREE - 1;
+
+/// In [`Slab::cells`]: the cell is free, and the other bits say which free one follows.
+const FREE: u32 = 1 << 31;
 
 /// Cells that a slab may have.
 pub(super) const MOST_CELLS: u32 = 64 * 64;
 
 #[derive(Debug)]
 pub(super) struct Slab {
-    /// Which of the words of `free` are not zero.
-    any_free: u64,
-    /// A bit for each cell.
-    free: Box<[u64]>,
-    /// The block of each cell that is not free.
-    pub(super) owners: Box<[u32]>,
+    /// The block of each cell, or the next free one. The list of free cells lies in the cells themselves, the last one given back first: what a
+    /// block needs was touched when the block before it went.
+    cells: Box<[u32]>,
+    /// The first free cell that was taken before, or [`NOBODY`].
+    free: u32,
+    /// This cell and those behind it were never taken, and are not in the list.
+    fresh: u32,
     pub(super) cell_bytes: u64,
     /// Cells that are not free.
     pub(super) used: u32,
     /// The number of its class, and its position there.
     pub(super) row: u32,
     pub(super) position: u32,
-    /// Its blocks are being moved elsewhere, and it takes no new ones: those below this cell are done.
-    pub(super) drained_to: Option<u32>,
     /// It takes no blocks yet: its caller is making it.
     pub(super) closed: bool,
+    /// Its blocks are being moved elsewhere, and it takes no new ones: those below this cell are done.
+    pub(super) drained_to: Option<u32>,
     pub(super) bytes: u64,
-    /// Its position among the empty ones and the tick in which it became one, while it is.
-    pub(super) empty_position: u32,
+    /// The tick in which it became empty, while it is.
     pub(super) empty_since: u64,
     /// Pins of its blocks.
     pub(super) pins: u64,
@@ -37,21 +40,17 @@ pub(super) struct Slab {
 impl Slab {
     /// As many cells as `bytes` have room for, at most [`MOST_CELLS`].
     pub(super) fn new(row: u32, position: u32, cell_bytes: u64, bytes: u64) -> Self {
-        let cells = cells(cell_bytes, bytes);
-        let bit = |cell: u32| 1_u64.checked_shl(cell).map_or(u64::MAX, |bit| bit - 1);
-        let free: Box<[u64]> = (0..cells.div_ceil(64)).map(|word| bit(cells - 64 * word)).collect();
         Self {
-            any_free: bit(cells.div_ceil(64)),
-            free,
-            owners: vec![NOBODY; cells as usize].into_boxed_slice(),
+            cells: vec![0; cells(cell_bytes, bytes) as usize].into_boxed_slice(),
+            free: NOBODY,
+            fresh: 0,
             cell_bytes,
             used: 0,
             row,
             position,
-            drained_to: None,
             closed: false,
+            drained_to: None,
             bytes,
-            empty_position: 0,
             empty_since: 0,
             pins: 0,
             last_use: 0,
@@ -60,7 +59,7 @@ impl Slab {
 
     #[inline]
     pub(super) fn cells(&self) -> u32 {
-        self.owners.len() as u32
+        self.cells.len() as u32
     }
 
     #[inline]
@@ -95,62 +94,55 @@ impl Slab {
         self.drained_to.is_some()
     }
 
-    pub(super) fn is_free(&self, cell: u32) -> bool {
-        self.free.get(cell as usize / 64).is_some_and(|word| word >> (cell % 64) & 1 == 1)
+    /// Which block a cell is of, or [`NOBODY`]; `None` for a free one.
+    pub(super) fn owner(&self, cell: u32) -> Option<u32> {
+        let owner = self.cells.get(cell as usize).filter(|_| cell < self.fresh)?;
+        (owner & FREE == 0).then_some(*owner)
     }
 
-    /// Takes the lowest free cell, which there must be.
+    /// The owner of a cell that is not free.
+    pub(super) fn set_owner(&mut self, cell: u32, owner: u32) {
+        debug_assert!(self.owner(cell).is_some() && owner <= NOBODY, "cell {cell} is free");
+        self.cells[cell as usize] = owner;
+    }
+
+    /// Takes a free cell, which there must be.
     #[inline]
     pub(super) fn take(&mut self, owner: u32) -> u32 {
-        debug_assert!(!self.is_full(), "only open slabs are asked");
-        let index = self.any_free.trailing_zeros();
-        let word = &mut self.free[index as usize];
-        let cell = 64 * index + word.trailing_zeros();
-        *word &= *word - 1;
-        if *word == 0 {
-            self.any_free &= self.any_free - 1;
-        }
-        self.owners[cell as usize] = owner;
+        debug_assert!(!self.is_full() && owner <= NOBODY, "only open slabs are asked");
         self.used += 1;
+        if self.free == NOBODY {
+            let cell = self.fresh;
+            self.fresh += 1;
+            self.cells[cell as usize] = owner;
+            return cell;
+        }
+        let cell = self.free;
+        self.free = std::mem::replace(&mut self.cells[cell as usize], owner) & !FREE;
         cell
     }
 
     #[inline]
     pub(super) fn give_back(&mut self, cell: u32) {
-        let (index, bit) = (cell / 64, 1 << (cell % 64));
-        let word = &mut self.free[index as usize];
-        debug_assert!(*word & bit == 0, "cell {cell} was given back twice");
-        *word |= bit;
-        self.any_free |= 1 << index;
+        debug_assert!(self.owner(cell).is_some(), "cell {cell} was given back twice");
         self.used -= 1;
+        if self.used == 0 {
+            (self.free, self.fresh) = (NOBODY, 0);
+            return;
+        }
+        self.cells[cell as usize] = FREE | self.free;
+        self.free = cell;
     }
 
     /// The most free cells that are neighbours.
     pub(super) fn longest_run(&self) -> u32 {
         let (mut longest, mut run) = (0, 0);
-        for &word in &self.free {
-            match word {
-                u64::MAX => run += 64,
-                0 => (longest, run) = (run.max(longest), 0),
-                _ => {
-                    longest = longest.max(run + word.trailing_ones()).max(longest_run_in(word));
-                    run = word.leading_ones();
-                }
-            }
+        for &owner in self.cells.get(..self.fresh as usize).unwrap_or_default() {
+            run = if owner & FREE == 0 { 0 } else { run + 1 };
+            longest = run.max(longest);
         }
-        run.max(longest)
+        longest.max(run + self.cells() - self.fresh)
     }
-}
-
-/// The most bits that are set side by side.
-fn longest_run_in(mut word: u64) -> u32 {
-    let mut longest = 0;
-    // Each step takes the last bit off all runs.
-    while word != 0 {
-        word &= word << 1;
-        longest += 1;
-    }
-    longest
 }
 
 /// The cells of a slab of so many bytes.
@@ -163,26 +155,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_cells_are_given_out_from_the_lowest_and_taken_back_in_any_order() {
+    fn all_cells_are_given_out_once_and_taken_back_in_any_order() {
         for cells in [1, 2, 63, 64, 65, 127, 128, 4_095, 4_096] {
             let mut slab = Slab::new(0, 0, 16, 16 * u64::from(cells) + 15);
             assert_eq!((slab.cells(), slab.longest_run(), slab.left_over()), (cells, cells, 15));
             for cell in 0..cells {
-                assert!(slab.is_free(cell) && !slab.is_full());
-                assert_eq!(slab.take(7), cell);
-                assert!(!slab.is_free(cell));
+                assert!(slab.owner(cell).is_none() && !slab.is_full());
+                assert_eq!(slab.take(7), cell, "one after the other, the first time");
+                assert_eq!(slab.owner(cell), Some(7));
             }
-            assert!(slab.is_full() && !slab.is_free(cells));
+            assert!(slab.is_full() && slab.owner(cells).is_none());
             assert_eq!(slab.longest_run(), 0);
-            for cell in (0..cells).step_by(3) {
-                slab.give_back(cell);
-            }
-            assert_eq!((slab.used, slab.longest_run()), (cells - cells.div_ceil(3), 1));
-            for cell in (0..cells).step_by(3) {
-                assert_eq!(slab.take(8), cell);
+            if cells > 1 {
+                (0..cells).step_by(3).for_each(|cell| slab.give_back(cell));
+                assert_eq!((slab.used, slab.longest_run()), (cells - cells.div_ceil(3), 1));
+                let mut taken: Vec<u32> = (0..cells).step_by(3).map(|_| slab.take(8)).collect();
+                taken.sort_unstable();
+                assert_eq!(taken, (0..cells).step_by(3).collect::<Vec<_>>());
+                assert!((0..cells).all(|cell| slab.owner(cell) == Some(if cell % 3 == 0 { 8 } else { 7 })));
             }
             (0..cells).rev().for_each(|cell| slab.give_back(cell));
             assert_eq!((slab.used, slab.longest_run()), (0, cells));
+            assert!((0..cells).all(|cell| slab.owner(cell).is_none()));
         }
     }
 
@@ -204,11 +198,21 @@ mod tests {
             }
             let (mut longest, mut run) = (0, 0);
             for cell in 0..slab.cells() {
-                run = if slab.is_free(cell) { run + 1 } else { 0 };
+                run = if slab.owner(cell).is_none() { run + 1 } else { 0 };
                 longest = run.max(longest);
             }
             assert_eq!(slab.longest_run(), longest);
         }
+    }
+
+    #[test]
+    fn the_longest_run_goes_on_into_what_was_never_taken() {
+        let mut slab = Slab::new(0, 0, 16, 160);
+        (0..6).for_each(|_| _ = slab.take(NOBODY));
+        assert_eq!((slab.longest_run(), slab.owner(0)), (4, Some(NOBODY)));
+        slab.give_back(5);
+        slab.give_back(1);
+        assert_eq!(slab.longest_run(), 5);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{BlockId, Layout, SlabId, State};
+use super::{BlockId, Layout, SlabId};
 
 /// The figures of a pool.
 ///
@@ -174,7 +174,7 @@ impl Layout {
             live_blocks: self.sums.live_blocks,
             live_requested_bytes: self.sums.live_requested,
             slabs: self.sums.slabs,
-            waiting_blocks: self.waiting.len() as u64,
+            waiting_blocks: self.sums.waiting_blocks,
             waiting_bytes: self.sums.waiting,
             moves_under_way: self.sums.moves_under_way,
             moving_bytes: self.sums.moving,
@@ -235,16 +235,14 @@ impl Layout {
                     waiting_cells: Vec::new(),
                     draining: slab.is_draining(),
                 };
-                for cell in (0..slab.cells()).filter(|&cell| !slab.is_free(cell)) {
-                    let index = slab.owners[cell as usize];
-                    let entry = self.entries.get(index as usize);
-                    match entry.filter(|entry| entry.state != State::Free) {
-                        Some(entry) => view.blocks.push(BlockView {
-                            block: BlockId { index, generation: entry.generation },
+                for (cell, owner) in (0..slab.cells()).filter_map(|cell| Some((cell, slab.owner(cell)?))) {
+                    match self.entries.numbered(owner) {
+                        Some((block, entry)) => view.blocks.push(BlockView {
+                            block,
                             cell,
-                            requested_bytes: entry.requested,
-                            pinned: entry.pins > 0,
-                            moving: entry.state == State::Moving,
+                            requested_bytes: entry.requested(),
+                            pinned: self.entries.uses(block).pins > 0,
+                            moving: entry.is_moving(),
                         }),
                         None => view.waiting_cells.push(cell),
                     }
