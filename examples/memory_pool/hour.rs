@@ -49,6 +49,8 @@ pub(crate) struct Quality {
     pub(crate) buffers_made: u64,
     /// The most blocks that lived at once.
     pub(crate) most_blocks: usize,
+    /// The least and the most that was asked for in a frame.
+    pub(crate) demand: [u64; 2],
     losses: f64,
     reserves: f64,
 }
@@ -117,6 +119,8 @@ impl Hour {
         while self.peaks.pop_front_if(|&mut (at, _)| at + FRAMES_A_MINUTE <= frame).is_some() {}
         let peak = self.peaks.front().map_or(demand, |&(_, peak)| peak);
         if frame > WARM_UP {
+            let [least, most] = quality.demand;
+            quality.demand = [if least == 0 { demand } else { least.min(demand) }, most.max(demand)];
             let loss = held.lost_bytes as f64 / held.reserved_bytes as f64;
             let reserved = held.reserved_bytes as f64 / peak as f64;
             quality.worst_loss = quality.worst_loss.max(loss);

@@ -66,19 +66,26 @@ impl Kind {
 pub(crate) enum Occupancy {
     /// This share, always.
     Steady(f64),
-    /// From 30 % to 90 % and back, a step a minute, in ten minutes.
+    /// From 30 % to 90 % and back, a step of 12 % each half minute, in five minutes.
     Sweep,
 }
 
 impl Occupancy {
+    /// The least share and the greatest.
+    pub(crate) fn bounds(self) -> [f64; 2] {
+        match self {
+            Self::Steady(share) => [share; 2],
+            Self::Sweep => [0.3, 0.9],
+        }
+    }
+
     /// The share at that frame.
     fn at(self, frame: u64) -> f64 {
         match self {
             Self::Steady(share) => share,
             Self::Sweep => {
-                // The steps lie in the middle of a minute.
-                let minute = (frame + FRAMES_A_MINUTE / 2) / FRAMES_A_MINUTE % 10;
-                0.3 + 0.12 * minute.min(10 - minute) as f64
+                let step = frame / (FRAMES_A_MINUTE / 2) % 10;
+                0.3 + 0.12 * step.min(10 - step) as f64
             }
         }
     }

@@ -48,6 +48,7 @@ impl Blocks for OnLayout {
                     let mut released = false;
                     self.layout.release_bytes(request.bytes, |_| released = true);
                     if !released {
+                        self.layout.refused();
                         return false;
                     }
                 }

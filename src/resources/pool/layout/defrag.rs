@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::entries::Use;
 use super::{BlockId, Layout, Place, Row, Slab, slab};
 
-/// When one plan has looked at so many slabs it looks at no other class, so that its cost does not grow with the pool.
+/// A plan looks at so many slabs of a class, and when it has looked at so many at no other class, so that its cost does not grow with the pool.
 const MOST_SLABS: usize = 1_024;
 /// Where room is scarce, the part of the gain beyond the cost that is asked for is so many times smaller.
 const SCARCE_GAIN: f64 = 4.0;
@@ -83,7 +83,7 @@ impl Layout {
                 break;
             }
             let row = &self.rows[row as usize];
-            looked_at += row.slabs.len() - row.free_positions.len();
+            looked_at += (row.slabs.len() - row.free_positions.len()).min(MOST_SLABS);
         }
         plan.moves
     }
@@ -95,6 +95,9 @@ impl Layout {
         self.sums.moves_under_way -= 1;
         self.sums.moving -= done.to.bytes;
         let Move { block, from, to, planned_at, .. } = done;
+        if let Some(slab) = self.slab_mut(to.slab.0) {
+            slab.incoming -= 1;
+        }
         let cell = |place: Place| (place.slab.0, (place.offset / place.bytes) as u32);
         let ((from_slab, from_cell), (to_slab, to_cell)) = (cell(from), cell(to));
         let uses = self.entries.uses(block);
@@ -117,8 +120,6 @@ impl Layout {
         if let Some(slab) = self.slab_mut(to_slab) {
             slab.set_owner(to_cell, block.index);
         }
-        // Whoever emptied that slab has passed by this cell.
-        self.stop_draining(to_slab);
         self.give_back_after(after, from_slab, from_cell, requested);
         Committed::Moved
     }
@@ -136,6 +137,7 @@ impl Layout {
     /// the plan is full.
     fn empty_slabs(&mut self, row: usize, plan: &mut Plan) -> bool {
         let slabs = self.partly_used(row);
+        self.look_further(row);
         let seen = |&(_, id): &(f64, u32)| self.slab(id);
         let mut free: u64 = slabs.iter().filter_map(seen).map(|slab| u64::from(slab.cells() - slab.used)).sum();
         let least = self.config.defrag.least_gain;
@@ -143,9 +145,9 @@ impl Layout {
         let least = if self.is_scarce() { 1.0 + (least - 1.0) / SCARCE_GAIN } else { least };
         // What would not fit any plan is not begun.
         let fits = slabs.iter().find_map(seen).is_none_or(|slab| slab.cell_bytes <= plan.whole);
-        // A slab that cannot be emptied now takes blocks before all others.
-        let may_be_emptied =
-            |one: &(f64, u32)| fits && seen(one).is_some_and(|slab| slab.pins == 0 && slab.last_use <= self.completed);
+        // A slab that cannot be emptied now takes blocks before all others. What is on its way into one would be moved once more.
+        let at_rest = |slab: &Slab| slab.pins == 0 && slab.incoming == 0 && slab.last_use <= self.completed;
+        let may_be_emptied = |one: &(f64, u32)| fits && seen(one).is_some_and(at_rest);
         let (mut slabs, stuck): (Vec<_>, Vec<_>) = slabs.into_iter().partition(may_be_emptied);
         let candidates = slabs.len();
         slabs.extend(stuck);
@@ -180,13 +182,24 @@ impl Layout {
         }
     }
 
-    /// The slabs of a class that both have blocks and take some: which part of each is used, the smallest first.
+    /// The slabs of a class that both have blocks and take some: which part of each is used, the smallest first. Of a class that has more than a plan
+    /// looks at, those of the positions that it is at.
     fn partly_used(&self, row: usize) -> Vec<(f64, u32)> {
         let takes = |slab: &Slab| slab.used > 0 && !slab.is_full() && !slab.is_draining() && !slab.closed;
-        let slabs = self.slabs_of(&self.rows[row]).filter(|(_, slab)| takes(slab));
+        let row = &self.rows[row];
+        let (before, after) = row.slabs.split_at(row.looked_to.min(row.slabs.len()));
+        let slabs = after.iter().chain(before).take(MOST_SLABS).filter_map(|&id| Some((id, self.slab(id)?)));
+        let slabs = slabs.filter(|(_, slab)| takes(slab));
         let mut slabs: Vec<(f64, u32)> = slabs.map(|(id, slab)| (slab.used_part(), id)).collect();
         slabs.sort_unstable_by(|(one, first), (other, second)| one.total_cmp(other).then(first.cmp(second)));
         slabs
+    }
+
+    /// The next plan looks at the slabs of a class that this one did not.
+    fn look_further(&mut self, row: usize) {
+        let row = &mut self.rows[row];
+        let next = row.looked_to + MOST_SLABS;
+        row.looked_to = if next < row.slabs.len() { next } else { 0 };
     }
 
     /// Goes on with the slab whose moves did not fit the last plan.
@@ -258,6 +271,9 @@ impl Layout {
         if let (Some(from), Some(to)) = (self.cell_place(slab, cell), self.cell_place(target, to_cell)) {
             self.sums.moves_under_way += 1;
             self.sums.moving += to.bytes;
+            if let Some(slab) = self.slab_mut(target) {
+                slab.incoming += 1;
+            }
             plan.budget -= bytes;
             plan.moves.push(Move { block, from, to, bytes, planned_at: self.completed });
         }

@@ -141,6 +141,8 @@ pub struct Layout {
     sums: Sums,
     /// Blocks that ended while they were copied, and the last submission that uses them.
     orphans: HashMap<BlockId, u64>,
+    /// The tick until which plans hurry because a request was refused.
+    hurry_until: u64,
     /// The class that the next plan begins with, where the last one did not get to all of them.
     plan_from: Option<u32>,
     /// The slab whose blocks are being moved elsewhere, until all of its moves are planned.
@@ -163,6 +165,8 @@ struct Row {
     open: Bits,
     /// Its slabs by position; a position without one is used again.
     slabs: Vec<u32>,
+    /// The position that the next plan begins to look at.
+    looked_to: usize,
     free_positions: Vec<u32>,
 }
 
@@ -175,6 +179,7 @@ impl Row {
         draining: 0,
         open: Bits::NONE,
         slabs: Vec::new(),
+        looked_to: 0,
         free_positions: Vec::new(),
     };
 
@@ -246,6 +251,7 @@ impl Layout {
             completed: 0,
             sums: Sums::default(),
             orphans: HashMap::new(),
+            hurry_until: 0,
             plan_from: None,
             draining: None,
         }
@@ -429,11 +435,7 @@ impl Layout {
         let block = self.entries.begin(index, slab, cell, requested);
         self.sums.live_blocks += 1;
         self.sums.live_requested += requested;
-        Allocated {
-            block,
-            place: Place { slab: SlabId(slab), offset: bytes * u64::from(cell), bytes },
-            new_slab,
-        }
+        Allocated { block, place: Place { slab: SlabId(slab), offset: bytes * u64::from(cell), bytes }, new_slab }
     }
 
     #[expect(clippy::expect_used, reason = "only open slabs are asked")]

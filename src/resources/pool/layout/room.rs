@@ -15,6 +15,8 @@ const MOST_LARGER: u64 = 2;
 const PEAK_TICKS: u64 = 1_024;
 /// Bytes beyond the peak that are kept for a while however small the pool is.
 const SPARE_FLOOR: u64 = 1 << 20;
+/// Ticks in which plans hurry after a request was refused.
+pub(super) const HURRY_TICKS: u64 = 120;
 /// Where less than this part of the budget is left, room is scarce: slabs are made smaller, and more is moved.
 const SCARCE_DIVISOR: u64 = 8;
 
@@ -63,8 +65,14 @@ impl Layout {
         self.config.budget_bytes.map_or(u64::MAX, |budget| budget.saturating_sub(self.sums.reserved))
     }
 
+    /// A request has failed for want of room, and whoever made it goes without: for some ticks a plan takes what gains little too.
+    pub fn refused(&mut self) {
+        self.hurry_until = self.tick + HURRY_TICKS;
+    }
+
     pub(super) fn is_scarce(&self) -> bool {
-        self.config.budget_bytes.is_some_and(|budget| self.room() + self.sums.empty < budget / SCARCE_DIVISOR)
+        self.tick < self.hurry_until
+            || self.config.budget_bytes.is_some_and(|budget| self.room() + self.sums.empty < budget / SCARCE_DIVISOR)
     }
 
     /// A slab with room for a block: an empty one of another class, a new one, or where the budget has none, an open one of a larger class.

@@ -31,6 +31,8 @@ pub(super) struct Slab {
     pub(super) bytes: u64,
     /// The tick in which it became empty, while it is.
     pub(super) empty_since: u64,
+    /// Copies that are made into its cells.
+    pub(super) incoming: u32,
     /// Pins of its blocks.
     pub(super) pins: u64,
     /// The last submission that was said to use one of its blocks.
@@ -52,6 +54,7 @@ impl Slab {
             drained_to: None,
             bytes,
             empty_since: 0,
+            incoming: 0,
             pins: 0,
             last_use: 0,
         }
