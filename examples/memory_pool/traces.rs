@@ -71,14 +71,6 @@ pub(crate) enum Occupancy {
 }
 
 impl Occupancy {
-    /// The least share and the greatest.
-    pub(crate) fn bounds(self) -> [f64; 2] {
-        match self {
-            Self::Steady(share) => [share; 2],
-            Self::Sweep => [0.3, 0.9],
-        }
-    }
-
     /// The share at that frame.
     fn at(self, frame: u64) -> f64 {
         match self {

@@ -1,6 +1,7 @@
 //! Memory pools: what a block costs, what planning moves costs, and how little is lost, against allocators that engines use for this.
 //!
-//! - `speed`: a block freed and another one given out, with 10^3 to 10^6 that live; the plan of a frame's moves.
+//! - `speed`: a block freed and another one given out, with 10^3 to 10^6 that live, by chance and among the youngest; in frames that the GPU is
+//!   behind of; the plan of a frame's moves.
 //! - `peers`: how each allocator is made to do so.
 //! - `devices`: the pool on a device with its lock, its handle and the probe, against wgpu buffers made anew.
 //! - `quality`: churn traces on the layout with and without moves, and on offset-allocator alone.
@@ -23,6 +24,7 @@ use crate::report::Row;
 
 const GROUP: &str = "pool";
 const OURS: &str = "engine-vitals";
+const LIMIT: &str = "two reads: the limit";
 
 pub(super) fn run(effort: Effort) -> Result<Vec<Row>, Box<dyn Error>> {
     let (device, queue) = peers::adapter_device()?;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use clap::ValueEnum;
+use engine_vitals::resources::pool::MemoryPoolConfig;
 use engine_vitals::resources::pool::layout::LayoutConfig;
 use offset_allocator::{Allocation, Allocator};
 
@@ -20,13 +21,14 @@ const UNIT: u64 = 16;
 
 pub(super) fn run(effort: Effort) -> Vec<Row> {
     let mut rows = Vec::new();
+    let most_moves = MemoryPoolConfig::default().defrag_moves;
     for &kind in Kind::value_variants() {
         for (occupancy, at) in [(Occupancy::Sweep, "30 to 90 %"), (Occupancy::Steady(0.9), "90 %")] {
             let case = format!("{}, {at} of 64 MiB asked for", kind.name());
             let config = LayoutConfig { budget_bytes: Some(BUDGET), ..LayoutConfig::default() };
             let frames = effort.times(FRAMES).max(3_600);
             let hour = || Hour::new(Trace::new(kind, 1, BUDGET, occupancy));
-            let moved = play(hour(), &mut OnLayout::new(config, Some((BUDGET / 256, 64))), frames);
+            let moved = play(hour(), &mut OnLayout::new(config, Some((BUDGET / 256, most_moves))), frames);
             let unmoved = play(hour(), &mut OnLayout::new(config, None), frames);
             let offset = play(hour(), &mut OnOffsets::new(), frames);
             for (subject, quality) in [(OURS, moved), ("without moves", unmoved), ("offset-allocator", offset)] {
