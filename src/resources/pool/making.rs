@@ -105,6 +105,7 @@ impl Shared {
                         released.push(empty);
                     } else if !self.wait_for_others(&mut state, &mut waited) {
                         state.counted.failures += 1;
+                        state.heaps[heap].layout.refused();
                         let stats = Box::new(state.stats());
                         return Err(PoolError::OverBudget { bytes: request.bytes, align: request.align, stats });
                     }
