@@ -9,7 +9,7 @@ use web_time::Instant;
 
 use super::config::BlockRequest;
 use super::error::PoolError;
-use super::layout::{Allocated, LayoutError};
+use super::layout::{Allocated, BlockId, LayoutError};
 use super::shared::Shared;
 use super::slab::{NoBuffer, SlabBuffer};
 use super::state::State;
@@ -17,11 +17,20 @@ use super::state::State;
 /// How long a request that does not fit the budget waits for a slab that another thread is making.
 const OTHERS_MAKE: Duration = Duration::from_secs(1);
 
-/// Room for a block, which is counted and has one handle. If that is in a new slab, it has to be made.
+/// A block that is counted and has one handle. Few words, since each costs on its way.
 pub(super) struct Reserved {
-    pub(super) heap: usize,
-    pub(super) allocated: Allocated,
+    pub(super) heap: u32,
+    pub(super) block: BlockId,
     pub(super) room: Room,
+    /// It lies in a slab that has to be made.
+    pub(super) new: Option<Box<NewSlab>>,
+}
+
+/// A slab that has to be made, and the block in it.
+pub(super) struct NewSlab {
+    heap: usize,
+    allocated: Allocated,
+    bytes: u64,
 }
 
 /// What a block was put into.
@@ -45,6 +54,7 @@ enum Effort {
 
 impl Shared {
     /// Finds room for a block. If that is in a new slab, nobody else gets it until it is made.
+    #[inline]
     pub(super) fn reserve(&self, request: &BlockRequest<'_>) -> Result<Reserved, PoolError> {
         let mut state = self.state.lock();
         let Some(heap) = state.heap_for(request.usage) else {
@@ -62,17 +72,23 @@ impl Shared {
         }
     }
 
+    #[inline]
     fn reserved(&self, state: &mut State, heap: usize, allocated: Allocated) -> Reserved {
-        self.handles[heap].counts.at(allocated.block.index()).begin();
-        let within = if allocated.new_slab.is_some() {
-            state.heaps[heap].layout.close(allocated.place.slab);
-            state.making.push(std::thread::current().id());
-            None
-        } else {
-            state.counted.allocations += 1;
-            state.heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id)
+        let block = allocated.block;
+        self.handles[heap].counts.at(block.index()).begin();
+        let (within, new) = match allocated.new_slab {
+            None => {
+                state.counted.allocations += 1;
+                (state.heaps[heap].slab(allocated.place.slab).and_then(|slab| slab.id), None)
+            }
+            Some(bytes) => {
+                state.heaps[heap].layout.close(allocated.place.slab);
+                state.making.push(std::thread::current().id());
+                (None, Some(Box::new(NewSlab { heap, allocated, bytes })))
+            }
         };
-        Reserved { heap, allocated, room: Room { within, generation: self.generation.load(Ordering::Relaxed) } }
+        let room = Room { within, generation: self.generation.load(Ordering::Relaxed) };
+        Reserved { heap: heap as u32, block, room, new }
     }
 
     /// Makes every effort to find room, where the budget had none.
@@ -134,15 +150,11 @@ impl Shared {
     }
 
     /// Makes the slab that was reserved for a block.
-    pub(super) fn make_slab(
-        &self,
-        heap: usize,
-        allocated: &Allocated,
-        bytes: u64,
-        request: &BlockRequest<'_>,
-    ) -> Result<Room, PoolError> {
-        let making = Making { shared: self, heap, allocated };
-        let usage = self.state.lock().heaps[heap].usage;
+    #[cold]
+    pub(super) fn make_slab(&self, new: &NewSlab, request: &BlockRequest<'_>) -> Result<Room, PoolError> {
+        let making = Making { shared: self, new };
+        let bytes = new.bytes;
+        let usage = self.state.lock().heaps[new.heap].usage;
         let mut made = self.maker.buffer(&self.name, bytes, usage);
         if matches!(made, Err(NoBuffer::OutOfMemory)) {
             // What is empty may be just what is missing.
@@ -172,8 +184,7 @@ impl Shared {
 /// A slab that is being made. Dropped before it is done, it was not made, and its block is gone.
 struct Making<'a> {
     shared: &'a Shared,
-    heap: usize,
-    allocated: &'a Allocated,
+    new: &'a NewSlab,
 }
 
 impl Making<'_> {
@@ -181,11 +192,11 @@ impl Making<'_> {
         let mut state = self.shared.state.lock();
         state.counted.slabs_made += 1;
         state.counted.allocations += 1;
-        let heap = &mut state.heaps[self.heap];
+        let heap = &mut state.heaps[self.new.heap];
         let room = Room { within: slab.id, generation: self.shared.generation.load(Ordering::Relaxed) };
-        heap.records[self.allocated.block.index() as usize].tracked = slab.id.is_some();
-        heap.slabs[self.allocated.place.slab.0 as usize] = Some(slab);
-        heap.layout.open(self.allocated.place.slab);
+        heap.records[self.new.allocated.block.index() as usize].tracked = slab.id.is_some();
+        heap.slabs[self.new.allocated.place.slab.0 as usize] = Some(slab);
+        heap.layout.open(self.new.allocated.place.slab);
         room
     }
 }
@@ -197,9 +208,9 @@ impl Drop for Making<'_> {
         if let Some(position) = state.making.iter().position(|&thread| thread == own) {
             state.making.swap_remove(position);
         }
-        let heap = &mut state.heaps[self.heap];
-        if heap.slab(self.allocated.place.slab).is_none() {
-            heap.layout.slab_failed(self.allocated);
+        let heap = &mut state.heaps[self.new.heap];
+        if heap.slab(self.new.allocated.place.slab).is_none() {
+            heap.layout.slab_failed(&self.new.allocated);
             state.counted.failures += 1;
         }
         self.shared.made.notify_all();

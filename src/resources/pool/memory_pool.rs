@@ -117,24 +117,23 @@ impl MemoryPool {
     #[track_caller]
     pub fn request(&self, request: &BlockRequest<'_>) -> Result<PoolBlock, PoolError> {
         let shared = &self.shared;
-        let Reserved { heap, allocated, room } = shared.reserve(request)?;
-        let room = match allocated.new_slab {
-            Some(bytes) => shared.make_slab(heap, &allocated, bytes, request)?,
-            None => room,
-        };
+        let Reserved { heap, block, mut room, new } = shared.reserve(request)?;
+        if let Some(new) = new {
+            room = shared.make_slab(&new, request)?;
+        }
         // A block of a slab that is not tracked would count as memory of its own.
         let tracked = room.within.is_some();
-        let block = PoolBlock::new(Arc::clone(shared), heap as u32, allocated.block, request.bytes, tracked);
+        let handle = PoolBlock::new(Arc::clone(shared), heap, block, request.bytes, tracked);
         if tracked {
             let new = New::buffer(request.bytes).within(room.within).label_opt(request.label);
             let ticket = shared.maker.probe.create(new);
-            *shared.handles[heap].tickets.at(allocated.block.index()).lock() = Some(ticket);
+            *shared.handles[handle.heap()].tickets.at(block.index()).lock() = Some(ticket);
             if self.generation() != room.generation {
                 // Another thread may have ended the frame and moved it, before there was a ticket to tell.
-                shared.tell_slab(heap, allocated.block);
+                shared.tell_slab(handle.heap(), block);
             }
         }
-        Ok(block)
+        Ok(handle)
     }
 
     /// One more handle of a block that lives.

@@ -102,6 +102,7 @@ impl State {
     }
 
     /// Gives out a block. It counts as written in this frame.
+    #[inline]
     pub(super) fn place(&mut self, heap: usize, request: &BlockRequest<'_>) -> Result<Allocated, LayoutError> {
         self.share_budget(heap);
         let frame = self.frame;
@@ -120,7 +121,13 @@ impl State {
             heap.records.resize_with(record + 1, Record::default);
         }
         let tracked = heap.slabs[slab].as_ref().is_some_and(|slab| slab.id.is_some());
-        heap.records[record] = Record { label: request.label.map(Arc::from), generation: 0, pins: 0, owner, tracked };
+        // Field by field: what is put together first has to wait for its small fields before it is copied.
+        let record = &mut heap.records[record];
+        record.label = request.label.map(Arc::from);
+        record.generation = 0;
+        record.pins = 0;
+        record.owner = owner;
+        record.tracked = tracked;
         self.frame_used = true;
         Ok(allocated)
     }
@@ -176,6 +183,7 @@ impl State {
     }
 
     /// A block has ended.
+    #[inline]
     pub(super) fn free(&mut self, heap: usize, block: BlockId) {
         self.frame_used = true;
         let heap = &mut self.heaps[heap];
