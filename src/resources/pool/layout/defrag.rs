@@ -142,7 +142,7 @@ impl Layout {
         let mut free: u64 = slabs.iter().filter_map(seen).map(|slab| u64::from(slab.cells() - slab.used)).sum();
         let least = self.config.defrag.least_gain;
         // Where room is scarce a smaller gain is worth it, but never none.
-        let least = if self.is_scarce() { 1.0 + (least - 1.0) / SCARCE_GAIN } else { least };
+        let least = if self.hurries() { 1.0 + (least - 1.0) / SCARCE_GAIN } else { least };
         // What would not fit any plan is not begun.
         let fits = slabs.iter().find_map(seen).is_none_or(|slab| slab.cell_bytes <= plan.whole);
         // A slab that cannot be emptied now takes blocks before all others. What is on its way into one would be moved once more.

@@ -70,9 +70,13 @@ impl Layout {
         self.hurry_until = self.tick + HURRY_TICKS;
     }
 
-    pub(super) fn is_scarce(&self) -> bool {
-        self.tick < self.hurry_until
-            || self.config.budget_bytes.is_some_and(|budget| self.room() + self.sums.empty < budget / SCARCE_DIVISOR)
+    /// A plan takes what gains little too.
+    pub(super) fn hurries(&self) -> bool {
+        self.tick < self.hurry_until || self.is_scarce()
+    }
+
+    fn is_scarce(&self) -> bool {
+        self.config.budget_bytes.is_some_and(|budget| self.room() + self.sums.empty < budget / SCARCE_DIVISOR)
     }
 
     /// A slab with room for a block: an empty one of another class, a new one, or where the budget has none, an open one of a larger class.
