@@ -13,6 +13,7 @@ use engine_vitals_core::monitor::LifecycleResourceMonitor;
 use engine_vitals_core::probe::{Level, Probe};
 use engine_vitals_core::registry::Registry;
 use engine_vitals_core::tracker::Tracker;
+use proptest::prelude::*;
 
 /// A store that always stands so.
 #[derive(Debug)]
@@ -342,4 +343,58 @@ fn rings_and_pools_come_and_go_while_they_are_read() {
     let mut reports = Vec::new();
     tracker.read_stores(&mut reports);
     assert_eq!(reports[0].0, made.load(Ordering::Relaxed) + 1, "numbers are never used again");
+}
+
+/// A pool of one of three names that says what it likes, most often little.
+fn any_pool() -> impl Strategy<Value = MemoryPoolReport> {
+    let figure = || prop_oneof![4 => 0..4_u64, 1 => any::<u64>()];
+    let bytes = (figure(), figure(), figure(), figure());
+    (0..3_usize, bytes, figure(), figure(), figure()).prop_map(|(name, bytes, blocks, failures, allocations)| {
+        let (reserved_bytes, allocated_bytes, requested_bytes, unusable_bytes) = bytes;
+        let name = ["a", "b", "c"][name].into();
+        let counted = MemoryPoolReport { blocks, failures, allocations, ..MemoryPoolReport::default() };
+        MemoryPoolReport { name, reserved_bytes, allocated_bytes, requested_bytes, unusable_bytes, ..counted }
+    })
+}
+
+/// What those of a name are together, figure by figure: reserved, requested, lost, blocks, refused; `None` where there is none.
+fn together(pools: &[MemoryPoolReport], name: &str) -> Option<[u64; 5]> {
+    let of_name = || pools.iter().filter(|pool| &*pool.name == name);
+    let sum = |of: fn(&MemoryPoolReport) -> u64| of_name().map(of).fold(0, u64::saturating_add);
+    let (allocated, requested) = (sum(|pool| pool.allocated_bytes), sum(|pool| pool.requested_bytes));
+    let lost = allocated.saturating_sub(requested).saturating_add(sum(|pool| pool.unusable_bytes));
+    let figures =
+        [sum(|pool| pool.reserved_bytes), requested, lost, sum(|pool| pool.blocks), sum(|pool| pool.failures)];
+    (of_name().count() > 0).then_some(figures)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_difference_of_pools_is_that_of_their_sums(
+        older in proptest::collection::vec(any_pool(), 0..5),
+        newer in proptest::collection::vec(any_pool(), 0..5),
+    ) {
+        let reports = |pools: &[MemoryPoolReport]| pools.iter().cloned().map(StoreReport::MemoryPool).collect::<Vec<_>>();
+        let found = differs(&reports(&older), &reports(&newer));
+        let mut expected = Vec::new();
+        for name in ["a", "b", "c"] {
+            let (before, after) = (together(&older, name), together(&newer, name));
+            if before != after {
+                let reserved = |sums: Option<[u64; 5]>| i128::from(sums.map_or(0, |[reserved, ..]| reserved));
+                let net = (reserved(after) - reserved(before)).clamp(i64::MIN.into(), i64::MAX.into());
+                expected.push((net, name, before.is_some(), after.is_some()));
+            }
+        }
+        expected.sort_by_key(|(net, name, ..)| (std::cmp::Reverse(*net), *name));
+        let changes: Vec<_> = found.memory_pools.iter()
+            .map(|one| (i128::from(one.net_bytes), &*one.name, one.before.is_some(), one.after.is_some()))
+            .collect();
+        prop_assert_eq!(changes, expected);
+        prop_assert_eq!(found.is_empty(), found.memory_pools.is_empty());
+        // Whatever it is, it can be shown.
+        prop_assert_eq!(found.to_string().contains("memory pools"), !found.is_empty());
+        found.write_json(Vec::new()).unwrap();
+    }
 }
