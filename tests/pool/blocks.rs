@@ -11,6 +11,7 @@ fn the_last_handle_ends_the_block_and_only_the_last() {
     let gpu = noop();
     let pool = gpu.pool(LayoutConfig::default());
     let block = pool.allocate(100, 4).unwrap();
+    assert_eq!(size_of_val(&block), 32, "as docs/POOLS.md says");
     let id = block.id();
     let second = block.add_ref();
     assert_eq!(block.ref_count(), 2);

@@ -72,7 +72,7 @@ impl Shared {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn reserved(&self, state: &mut State, heap: usize, allocated: Allocated) -> Reserved {
         let block = allocated.block;
         self.handles[heap].counts.at(block.index()).begin();
@@ -211,6 +211,7 @@ impl Drop for Making<'_> {
         let heap = &mut state.heaps[self.new.heap];
         if heap.slab(self.new.allocated.place.slab).is_none() {
             heap.layout.slab_failed(&self.new.allocated);
+            heap.layout.refused();
             state.counted.failures += 1;
         }
         self.shared.made.notify_all();

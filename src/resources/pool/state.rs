@@ -102,7 +102,7 @@ impl State {
     }
 
     /// Gives out a block. It counts as written in this frame.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&mut self, heap: usize, request: &BlockRequest<'_>) -> Result<Allocated, LayoutError> {
         self.share_budget(heap);
         let frame = self.frame;
