@@ -114,6 +114,22 @@ fn a_dedicated_buffer_in_flight_is_in_the_report() {
 }
 
 #[test]
+fn the_texels_of_odd_bytes_are_one_resource_of_the_ring() {
+    let tracker = Tracker::new();
+    for gpu in [kit::noop(), instrumented(&tracker)] {
+        let mut ring = StagingRing::with_config(&gpu.device, tracker.probe(), "odd", StagingConfig::default());
+        let target = gpu.buffer(64);
+        let before = live(&tracker);
+        ring.write_buffer(&target, 1, &[1; 2]).unwrap();
+        assert_eq!(live(&tracker), (before.0 + 1, before.1 + 4));
+        let kind = tracker.probe().owner_kind("staging ring");
+        assert_eq!(tracker.totals().owner_kind(kind).device.live(), 4);
+        drop((ring, target));
+        assert_eq!(live(&tracker).1, 0);
+    }
+}
+
+#[test]
 fn twins_are_counted_with_the_ring() {
     let tracker = Tracker::new();
     let gpu = kit::noop();

@@ -121,7 +121,8 @@ impl Ring {
                 state.plan.stalled(std::time::Duration::ZERO);
                 drop(state);
                 if let (true, Some(oldest)) = (self.waits, oldest) {
-                    assert_eq!(on, StalledOn::TheGpu, "it waits for what ends");
+                    // For a moment it is taken for forgotten where another thread tells of a later flush first.
+                    assert_ne!(on, StalledOn::AFlush);
                     self.wait(oldest);
                 }
                 return false;

@@ -3,6 +3,7 @@
 use super::plan::{BufferCopy, Copy, Edges};
 use super::ring::StagingRing;
 use super::shared::Returning;
+use super::slot::Word;
 
 impl StagingRing {
     /// Records the copies of all that was written since the last flush, and has its buffers mapped again when the GPU is done with them. Put it
@@ -77,7 +78,7 @@ impl StagingRing {
         (to, goes): (&wgpu::Buffer, u64),
         bytes: u64,
     ) {
-        let Some(texels) = &self.word else { return };
+        let Some(Word { texels, .. }) = &self.word else { return };
         let word = goes & !(wgpu::COPY_BUFFER_ALIGNMENT - 1);
         // A buffer may end within a word.
         let width = (to.size() - word).min(wgpu::COPY_BUFFER_ALIGNMENT) as u32;

@@ -10,7 +10,7 @@ use engine_vitals_core::probe::Probe;
 use super::copy::{Filled, Way};
 use super::plan::{DEDICATED, Destination, Flush, PlanConfig, Reserved, StagingStats};
 use super::shared::Shared;
-use super::slot::{Maker, Slot};
+use super::slot::{Maker, Slot, Word};
 use super::texture::TextureCopy;
 use super::{StagingConfig, StagingError, StagingSlice, StallPolicy};
 use crate::instrument;
@@ -55,7 +55,7 @@ pub struct StagingRing {
     pub(super) destinations: Vec<wgpu::Buffer>,
     pub(super) textures: Vec<TextureCopy>,
     /// Where words come together of which only some bytes are written.
-    pub(super) word: Option<wgpu::Texture>,
+    pub(super) word: Option<Word>,
     /// The last flush.
     pub(super) flush: Flush,
     /// The last write, if the next may go on where it ended.

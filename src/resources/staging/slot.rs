@@ -33,6 +33,12 @@ pub(super) struct Slot {
     tickets: Vec<Ticket>,
 }
 
+/// Where words come together of which only some bytes are written.
+pub(super) struct Word {
+    pub(super) texels: wgpu::Texture,
+    _ticket: Ticket,
+}
+
 impl Maker {
     pub(super) fn new(device: &wgpu::Device, probe: Probe, name: &str, usage: wgpu::BufferUsages) -> Self {
         static RINGS: AtomicU64 = AtomicU64::new(0);
@@ -76,7 +82,7 @@ impl Maker {
     }
 
     /// Four texels of a byte each: where the bytes of a word come together of which only some are written.
-    pub(super) fn word(&self) -> Option<wgpu::Texture> {
+    pub(super) fn word(&self) -> Option<Word> {
         let descriptor = wgpu::TextureDescriptor {
             label: Some(&self.name),
             size: wgpu::Extent3d { width: 4, height: 1, depth_or_array_layers: 1 },
@@ -88,8 +94,13 @@ impl Maker {
             view_formats: &[],
         };
         let _in_its_name = Context::current().with_owner(self.owner).enter();
-        let (texture, is_made) = self.caught(|device| device.create_texture(&descriptor));
-        is_made.then_some(texture)
+        let (texels, is_made) = self.caught(|device| device.create_texture(&descriptor));
+        is_made.then(|| Word { texels, _ticket: self.teller().create(New::texture(4).label(&self.name)) })
+    }
+
+    /// Who hears of what is made: nobody, where the device tells.
+    fn teller(&self) -> Probe {
+        if self.told_by_device { Probe::OFF } else { self.probe }
     }
 
     /// A buffer, with a ticket if it was made.
@@ -103,7 +114,7 @@ impl Maker {
         let descriptor =
             wgpu::BufferDescriptor { label: Some(&self.name), size: bytes, usage, mapped_at_creation: mapped };
         let _in_its_name = Context::current().with_owner(self.owner).enter();
-        let probe = if self.told_by_device { Probe::OFF } else { self.probe };
+        let probe = self.teller();
         let new = New::of(kind, bytes).label(&self.name);
         let _announced = probe.announce(&new);
         let (buffer, is_made) = self.caught(|device| instrument::buffer_of_kind(device, kind, &descriptor));
