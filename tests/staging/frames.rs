@@ -16,7 +16,7 @@ const TEXTURES: [([u32; 3], u32, u32); 3] = [([61, 37, 1], 1, 1), ([61, 37, 2], 
 /// The side of a texture of 64 MiB.
 const LARGE_SIDE: u32 = 4096;
 /// Of the frames, one in so many writes up to 64 MiB: into a buffer, and into a texture by turns.
-const LARGE_EVERY: u64 = 250;
+const LARGE_EVERY: u64 = 500;
 
 fn frames() -> u64 {
     std::env::var("ENGINE_VITALS_SOAK_FRAMES")

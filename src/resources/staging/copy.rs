@@ -55,7 +55,7 @@ mod past_caches {
     /// Four pages are copied at once, a line of each in turn: memory answers faster where requests go to several of its banks.
     const BLOCK: usize = 4 * PAGE;
     /// A shorter copy has no whole block.
-    pub(super) const LEAST: usize = BLOCK + LINE;
+    pub(super) const LEAST: usize = BLOCK;
 
     /// Copies whole lines past the caches, and what lies before and behind them as ever. Both are as long.
     pub(super) fn copy(mut to: wgpu::WriteOnly<'_, [u8]>, data: &[u8]) {
