@@ -12,8 +12,10 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// Frames in the graph.
 const FRAMES: usize = 120;
 /// In points, as egui counts.
-const WIDTH: f32 = 240.0;
+const WIDTH: f32 = 260.0;
 const GRAPH_HEIGHT: f32 = 36.0;
+/// Owners that are shown, those of most bytes: the picture has room for no more.
+const OWNERS: usize = 4;
 
 /// The panel's state.
 #[derive(Debug, Default)]
@@ -101,7 +103,7 @@ impl Panel {
 
 fn owners(ui: &mut egui::Ui, owners: &[(&str, u64, u64)]) {
     row(ui, "owner", format!("live {:>11}", "bytes"));
-    for (owner, live, held) in owners {
+    for (owner, live, held) in owners.iter().take(OWNERS) {
         row(ui, owner, format!("{live} {:>11}", bytes(*held)));
     }
 }

@@ -96,15 +96,15 @@ impl Figures {
 fn store(report: &StoreReport) -> Option<(String, String)> {
     Some(match report {
         StoreReport::StagingRing(ring) => {
-            (format!("ring {}", ring.name), format!("{} stalls {:>11}", ring.stalls, bytes(ring.ring_bytes)))
+            (format!("ring {}", ring.name), format!("{} stalls {:>10}", ring.stalls, bytes(ring.ring_bytes)))
         }
         StoreReport::MemoryPool(pool) => {
             let loss = pool.loss_ratio().map_or_else(String::new, |loss| format!("{:.1} % lost", loss * 100.0));
-            (format!("pool {}", pool.name), format!("{loss} {:>11}", bytes(pool.reserved_bytes)))
+            (format!("pool {}", pool.name), format!("{loss} {:>10}", bytes(pool.reserved_bytes)))
         }
         StoreReport::TargetPool(pool) => {
             let held = pool.used_bytes.saturating_add(pool.idle_bytes);
-            (format!("targets {}", pool.name), format!("{} reused {:>11}", pool.reused, bytes(held)))
+            (format!("targets {}", pool.name), format!("{} made {:>10}", pool.created, bytes(held)))
         }
         _ => return None,
     })
