@@ -211,6 +211,9 @@ impl Model {
             }
             Err(error) => {
                 self.done.refused += 1;
+                if self.random.bool() {
+                    self.layout.refused();
+                }
                 let over = matches!(error, LayoutError::OverBudget { .. }) && self.expected.budget_bytes.is_some();
                 assert!(over, "{}: {error}", self.at());
             }
