@@ -95,12 +95,13 @@ impl Shared {
     #[cold]
     fn reserve_at_last<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, State>,
         heap: usize,
         request: &BlockRequest<'_>,
     ) -> Result<Reserved, PoolError> {
-        // Dropped after the lock.
+        // Dropped after the lock: which a parameter would hold for longer than what is declared in here.
         let mut released = Vec::new();
+        let mut state = state;
         let mut waited = None;
         let mut effort = Effort::CatchUp;
         loop {

@@ -102,6 +102,8 @@ impl Shared {
             let end = layout.slab_numbers().min(from + SLABS_AT_ONCE);
             largest = layout.largest_free_bytes_among(from..end, largest);
             (heap, from) = if end == layout.slab_numbers() { (heap + 1, 0) } else { (heap, end) };
+            // Whoever waits gets it first: an unlock that is not fair lets this thread have it again before others are awake.
+            MutexGuard::unlock_fair(state);
         }
     }
 }

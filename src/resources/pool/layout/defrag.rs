@@ -7,6 +7,8 @@ use super::{BlockId, Layout, Place, Row, Slab, slab};
 
 /// A plan looks at so many slabs of a class, and when it has looked at so many at no other class, so that its cost does not grow with the pool.
 const MOST_SLABS: usize = 1_024;
+/// A slab whose next block fits none of so many plans keeps its blocks.
+const MOST_HELD_UP: u32 = 8;
 /// Where room is scarce, the part of the gain beyond the cost that is asked for is so many times smaller.
 const SCARCE_GAIN: f64 = 4.0;
 
@@ -59,7 +61,7 @@ impl Layout {
     /// ([`DefragRules`]), and none makes a new slab: where there is nothing to gain it is empty.
     pub fn plan(&mut self, budget_bytes: u64, max_moves: usize) -> Vec<Move> {
         let mut plan = Plan { moves: Vec::new(), budget: budget_bytes, whole: budget_bytes, max_moves };
-        if max_moves == 0 || !self.go_on(&mut plan) {
+        if budget_bytes == 0 || max_moves == 0 || !self.go_on(&mut plan) {
             return plan.moves;
         }
         // Where most is to be had comes first.
@@ -83,7 +85,7 @@ impl Layout {
                 break;
             }
             let row = &self.rows[row as usize];
-            looked_at += (row.slabs.len() - row.free_positions.len()).min(MOST_SLABS);
+            looked_at += row.slabs.len().min(MOST_SLABS);
         }
         plan.moves
     }
@@ -174,6 +176,7 @@ impl Layout {
 
     fn begin_draining(&mut self, id: u32) {
         self.draining = Some(id);
+        self.held_up = 0;
         if let Some(slab) = self.slabs[id as usize].as_mut() {
             slab.drained_to = Some(0);
             let row = &mut self.rows[slab.row as usize];
@@ -231,12 +234,13 @@ impl Layout {
                 self.stop_draining(id);
                 return true;
             }
-            if requested > plan.whole {
-                // It would wait for ever, and all others with it.
-                self.stop_draining(id);
-                return true;
-            }
             if plan.moves.len() >= plan.max_moves || requested > plan.budget {
+                // A plan that gets what others have left over says nothing, many of them do: it would wait for ever, and all others with it.
+                self.held_up += u32::from(plan.moves.is_empty());
+                if self.held_up > MOST_HELD_UP {
+                    self.stop_draining(id);
+                    return true;
+                }
                 if let Some(slab) = self.slab_mut(id) {
                     slab.drained_to = Some(cell);
                 }
@@ -275,6 +279,7 @@ impl Layout {
                 slab.incoming += 1;
             }
             plan.budget -= bytes;
+            self.held_up = 0;
             plan.moves.push(Move { block, from, to, bytes, planned_at: self.completed });
         }
     }

@@ -147,6 +147,8 @@ pub struct Layout {
     plan_from: Option<u32>,
     /// The slab whose blocks are being moved elsewhere, until all of its moves are planned.
     draining: Option<u32>,
+    /// Plans that its next block did not fit, one after the other.
+    held_up: u32,
 }
 
 /// One class.
@@ -254,6 +256,7 @@ impl Layout {
             hurry_until: 0,
             plan_from: None,
             draining: None,
+            held_up: 0,
         }
     }
 

@@ -537,6 +537,26 @@ fn a_slab_that_blocks_are_on_their_way_into_is_not_begun() {
 }
 
 #[test]
+fn a_slab_that_is_being_emptied_waits_for_a_plan_that_its_blocks_fit_but_not_for_ever() {
+    for waits in [1, 8, 9] {
+        let (mut layout, left) = sixteens(&[3, 5]);
+        let mut moves = layout.plan(1_024, 100);
+        assert_eq!(moves.len(), 1);
+        // What another pool has left over.
+        for _ in 0..waits {
+            assert_eq!(layout.plan(512, 100), []);
+            assert_eq!(layout.plan(0, 100), []);
+        }
+        let slab = layout.place(left[0][1]).unwrap().slab;
+        let is_draining = layout.view().iter().any(|view| view.slab == slab && view.draining);
+        assert_eq!(is_draining, waits <= 8, "after {waits}");
+        moves.extend(layout.plan(u64::MAX, 100));
+        moves.into_iter().for_each(|planned| assert_eq!(layout.commit(planned, false, 0), Committed::Moved));
+        assert!(waits > 8 || layout.place(left[0][2]).unwrap().slab == layout.place(left[1][0]).unwrap().slab);
+    }
+}
+
+#[test]
 fn a_class_of_many_slabs_is_looked_at_in_turns() {
     let config = LayoutConfig { first_slab_bytes: 4 << 10, largest_slab_bytes: 4 << 10, ..LayoutConfig::default() };
     let mut layout = layout(config);
