@@ -45,8 +45,7 @@ pub(crate) enum Kind {
     Atlas,
     /// Emitters that live for seconds, write to their blocks without a pause and move to larger ones as they grow, 1 KiB to 768 KiB.
     Particles,
-    /// Fills the pool with blocks of one size after the other, up to 256 in a frame, and each time keeps one of 6 to 40, so that each slab
-    /// keeps some: 256 B to 256 KiB, and one byte more than the sixteenth parts of an octave, where rounding up costs most.
+    /// Fills the pool with blocks of one size after the other, up to 256 in a frame, and each time keeps 2 to 85 % of them, spread over all slabs: 256 B to 256 KiB, and one byte more than the sixteenth parts of an octave, where rounding up costs most.
     Adversarial,
 }
 

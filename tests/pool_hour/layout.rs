@@ -41,6 +41,8 @@ impl Blocks for OnLayout {
             match self.layout.allocate(request.bytes, request.align) {
                 Ok(allocated) => {
                     self.buffers_made += u64::from(allocated.new_slab.is_some());
+                    // As a pool does: what is new is written in this frame.
+                    self.layout.used(allocated.block, self.frame);
                     self.blocks[index] = Some(allocated.block);
                     return true;
                 }

@@ -132,13 +132,17 @@ fn without_moves_the_adversary_wins() {
 fn contents_are_what_was_written() {
     let Some((device, queue)) = support::device("contents_are_what_was_written") else { return };
     let kinds = Kind::value_variants();
-    let (frames, budget) = if is_soak() { (frames(), BUDGET) } else { (frames() / kinds.len() as u64, SMALL_BUDGET) };
+    let (frames, budget, occupancy) = if is_soak() {
+        (frames(), BUDGET, Occupancy::Sweep)
+    } else {
+        (frames() / kinds.len() as u64, SMALL_BUDGET, Occupancy::Steady(0.9))
+    };
     for &kind in kinds {
         let layout = LayoutConfig { budget_bytes: Some(budget), ..LayoutConfig::default() };
         let config = MemoryPoolConfig { layout, defrag_bytes: budget / MOVES_DIVISOR, ..MemoryPoolConfig::default() };
         let pool = MemoryPool::with_config(&device, &queue, Probe::OFF, config);
         let mut pooled = Pooled::new(&device, &queue, pool.clone(), kind.name());
-        let mut hour = Hour::new(Trace::new(kind, seed(), budget, Occupancy::Sweep));
+        let mut hour = Hour::new(Trace::new(kind, seed(), budget, occupancy));
         let mut compared = 0;
         for frame in 1..=frames {
             hour.frame(&mut pooled);
@@ -154,7 +158,7 @@ fn contents_are_what_was_written() {
         assert!(compared > 0 && (moved.moved > 0 || kind == Kind::Particles), "{}: {moved:?}", kind.name());
         assert!(quality.most_moved_bytes <= budget / MOVES_DIVISOR, "{}: {quality:?}", kind.name());
         if budget == BUDGET {
-            judge(kind, Occupancy::Sweep, &quality);
+            judge(kind, occupancy, &quality);
         } else {
             assert!(quality.failures <= quality.allocations / 1_000, "{kind:?}: {quality:?} {:?}", pooled.failure);
         }

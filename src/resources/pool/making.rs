@@ -122,7 +122,7 @@ impl Shared {
                         released.push(empty);
                     } else if !self.wait_for_others(&mut state, &mut waited) {
                         state.counted.failures += 1;
-                        state.heaps[heap].layout.refused();
+                        state.refused();
                         let stats = Box::new(state.stats());
                         return Err(PoolError::OverBudget { bytes: request.bytes, align: request.align, stats });
                     }
@@ -212,7 +212,7 @@ impl Drop for Making<'_> {
         let heap = &mut state.heaps[self.new.heap];
         if heap.slab(self.new.allocated.place.slab).is_none() {
             heap.layout.slab_failed(&self.new.allocated);
-            heap.layout.refused();
+            state.refused();
             state.counted.failures += 1;
         }
         self.shared.made.notify_all();

@@ -182,6 +182,11 @@ impl State {
         self.heaps[handle.heap()].layout.used(handle.block(), self.frame);
     }
 
+    /// A request goes without: room in any heap is room for all.
+    pub(super) fn refused(&mut self) {
+        self.heaps.iter_mut().for_each(|heap| heap.layout.refused());
+    }
+
     /// A block has ended.
     #[inline]
     pub(super) fn free(&mut self, heap: usize, block: BlockId) {

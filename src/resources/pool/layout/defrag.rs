@@ -84,8 +84,7 @@ impl Layout {
             if !self.empty_slabs(row as usize, &mut plan) {
                 break;
             }
-            let row = &self.rows[row as usize];
-            looked_at += row.slabs.len().min(MOST_SLABS);
+            looked_at += self.look_further(row as usize);
         }
         plan.moves
     }
@@ -139,7 +138,6 @@ impl Layout {
     /// the plan is full.
     fn empty_slabs(&mut self, row: usize, plan: &mut Plan) -> bool {
         let slabs = self.partly_used(row);
-        self.look_further(row);
         let seen = |&(_, id): &(f64, u32)| self.slab(id);
         let mut free: u64 = slabs.iter().filter_map(seen).map(|slab| u64::from(slab.cells() - slab.used)).sum();
         let least = self.config.defrag.least_gain;
@@ -198,11 +196,12 @@ impl Layout {
         slabs
     }
 
-    /// The next plan looks at the slabs of a class that this one did not.
-    fn look_further(&mut self, row: usize) {
+    /// The next plan looks at the positions of a class that this one did not: where nothing is left to go on with. How many these were.
+    fn look_further(&mut self, row: usize) -> usize {
         let row = &mut self.rows[row];
         let next = row.looked_to + MOST_SLABS;
         row.looked_to = if next < row.slabs.len() { next } else { 0 };
+        row.slabs.len().min(MOST_SLABS)
     }
 
     /// Goes on with the slab whose moves did not fit the last plan.

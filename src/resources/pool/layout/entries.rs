@@ -1,7 +1,7 @@
 //! The table of blocks: which one has a number, and where it lies.
 //!
-//! An entry has 16 bytes, so that four of them share a cache line: with many blocks to read it is most of what a block costs. What few blocks
-//! have, pins and submissions that use them, lies in a table of its own.
+//! An entry has 16 bytes, so that four of them share a cache line: with many blocks to read it is most of what a block costs. Pins and the last
+//! submission that uses a block lie in a table of their own, which is written and read only for blocks that were said to have one.
 
 use super::BlockId;
 
@@ -160,5 +160,41 @@ impl Entries {
             self.uses[index] = Use::default();
         }
         Some((entry.slab, &mut self.uses[index]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_of_any_size_keeps_what_it_asked_for() {
+        for requested in [1, u32::MAX.into(), 1 << 32, (5 << 30) + 1, MOST_REQUESTED] {
+            let mut entries = Entries::default();
+            let index = entries.next();
+            let block = entries.begin(index, 7, 4_095, requested);
+            let entry = entries.get(block).unwrap();
+            assert_eq!((entry.requested(), entry.slab, entry.cell()), (requested, 7, 4_095));
+            let (ended, uses) = entries.end(block).unwrap();
+            assert_eq!((ended.requested(), uses.last, uses.pins), (requested, 0, 0));
+            assert!(entries.get(block).is_none() && entries.end(block).is_none());
+        }
+    }
+
+    #[test]
+    fn what_used_a_block_does_not_use_the_next_of_its_number() {
+        let mut entries = Entries::default();
+        let index = entries.next();
+        let first = entries.begin(index, 0, 0, 1);
+        *entries.uses_mut(first).unwrap().1 = Use { last: 9, pins: 3 };
+        let (_, uses) = entries.end(first).unwrap();
+        assert_eq!((uses.last, uses.pins), (9, 3));
+        let index = entries.next();
+        let second = entries.begin(index, 0, 0, 1);
+        assert_eq!((second.index(), second.generation()), (0, 1));
+        assert_eq!(entries.uses(second).last, 0);
+        assert!(entries.uses_mut(first).is_none());
+        let (_, uses) = entries.uses_mut(second).unwrap();
+        assert_eq!((uses.last, uses.pins), (0, 0));
     }
 }

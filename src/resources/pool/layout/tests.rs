@@ -537,6 +537,39 @@ fn a_slab_that_blocks_are_on_their_way_into_is_not_begun() {
 }
 
 #[test]
+fn a_slab_is_emptied_into_those_that_its_room_was_counted_in() {
+    let config = LayoutConfig { first_slab_bytes: 16 << 10, largest_slab_bytes: 16 << 10, ..LayoutConfig::default() };
+    let mut layout = layout(config);
+    let blocks: Vec<_> = (0..16 * 2_048).map(|_| layout.allocate(1_024, 4).unwrap().block).collect();
+    // Of the slabs that a plan looks at first each has six of sixteen, those of the next are full.
+    for (index, &block) in blocks.iter().enumerate() {
+        assert!(index >= 16 * 1_024 || index % 16 < 6 || layout.free(block, 0));
+    }
+    for _ in 0..12 {
+        let plan = layout.plan(u64::MAX, 4);
+        assert_eq!(plan.len(), 4);
+        plan.into_iter().for_each(|planned| assert_eq!(layout.commit(planned, false, 0), Committed::Moved));
+    }
+    assert_eq!(layout.emptied_bytes(), 8 * (16 << 10), "eight slabs of six blocks with twelve times four moves");
+}
+
+#[test]
+fn a_block_beyond_what_can_be_written_down_is_refused() {
+    let config = LayoutConfig { largest_block_bytes: u64::MAX, ..LayoutConfig::default() };
+    let mut layout = layout(config);
+    let large = layout.allocate((5 << 30) + 1, 4).unwrap();
+    assert_eq!(
+        (layout.requested(large.block), layout.stats().live_requested_bytes),
+        (Some((5 << 30) + 1), (5 << 30) + 1)
+    );
+    assert!(
+        matches!(layout.allocate(1 << 40, 4), Err(LayoutError::TooLarge { largest, .. }) if largest == (1 << 40) - 1)
+    );
+    assert!(layout.free(large.block, 0));
+    assert_eq!(layout.stats().requested_bytes, 0);
+}
+
+#[test]
 fn a_slab_that_is_being_emptied_waits_for_a_plan_that_its_blocks_fit_but_not_for_ever() {
     for waits in [1, 8, 9] {
         let (mut layout, left) = sixteens(&[3, 5]);
