@@ -69,10 +69,9 @@ fn keeps_its_promises(kind: Kind) {
         let quality = hour(kind, occupancy, frames());
         let (loss, reserved) = (quality.mean_loss(), quality.mean_reserved());
         println!("{}, {occupancy:?}: loss {loss:.4}, {reserved:.3} of the peak reserved; {quality:?}", kind.name());
-        assert!(
-            quality.allocations > frames() / 2 && quality.moved_bytes > 0,
-            "nothing happened: {kind:?}, {quality:?}"
-        );
+        // What is written in each frame is never at rest: particles do not move.
+        let moved = quality.moved_bytes > 0 || kind == Kind::Particles;
+        assert!(quality.allocations > frames() / 2 && moved, "nothing happened: {kind:?}, {quality:?}");
         judge(kind, occupancy, &quality);
     }
 }
