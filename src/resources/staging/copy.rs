@@ -4,10 +4,10 @@
 //! again. As long as a frame writes little that is fast: the lines of the frame before are still there. When it writes much, each line is a read from
 //! memory, and one of somebody else's that is lost. Non-temporal stores write whole lines instead and read none.
 
-/// What a flush takes beyond so many bytes goes past the caches, which by then hold the destination no longer.
+/// What a flush takes beyond so many bytes goes past the caches: most have no room for more.
 const THROUGH_CACHES: u64 = 16 << 20;
 
-/// Bytes written since the last flush.
+/// Bytes written since the last flush, with those of slices that were given back.
 #[derive(Debug, Default)]
 pub(super) struct Filled(u64);
 
@@ -57,7 +57,7 @@ mod past_caches {
     /// A shorter copy has no whole block.
     pub(super) const LEAST: usize = BLOCK;
 
-    /// Copies whole lines past the caches, and what lies before and behind them as ever. Both are as long.
+    /// Copies whole blocks past the caches, and what lies before the first line and behind the last block as ever. Both are as long.
     pub(super) fn copy(mut to: wgpu::WriteOnly<'_, [u8]>, data: &[u8]) {
         let head = to.as_raw_element_ptr().align_offset(LINE).min(data.len());
         let blocks = (data.len() - head) / BLOCK;

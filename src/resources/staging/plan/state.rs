@@ -77,11 +77,11 @@ impl Plan {
 
     /// What has become of a buffer of that flush. False for one that is not in flight by that flush.
     pub fn landed(&mut self, buffer: u32, flush: u64, landing: Landing) -> bool {
-        let lost = match self.state_mut(buffer) {
+        let (lost, was) = match self.state_mut(buffer) {
             Some(state) => match *state {
-                State::InFlight { flush: of, end, .. } if of == flush => {
+                State::InFlight { flush: of, end, sent } if of == flush => {
                     *state = State::Landed { flush, landing };
-                    if landing == Landing::Dropped { end } else { 0 }
+                    (if landing == Landing::Dropped { end } else { 0 }, sent)
                 }
                 _ => return false,
             },
@@ -89,8 +89,8 @@ impl Plan {
         };
         self.stats.dropped_bytes += lost;
         self.stats.broken += u64::from(landing == Landing::Failed);
-        if landing != Landing::Dropped {
-            // A queue ends submissions in their order.
+        if landing != Landing::Dropped && was != Sent::Dropped {
+            // A queue ends submissions in their order; what is mapped again after its commands were dropped was none.
             for (state, _) in self.numbered_mut() {
                 if let State::InFlight { flush: earlier, sent, .. } = state
                     && *earlier < flush

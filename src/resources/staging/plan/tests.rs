@@ -194,6 +194,23 @@ fn what_is_mapped_again_after_its_commands_were_dropped_is_not_forgotten_when_a_
 }
 
 #[test]
+fn what_is_mapped_again_before_an_earlier_flush_lands_does_not_make_that_forgotten() {
+    let mut plan = plan(2, 64);
+    let [earlier, dropped] = [(); 2].map(|()| {
+        plan.reserve(40, 4, 0).unwrap();
+        flush(&mut plan).unwrap().0
+    });
+    plan.submitted(|_| ());
+    assert!(plan.landed(1, dropped, Landing::Dropped) && plan.remapping(1).is_some());
+    // No submission has it: it is mapped at the next poll, while the GPU is still at the first.
+    assert!(comes_back(&mut plan, 1, dropped));
+    assert_eq!((plan.unsubmitted().next(), plan.stats().unsubmitted_bytes), (None, 0));
+    plan.reserve(64, 4, 0).unwrap();
+    assert_eq!(plan.reserve(4, 4, 0), stalled(StalledOn::TheGpu, Some(0)));
+    assert!(comes_back(&mut plan, 0, earlier));
+}
+
+#[test]
 fn what_is_larger_than_a_buffer_gets_one_of_its_own_which_is_kept_for_the_next() {
     const GRAIN: u64 = DEDICATED_GRAIN;
     let mut plan = Plan::new(PlanConfig { most_dedicated_bytes: 4 * GRAIN, ..config(1, 64) });
