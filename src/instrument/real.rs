@@ -80,10 +80,17 @@ pub(crate) fn buffer_of_kind(
     kind: ResourceKind,
     descriptor: &wgpu::BufferDescriptor<'_>,
 ) -> wgpu::Buffer {
+    /// Takes the kind back where nobody took it, also when the creation panics: the next buffer is not meant.
+    struct Once;
+    impl Drop for Once {
+        fn drop(&mut self) {
+            KIND.take();
+        }
+    }
+
     KIND.set(Some(kind));
-    let buffer = device.create_buffer(descriptor);
-    KIND.take();
-    buffer
+    let _once = Once;
+    device.create_buffer(descriptor)
 }
 
 /// The kind of the buffer whose creation is under way, once: what is made on the way is not meant.

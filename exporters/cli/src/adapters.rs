@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::watch::units;
 
-/// List the GPU adapters of this machine, what can be measured on each, and where figures of its memory come from.
+/// List the GPU adapters of this machine, what can be measured on each, and where figures of its memory come from. Opens a device on each for a moment.
 #[derive(Debug, Args)]
 #[command(after_help = crate::failure::EXIT_CODES)]
 pub(crate) struct Options {
