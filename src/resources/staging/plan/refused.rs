@@ -20,7 +20,7 @@ pub enum Refused {
         most: u64,
     },
     /// It is more than a buffer of the ring holds, and no dedicated buffer that is ready holds it: one of so many bytes is to be
-    /// [added](Plan::add_dedicated).
+    /// [added](super::Plan::add_dedicated).
     NeedsDedicated {
         /// Bytes of the buffer to add.
         bytes: u64,
